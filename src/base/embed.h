@@ -1,0 +1,20 @@
+/* The files of stdlib/ inside the binary, sorted by name ("routing.lua",
+ * "help/run.md"). Constant data; any thread. */
+#ifndef HL_BASE_EMBED_H
+#define HL_BASE_EMBED_H
+
+#include "base/str.h"
+
+typedef struct hl_embedded {
+  const char *name;    /* path below stdlib/ */
+  const char *bytes;   /* followed by a NUL that is not counted */
+  size_t size;
+} hl_embedded;
+
+extern const hl_embedded hl_stdlib_files[];
+extern const size_t hl_stdlib_count;
+
+/* NULL when there is no such file. */
+const hl_embedded *hl_embedded_find(const char *name);
+
+#endif

@@ -1,0 +1,51 @@
+/* Durations, ISO 8601, time zones and cron arithmetic. Pure: no clock is read
+ * here, "now" is always an argument (loop/loop.h has the clock). */
+#ifndef HL_BASE_TIME_H
+#define HL_BASE_TIME_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define HL_SECOND INT64_C(1000)
+#define HL_MINUTE (60 * HL_SECOND)
+#define HL_HOUR (60 * HL_MINUTE)
+#define HL_DAY (24 * HL_HOUR)
+
+/* "500ms" "90s" "15m" "4h" "2d" "1w" or a bare number of seconds, to milliseconds. */
+int hl_duration_parse(hl_str s, int64_t *ms, hl_error *err);
+/* Epoch ms to "2026-09-01T12:00:00.000Z" (25 bytes with the NUL). */
+void hl_time_iso(int64_t ms, char out[25]);
+/* ISO 8601 date, or date and time with Z or an offset, to epoch ms. */
+int hl_time_parse(hl_str s, int64_t *ms, hl_error *err);
+
+typedef struct hl_civil {
+  int year, month, day;      /* month 1-12 */
+  int hour, minute, second;
+  int weekday;               /* 0 Sunday */
+  int offset;                /* seconds east of UTC */
+} hl_civil;
+
+typedef struct hl_tz hl_tz;  /* read-only after load; ref-counted by its cache */
+
+/* `name` is an IANA zone ("Europe/Berlin") or "UTC". HL_EINVAL for unknown ones. */
+int hl_tz_load(const char *name, hl_tz **out, hl_error *err);
+void hl_tz_free(hl_tz *tz);
+void hl_tz_civil(const hl_tz *tz, int64_t ms, hl_civil *out);
+/* The instant of a local time. A skipped time gives the instant the gap ends;
+ * a repeated one the first of the two. Fields out of range are normalised. */
+int64_t hl_tz_instant(const hl_tz *tz, const hl_civil *civil);
+
+typedef struct hl_cron {
+  uint64_t minutes;           /* bit sets */
+  uint32_t hours, days, months, weekdays;
+  bool any_day, any_weekday;  /* both restricted: either matches (as in Vixie cron) */
+} hl_cron;
+
+/* Five fields, names, ranges, steps, lists, @hourly @daily @weekly @monthly
+ * @yearly. The message names the field and what it may hold. */
+int hl_cron_parse(hl_str text, hl_cron *out, hl_error *err);
+/* First match strictly after `ms`. A skipped local hour fires once when the gap
+ * ends; a repeated hour fires once. INT64_MAX when no match lies within 5 years. */
+int64_t hl_cron_next(const hl_cron *cron, const hl_tz *tz, int64_t ms);
+
+#endif

@@ -1,0 +1,150 @@
+/* The engine: inbox, lanes, retries, schedules and local effects, durable
+ * through the store. No Lua in here; it can be driven from C alone. SEMANTICS
+ * 1-8, 12 and 13 are its rules. Loop thread only; never blocks. */
+#ifndef HL_ENGINE_ENGINE_H
+#define HL_ENGINE_ENGINE_H
+
+#include "base/json.h"
+#include "base/time.h"
+#include "loop/loop.h"
+
+typedef struct hl_engine hl_engine;
+typedef struct hl_handler hl_handler;
+typedef struct hl_run hl_run;
+
+typedef struct hl_engine_options {
+  const char *store;        /* file path, or NULL: in memory, synchronous (virtual time, tests) */
+  int64_t retention_ms;     /* 0: 7 days */
+} hl_engine_options;
+
+/* Opens (creates, migrates, locks) the store. HL_EBUSY: another process has it;
+ * HL_ECORRUPT, HL_EIO, HL_EFULL name the file and the remedy. */
+int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl_error *err);
+/* After registration: rebuilds the duplicate window, reads what is pending, dispatches. */
+int hl_engine_start(hl_engine *e, hl_error *err);
+/* No new runs; `done` when the running ones have ended and their effects are
+ * committed, or deadline_ms passed (they are then cut: their events stay pending). */
+void hl_engine_drain(hl_engine *e, int64_t deadline_ms, void (*done)(void *arg), void *arg);
+void hl_engine_free(hl_engine *e);
+
+/* ---- events ---- */
+typedef struct hl_event {   /* borrowed for the length of the handler's callback */
+  char id[40];              /* "row.index": row and place in its body */
+  const char *type;         /* "contact.creation", or a name of our own */
+  const char *account;      /* account name, "" when none */
+  const char *source;       /* "push" "journal" "timer" "http" "manual" "emit" */
+  int64_t occurred_at, received_at;  /* epoch ms */
+  int64_t received_us;      /* hl_loop_mono_us at receipt; 0 after a restart */
+  unsigned attempt;         /* 1 for the first */
+  const char *object_type;  /* "contact", a type id, or "" */
+  const char *object_id;    /* decimal text or "" */
+  const cJSON *json;        /* HubSpot's own object, or {payload=…} for our own */
+} hl_event;
+
+typedef struct hl_handler_options {
+  const char *script;       /* path relative to the project: with name, the durable name */
+  const char *name;         /* NULL: the type (or "every 15m", "cron …") */
+  const char *account;      /* NULL: any */
+  const char *property;     /* NULL: any propertyName */
+  unsigned concurrency;     /* 0: 50 */
+  unsigned retries;         /* after the first attempt; UINT_MAX: the default, 10 */
+} hl_handler_options;
+
+/* Starts the handler's work for one event. Ends, now or later, with exactly one
+ * hl_run_finish. */
+typedef void (*hl_handler_cb)(void *arg, hl_run *run, const hl_event *event);
+
+/* `type`: a HubSpot type (checked against the table in engine/types.h: HL_EINVAL
+ * with the nearest name; "object.*" needs no list) or, with `own` true, any name
+ * for emit/after events. HL_EINVAL for an equal durable name. */
+int hl_engine_on(hl_engine *e, const char *type, bool own, const hl_handler_options *o,
+                 hl_handler_cb cb, void *arg, hl_handler **out, hl_error *err);
+/* True if `type` is one of HubSpot's. nearest: may be NULL. */
+bool hl_event_type_known(const char *type, const char **nearest);
+
+typedef enum { HL_CATCHUP_ONCE, HL_CATCHUP_SKIP, HL_CATCHUP_ALL } hl_catchup;
+typedef struct hl_schedule_options {
+  int64_t every_ms;         /* > 0, or a cron expression */
+  const hl_cron *cron;      /* copied */
+  const char *text;         /* what the writer wrote, for messages and names */
+  hl_tz *tz;                /* taken over; NULL: UTC */
+  hl_catchup catchup;
+} hl_schedule_options;
+/* Runs do not overlap; the last firing is committed with the run's completion. */
+int hl_engine_schedule(hl_engine *e, const hl_schedule_options *s, const hl_handler_options *o,
+                       hl_handler_cb cb, void *arg, hl_handler **out, hl_error *err);
+
+typedef struct hl_receipt {
+  int code;                 /* 0 committed; HL_EINVAL not a JSON array; HL_EIO, HL_EFULL: not stored, say 503 */
+  unsigned accepted, duplicates, malformed, unhandled; /* of this body */
+  const char *text;         /* why, when code != 0 */
+} hl_receipt;
+typedef void (*hl_receipt_cb)(void *arg, const hl_receipt *receipt);
+
+/* Appends a body (a JSON array of events) durably, deduplicated, then dispatches
+ * it. `cb` runs after the commit, never from inside. The bytes are copied. */
+void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl_str body,
+                       hl_receipt_cb cb, void *arg);
+/* The same from an already parsed body, which is taken over (the webhook door has parsed it). */
+void hl_engine_receive_parsed(hl_engine *e, const char *source, const char *account, hl_str body,
+                              cJSON *array, hl_receipt_cb cb, void *arg);
+/* How old an occurredAt may be and still be known as a duplicate (25 h, or less when memory bounds it). */
+int64_t hl_engine_window_ms(const hl_engine *e);
+
+/* ---- runs: one handler working on one event, or work of a script outside events ---- */
+/* Work outside events: a script's main task, a route. Finish or commit it. */
+hl_run *hl_engine_begin(hl_engine *e, const char *script, const char *account);
+
+/* Effects are buffered and commit with the completion, or not at all. */
+/* An event of our own: `payload` is JSON text. `delay_ms` > 0: durable delay
+ * (after). object_type/object_id (may be NULL) choose its lane. */
+int hl_run_emit(hl_run *run, const char *name, hl_str payload, int64_t delay_ms,
+                const char *object_type, const char *object_id, hl_error *err);
+/* A record for people: `kind` "routing", `key` what it is about ("contact 123"), JSON text. */
+int hl_run_audit(hl_run *run, const char *kind, const char *key, hl_str json, hl_error *err);
+
+/* kv: values are JSON text of at most 256 KiB, keys 1-512 bytes. Scope is the
+ * script (or "pool:NAME" for routing state) and account. Reads see the run's own writes, then what
+ * finished runs wrote. */
+typedef struct hl_kv_scope { const char *script, *account; } hl_kv_scope;
+/* 0 and *value (p NULL: no such key; borrowed until the loop's next turn), or
+ * HL_EBUSY: not in memory; call hl_kv_load and ask again when it says so. */
+int hl_kv_get(hl_run *run, hl_kv_scope scope, hl_str key, hl_str *value);
+void hl_kv_load(hl_engine *e, hl_kv_scope scope, hl_str key, void (*cb)(void *arg, int code), void *arg);
+/* expires_at: epoch ms, 0 never. value.p NULL deletes. */
+int hl_kv_set(hl_run *run, hl_kv_scope scope, hl_str key, hl_str value, int64_t expires_at, hl_error *err);
+/* Adds to an integer; the sum is made again at commit, so concurrent increments
+ * add up. *out is the value as seen now. HL_EBUSY as hl_kv_get; HL_EINVAL for a non-integer. */
+int hl_kv_incr(hl_run *run, hl_kv_scope scope, hl_str key, int64_t delta, int64_t *out, hl_error *err);
+/* Keys with a prefix in byte order, own writes merged in; answers on the loop later. */
+void hl_kv_list(hl_run *run, hl_kv_scope scope, hl_str prefix, unsigned max,
+                void (*cb)(void *arg, const hl_str *keys, size_t n), void *arg);
+
+typedef enum hl_outcome {
+  HL_RUN_DONE,        /* finished: ran */
+  HL_RUN_FILTERED,    /* finished: the handler's filter said no */
+  HL_RUN_FAILED,      /* retried with backoff, then parked as a dead letter */
+  HL_RUN_DEAD,        /* not worth a retry: parked now */
+  HL_RUN_CUT,         /* shutdown or reload: back to pending, no attempt counted */
+} hl_outcome;
+/* `error`: text with traceback for FAILED and DEAD. `run` is gone on return. The
+ * effects of anything but DONE are dropped. */
+void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error);
+/* Commits what is buffered so far of a run outside events and calls back with 0 or HL_EIO;
+ * the run lives on. */
+void hl_run_commit(hl_run *run, void (*cb)(void *arg, int code), void *arg);
+
+/* ---- reading ---- */
+typedef struct hl_engine_stats {
+  /* States (SEMANTICS 3); their sum is `acknowledged`. */
+  uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned;
+  uint64_t running, retried, runs_failed;
+  uint64_t commits;             /* transactions so far */
+  bool stalled;                 /* the store cannot commit (SEMANTICS 12) */
+  uint64_t dispatch_us[32];     /* histogram of commit to handler start, bucket i: < 2^i us */
+} hl_engine_stats;
+void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out);
+/* True when nothing is pending in memory or store, running, or due to be retried now. */
+bool hl_engine_idle(const hl_engine *e);
+
+#endif

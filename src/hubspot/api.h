@@ -1,0 +1,104 @@
+/* HubSpot accounts and their API queues. One queue a credential, for all
+ * scripts, batches and raw calls: budget -> class -> batch -> retry -> transport
+ * (DESIGN "API queues", "Batching without delay"). Loop thread only; never
+ * blocks; knows no Lua. */
+#ifndef HL_HUBSPOT_API_H
+#define HL_HUBSPOT_API_H
+
+#include "base/json.h"
+#include "loop/loop.h"
+#include "net/http.h"
+
+typedef struct hl_hubspot hl_hubspot;   /* all accounts of a runtime */
+typedef struct hl_account hl_account;
+
+typedef struct hl_account_options {
+  const char *name;              /* "main" */
+  const char *token;             /* bearer; copied, registered as a log secret */
+  const char *base_url;          /* NULL: https://api.hubapi.com. http only to loopback */
+  const char *version;           /* dated API version; NULL: "2026-09" */
+  const char *tier;              /* "free" "starter" "professional" "enterprise"; NULL: free */
+  int64_t portal;                /* 0: unknown */
+  const hl_str *client_secrets;  /* webhook signing secrets, copied */
+  size_t n_client_secrets;
+} hl_account_options;
+
+/* The transport is borrowed. */
+hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport);
+/* Calls still queued end with HL_ECANCELLED first. */
+void hl_hubspot_free(hl_hubspot *h);
+/* Refuses API keys (36-character hex with dashes, "hapikey") with the way to
+ * migrate, plain http to anything but loopback, an unknown tier, a name in use. */
+int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_account **out, hl_error *err);
+/* NULL name: the only account. HL_ENOTFOUND names the known ones; with several
+ * accounts and a NULL name HL_EINVAL (SEMANTICS 21). */
+int hl_hubspot_account(hl_hubspot *h, const char *name, hl_account **out, hl_error *err);
+size_t hl_hubspot_accounts(hl_hubspot *h, hl_account **out, size_t max); /* the count */
+const char *hl_account_name(const hl_account *a);
+int64_t hl_account_portal(const hl_account *a);
+size_t hl_account_secrets(const hl_account *a, const hl_str **out);
+const char *hl_account_version(const hl_account *a);
+
+typedef enum { HL_CLASS_LIVE, HL_CLASS_NORMAL, HL_CLASS_BULK } hl_api_class;
+
+typedef enum hl_api_kind {
+  HL_API_RAW,      /* method, path, query, body as given; never merged */
+  HL_API_GET,      /* one object by id; merged into batch/read */
+  HL_API_UPDATE,   /* one object's properties; merged into batch/update */
+} hl_api_kind;
+
+typedef struct hl_api_error {
+  const char *kind;              /* "hubspot" "network" "timeout" "protocol" "cancelled" "uncertain" … */
+  int status;                    /* HTTP status, 0 without an answer */
+  const char *category;          /* may be NULL, as the rest */
+  const char *message;           /* complete enough to print; never NULL */
+  const char *correlation_id;
+  bool retryable;
+  const cJSON *context;          /* HubSpot's context and errors, or NULL */
+} hl_api_error;
+
+typedef struct hl_api_result {   /* borrowed for the length of the callback */
+  int status;
+  const cJSON *json;             /* the answer; one result taken out of a batch; NULL for an empty body */
+  const hl_api_error *error;     /* NULL: well */
+} hl_api_result;
+
+typedef void (*hl_api_cb)(void *arg, const hl_api_result *result);
+typedef struct hl_api_op hl_api_op;
+
+typedef struct hl_api_call {     /* borrowed for the length of hl_api_send */
+  hl_api_kind kind;
+  hl_api_class klass;
+  const char *script;            /* whose call it is: fairness and the call log */
+  bool no_batch;
+  /* RAW. `path` has one leading '/', no scheme, host or query; "{version}" in it
+   * becomes the account's. HL_EINVAL otherwise, and for v1-v4 paths of the APIs
+   * that have a dated form, naming it. */
+  const char *method, *path;
+  const char *query;             /* encoded, without '?'; may be NULL */
+  hl_str body;                   /* JSON text; RAW and UPDATE ({"properties":{…}}) */
+  const char *content_type;      /* NULL: application/json */
+  /* GET, UPDATE */
+  const char *type;              /* "contacts" or a type id */
+  const char *id;
+  const char *id_property;       /* NULL: the record id */
+  const char *const *properties; /* GET: wanted, NULL-terminated; NULL: HubSpot's default set */
+} hl_api_call;
+
+/* Queues the call; `cb` runs once, later, never from inside. Gets and updates of
+ * one turn of the loop (or waiting for budget) are merged. */
+int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg,
+                hl_api_op **op, hl_error *err);
+/* The callback is not called. A request already out is let finish or dropped. */
+void hl_api_cancel(hl_api_op *op);
+
+typedef struct hl_api_stats {
+  uint64_t calls;      /* asked for by scripts */
+  uint64_t requests;   /* sent to HubSpot, retries included */
+  uint64_t batched;    /* calls that travelled in a batch of two or more */
+  uint64_t retries, errors, limited; /* limited: 429 answers */
+  uint64_t queued, in_flight;        /* now */
+} hl_api_stats;
+void hl_account_stats(const hl_account *a, hl_api_stats *out);
+
+#endif
