@@ -33,7 +33,7 @@ $(BUILD)/libhubloop.a: $(LIB_OBJ)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(HL_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC   $<"; $(CC) $(HL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # stdlib and help travel inside the binary: one table of names and bytes.
 $(BUILD)/stdlib.S: $(STDLIB) tests/embed.sh
@@ -44,7 +44,7 @@ $(BUILD)/stdlib.o: $(BUILD)/stdlib.S
 
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhubloop.a
 	@mkdir -p $(@D)
-	$(CC) $(HL_CFLAGS) $(shell pkg-config --cflags cmocka) -MMD -MP -o $@ $< $(HL_LDFLAGS) \
+	@echo "  CC   $<"; $(CC) $(HL_CFLAGS) $(shell pkg-config --cflags cmocka) -MMD -MP -o $@ $< $(HL_LDFLAGS) \
 	  $(BUILD)/libhubloop.a $(HL_LIBS) $(shell pkg-config --libs cmocka)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -40,8 +40,7 @@ hl_log *hl_loop_log(hl_loop *loop);
 hl_rng *hl_loop_rng(hl_loop *loop);
 bool hl_loop_is_virtual(const hl_loop *loop);
 
-/* Monotonic milliseconds and microseconds; for durations and timers. The time
- * of the turn is cached: hl_loop_mono is the same all through a turn, _us is not. */
+/* Monotonic milliseconds and microseconds; for durations and timers. */
 int64_t hl_loop_mono(const hl_loop *loop);
 int64_t hl_loop_mono_us(const hl_loop *loop);
 /* Epoch milliseconds: for records, cron, signatures. May step. */

@@ -7,7 +7,7 @@ for t in "$@"; do
   d=$(mktemp -d)
   out=$(cd "$d" && TMPDIR="$d" timeout "${HL_TEST_TIMEOUT:-120}" ${HL_TEST_WRAP:-} "$OLDPWD/$t" 2>&1); rc=$?
   n=$(printf '%s\n' "$out" | grep -c '^\[       OK \]')
-  b=$(printf '%s\n' "$out" | grep -c '^\[  FAILED  \] [a-z_0-9]*$')
+  b=$(printf '%s\n' "$out" | grep '^\[  FAILED  \] [a-z_0-9]*$' | sort -u | wc -l)
   if [ $rc -ne 0 ]; then
     [ "$b" -gt 0 ] || b=1
     printf '%s\n' "$out" | tail -60; echo "FAIL $t (exit $rc)"

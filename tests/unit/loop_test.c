@@ -1,0 +1,239 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "loop/loop.h"
+
+typedef struct seen {
+  hl_loop *loop;
+  char text[256];
+  int64_t times[16];
+  size_t n;
+} seen;
+
+typedef struct mark {
+  seen *seen;
+  const char *name;
+  hl_timer timer;
+  hl_defer defer;
+  struct mark *then;
+  int64_t then_ms;
+} mark;
+
+static void note(mark *m) {
+  seen *s = m->seen;
+  s->times[s->n++] = hl_loop_mono(s->loop);
+  strncat(s->text, m->name, sizeof s->text - strlen(s->text) - 1);
+}
+
+static void fire(hl_timer *timer, void *arg) {
+  (void)timer;
+  mark *m = arg;
+  note(m);
+  if (m->then) hl_timer_start(m->seen->loop, &m->then->timer, m->then_ms, fire, m->then);
+}
+
+static hl_loop *loop_of(bool is_virtual, hl_log **log) {
+  hl_loop *loop;
+  *log = hl_log_new(HL_LOG_OFF, false);
+  hl_loop_options o = {.is_virtual = is_virtual, .seed = 1};
+  assert_int_equal(hl_loop_new(&o, *log, &loop, NULL), 0);
+  return loop;
+}
+
+static void virtual_time_jumps_in_order(void **state) {
+  (void)state;
+  hl_log *log;
+  seen s = {.loop = loop_of(true, &log)};
+  mark d = {&s, "d", {0}, {0}, NULL, 0}, a = {&s, "a", {0}, {0}, &d, 5 * HL_DAY}, b = {&s, "b", {0}, {0}, NULL, 0}, c = {&s, "c", {0}, {0}, NULL, 0};
+  int64_t start = hl_loop_now(s.loop);
+  hl_timer_start(s.loop, &c.timer, 30 * HL_DAY, fire, &c);
+  hl_timer_start(s.loop, &a.timer, 1000, fire, &a);
+  hl_timer_start(s.loop, &b.timer, 1000, fire, &b);
+  hl_loop_run(s.loop);
+  assert_string_equal(s.text, "abdc");
+  assert_int_equal(s.times[0], 1000);
+  assert_int_equal(s.times[2], 1000 + 5 * HL_DAY);
+  assert_true(hl_loop_now(s.loop) - start == 30 * HL_DAY);
+  assert_int_equal(hl_loop_need_real(s.loop, "http", NULL), HL_EDENIED);
+  hl_loop_free(s.loop);
+  hl_log_free(log);
+}
+
+static void stopped_and_unref_timers_do_not_run(void **state) {
+  (void)state;
+  for (int is_virtual = 0; is_virtual < 2; is_virtual++) {
+    hl_log *log;
+    seen s = {.loop = loop_of(is_virtual, &log)};
+    mark a = {&s, "a", {0}, {0}, NULL, 0}, b = {&s, "b", {0}, {0}, NULL, 0}, c = {&s, "c", {.unref = true}, {0}, NULL, 0};
+    hl_timer_start(s.loop, &a.timer, 5, fire, &a);
+    hl_timer_start(s.loop, &b.timer, 1, fire, &b);
+    hl_timer_start(s.loop, &c.timer, HL_DAY, fire, &c);
+    hl_timer_stop(s.loop, &a.timer);
+    hl_loop_run(s.loop); /* ends although c is armed */
+    assert_string_equal(s.text, "b");
+    hl_timer_stop(s.loop, &c.timer);
+    hl_loop_free(s.loop);
+    hl_log_free(log);
+  }
+}
+
+/* Random starts and stops: what fires is what is armed, in order of due time. */
+static void heap_property(void **state) {
+  (void)state;
+  hl_log *log;
+  seen s = {.loop = loop_of(true, &log)};
+  hl_rng rng;
+  hl_rng_init(&rng, 42);
+  enum { N = 500 };
+  mark *m = hl_alloc(N * sizeof *m);
+  for (int round = 0; round < 5000; round++) {
+    size_t i = hl_rng_below(&rng, N);
+    m[i].seen = &s;
+    m[i].name = "";
+    if (hl_rng_below(&rng, 3)) hl_timer_start(s.loop, &m[i].timer, (int64_t)hl_rng_below(&rng, 1000), fire, &m[i]);
+    else hl_timer_stop(s.loop, &m[i].timer);
+  }
+  size_t armed = 0;
+  for (int i = 0; i < N; i++) armed += hl_timer_armed(&m[i].timer);
+  int64_t last = 0;
+  while (armed > 0) {
+    size_t before = 0;
+    s.n = 0;
+    bool some = false;
+    int64_t due = INT64_MAX;
+    for (int i = 0; i < N; i++)
+      if (hl_timer_armed(&m[i].timer) && m[i].timer.due < due) due = m[i].timer.due;
+    for (int i = 0; i < N; i++) before += hl_timer_armed(&m[i].timer) && m[i].timer.due == due;
+    (void)some;
+    /* Stop all later ones, run, and start them again: those of `due` fire, only those. */
+    int64_t *later = hl_alloc(N * sizeof *later);
+    for (int i = 0; i < N; i++)
+      if (hl_timer_armed(&m[i].timer) && m[i].timer.due != due) {
+        later[i] = m[i].timer.due;
+        hl_timer_stop(s.loop, &m[i].timer);
+      }
+    if (before > 16) before = 16, assert_true(false);
+    hl_loop_run(s.loop);
+    assert_int_equal(s.n, before);
+    assert_true(hl_loop_mono(s.loop) >= last);
+    last = hl_loop_mono(s.loop);
+    armed = 0;
+    for (int i = 0; i < N; i++)
+      if (later[i]) {
+        hl_timer_start(s.loop, &m[i].timer, later[i] - last, fire, &m[i]);
+        armed++;
+      }
+    hl_free(later);
+  }
+  hl_free(m);
+  hl_loop_free(s.loop);
+  hl_log_free(log);
+}
+
+static void on_defer(hl_defer *defer, void *arg) {
+  (void)defer;
+  mark *m = arg;
+  note(m);
+  if (m->then) hl_defer_start(m->seen->loop, &m->then->defer, on_defer, m->then);
+}
+
+static void deferred_calls_run_once_in_order(void **state) {
+  (void)state;
+  hl_log *log;
+  seen s = {.loop = loop_of(true, &log)};
+  mark c = {&s, "c", {0}, {0}, NULL, 0}, a = {&s, "a", {0}, {0}, &c, 0}, b = {&s, "b", {0}, {0}, NULL, 0}, x = {&s, "x", {0}, {0}, NULL, 0};
+  hl_defer_start(s.loop, &a.defer, on_defer, &a);
+  hl_defer_start(s.loop, &x.defer, on_defer, &x);
+  hl_defer_start(s.loop, &b.defer, on_defer, &b);
+  hl_defer_start(s.loop, &b.defer, on_defer, &b);
+  hl_defer_stop(s.loop, &x.defer);
+  hl_loop_run(s.loop);
+  assert_string_equal(s.text, "abc");
+  hl_loop_free(s.loop);
+  hl_log_free(log);
+}
+
+typedef struct job {
+  mark mark;
+  int64_t spin;
+} job;
+
+static void work(void *arg) {
+  job *j = arg;
+  for (volatile int64_t i = 0; i < j->spin; i++) {}
+}
+static void done(void *arg) { note(&((job *)arg)->mark); }
+
+static void virtual_clock_stands_and_jobs_keep_order(void **state) {
+  (void)state;
+  hl_log *log;
+  seen s = {.loop = loop_of(true, &log)};
+  mark t = {&s, "t", {0}, {0}, NULL, 0};
+  job slow = {{&s, "1", {0}, {0}, NULL, 0}, 20000000}, quick = {{&s, "2", {0}, {0}, NULL, 0}, 0};
+  hl_timer_start(s.loop, &t.timer, 1, fire, &t);
+  hl_loop_work(s.loop, work, done, &slow);
+  hl_loop_work(s.loop, work, done, &quick);
+  hl_loop_run(s.loop);
+  assert_string_equal(s.text, "12t");
+  assert_int_equal(s.times[0], 0);
+  assert_int_equal(s.times[1], 0);
+  hl_loop_free(s.loop);
+  hl_log_free(log);
+}
+
+typedef struct poster {
+  mark mark;
+  hl_loop *loop;
+} poster;
+
+static void posted(void *arg) {
+  poster *p = arg;
+  note(&p->mark);
+  hl_loop_release(p->loop);
+}
+static void post_thread(void *arg) {
+  poster *p = arg;
+  hl_loop_post(p->loop, posted, p);
+}
+
+static void posts_arrive(void **state) {
+  (void)state;
+  for (int is_virtual = 0; is_virtual < 2; is_virtual++) {
+    hl_log *log;
+    seen s = {.loop = loop_of(is_virtual, &log)};
+    poster p = {{&s, "p", {0}, {0}, NULL, 0}, s.loop};
+    uv_thread_t thread;
+    hl_loop_hold(s.loop);
+    assert_int_equal(uv_thread_create(&thread, post_thread, &p), 0);
+    hl_loop_run(s.loop);
+    assert_string_equal(s.text, "p");
+    uv_thread_join(&thread);
+    hl_loop_free(s.loop);
+    hl_log_free(log);
+  }
+}
+
+static void run_until_says_when_nothing_is_left(void **state) {
+  (void)state;
+  hl_log *log;
+  hl_loop *loop = loop_of(true, &log);
+  bool flag = false;
+  assert_int_equal(hl_loop_run_until(loop, &flag), HL_ETIMEOUT);
+  hl_loop_free(loop);
+  hl_log_free(log);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(virtual_time_jumps_in_order), cmocka_unit_test(stopped_and_unref_timers_do_not_run),
+      cmocka_unit_test(heap_property), cmocka_unit_test(deferred_calls_run_once_in_order),
+      cmocka_unit_test(virtual_clock_stands_and_jobs_keep_order), cmocka_unit_test(posts_arrive),
+      cmocka_unit_test(run_until_says_when_nothing_is_left),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
