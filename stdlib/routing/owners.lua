@@ -1,0 +1,70 @@
+--- The account's owners by e-mail and id, read once and kept: an e-mail in a pool becomes an owner id, and who has
+--- left the account is seen. Read again after 15 minutes, or at once (but once a minute) when somebody is unknown.
+local _, host = ...
+local hubspot = require "hubspot"
+local single = require "routing.single"
+
+local FRESH_MS <const> = 15 * 60 * 1000
+local UNKNOWN_MS <const> = 60 * 1000
+
+local owners = {}
+local directories = {}   -- by account name: ids and mailboxes are of one account
+
+local function new_directory()
+  local directory = { read_at = nil, by_email = {}, by_id = {} }
+  directory.load, directory.loading = single(function()
+    local by_email, by_id = {}, {}
+    for owner in hubspot.owners.list() do
+      if not owner.archived then
+        local entry = { id = tostring(owner.id), email = owner.email and owner.email:lower() or nil }
+        by_id[entry.id] = entry
+        if entry.email and not by_email[entry.email] then by_email[entry.email] = entry end
+      end
+    end
+    directory.by_email, directory.by_id, directory.read_at = by_email, by_id, host.now()
+  end)
+  return directory
+end
+
+local function directory_here()
+  local account = host.account()
+  local directory = directories[account]
+  if not directory then
+    directory = new_directory()
+    directories[account] = directory
+  end
+  if not directory.read_at then
+    directory.load()
+  elseif host.now() - directory.read_at >= FRESH_MS and not directory.loading() then
+    -- Leads that come meanwhile use the list we have; when HubSpot cannot be reached, so does this one.
+    local ok, err = pcall(directory.load)
+    if not ok then log.warn("routing: the owners could not be read again: " .. tostring(err)) end
+  end
+  return directory
+end
+
+local function look(directory, key)
+  return directory.by_email[key] or directory.by_id[key]
+end
+
+--- Makes sure that each of `keys` can be judged. Waits; afterwards owners.find does not.
+---@param keys string[] e-mails in lower case, or owner ids
+function owners.prepare(keys)
+  local directory = directory_here()
+  for _, key in ipairs(keys) do
+    if not look(directory, key) then
+      if host.now() - directory.read_at >= UNKNOWN_MS then directory.load() end
+      return
+    end
+  end
+end
+
+--- The active owner with this e-mail or id, or nil. Does not wait; owners.prepare comes first.
+---@param key string
+---@return {id: string, email: string|nil}|nil
+function owners.find(key)
+  local directory = directories[host.account()]
+  return directory and look(directory, key)
+end
+
+return owners
