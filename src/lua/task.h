@@ -51,6 +51,10 @@ void hl_state_push_host(lua_State *L);
 /* Adds a module written in C that scripts get from `require "name"` and as a
  * global when `global`. Takes the table on top of the stack. */
 void hl_state_add_module(lua_State *L, const char *name, bool global);
+/* lua_pcall for host code that calls into Lua outside of any task, or from a
+ * binding: under the memory limit and the watchdog, waiting is refused. On failure
+ * nothing is left on the stack: HL_ESCRIPT or HL_ELIMIT with the message. */
+int hl_state_call(lua_State *L, int nargs, int nresults, hl_error *err);
 
 /* ---- tasks ---- */
 /* `code`: 0, or HL_ESCRIPT (raised), HL_ETIMEOUT, HL_ECANCELLED, HL_ELIMIT (cpu budget, memory).
@@ -65,6 +69,7 @@ typedef struct hl_task_options {
   hl_api_class klass;            /* class of its API calls */
   int64_t timeout_ms;            /* 0: none */
   bool offline;                  /* API calls and http raise ("not while loading") */
+  bool wait_children;            /* a script's main task: wait for spawned children instead of cancelling them */
 } hl_task_options;
 
 /* Starts the function below its nargs arguments on top of L's stack (popped), at the next deferred
