@@ -116,6 +116,7 @@ local wrappings = {
 ---@return string|nil code
 function text.country(s)
   if type(s) ~= "string" then return nil end
+  if s:lower():find("^%s*n%s*[/.]%s*a[/.]?%s*$") then return nil end   -- "n/a" is not Namibia
   local key = words(s)
   local tight = key:gsub(" ", "")
   local code = country_by_name[key] or country_by_name[key:gsub("^the ", "")]

@@ -10,7 +10,7 @@
 local rotation = {}
 
 --- One round over the eligible members: every weight is credited, the one furthest ahead is picked and pays
---- for all. Over any stretch of picks each member's share differs from its weight's share by less than one turn.
+--- for all. After any number of picks each member is within one turn of its weight's share.
 ---@param members {key: string, weight: integer}[] the eligible ones, in the pool's order
 ---@param current fun(key: string): integer
 ---@return integer index, table<string, integer> delta

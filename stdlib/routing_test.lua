@@ -1,0 +1,124 @@
+local rotation = require "routing.rotation"
+
+local function members_of(weights)
+  local list = {}
+  for i, weight in ipairs(weights) do list[i] = { key = "o" .. i, weight = weight } end
+  return list
+end
+
+-- Picks n times from a state that it changes; counts by key.
+local function pick_many(members, current, n, order)
+  local count = {}
+  for _ = 1, n do
+    local index, delta = rotation.pick(members, function(key) return current[key] or 0 end)
+    rotation.add(current, delta, 1)
+    local key = members[index].key
+    count[key] = (count[key] or 0) + 1
+    if order then order[#order + 1] = key end
+  end
+  return count
+end
+
+describe("the rotation", function()
+  it("is smooth: no owner gets its turns in a burst", function()
+    local order = {}
+    pick_many(members_of { 5, 1, 1 }, {}, 7, order)
+    expect(table.concat(order, " ")).to.equal("o1 o1 o2 o1 o3 o1 o1")
+  end)
+
+  it("keeps every share within one turn of its weight, whatever the weights", function()
+    for _ = 1, 40 do
+      local weights, total = {}, 0
+      for i = 1, math.random(2, 12) do
+        weights[i] = math.random(1, 9)
+        total = total + weights[i]
+      end
+      local members, current, count = members_of(weights), {}, {}
+      for n = 1, 300 do
+        for key, k in pairs(pick_many(members, current, 1)) do count[key] = (count[key] or 0) + k end
+        for i, weight in ipairs(weights) do
+          local off = math.abs((count["o" .. i] or 0) - n * weight / total)
+          if off > 1 + 1e-9 then
+            error(("weights %s: after %d picks o%d is off by %.2f"):format(table.concat(weights, ","), n, i, off))
+          end
+        end
+      end
+      local sum = 0
+      for _, value in pairs(current) do sum = sum + value end
+      expect(sum).to.equal(0)
+    end
+  end)
+
+  it("forgets a pick that is taken back, in any order", function()
+    local members, current, deltas = members_of { 3, 2, 1 }, {}, {}
+    for i = 1, 50 do
+      local _, delta = rotation.pick(members, function(key) return current[key] or 0 end)
+      rotation.add(current, delta, 1)
+      deltas[i] = delta
+    end
+    while #deltas > 0 do
+      rotation.add(current, table.remove(deltas, math.random(#deltas)), -1)
+    end
+    expect(next(current)).to.be_nil()
+  end)
+
+  it("goes on fairly when members come and go", function()
+    local current = {}
+    pick_many(members_of { 5, 3, 2 }, current, 7)
+    local stored = { current = current, counts = { o1 = { period = "2026-09-01", n = 4 } } }
+    local now = { { key = "o2", weight = 1 }, { key = "o3", weight = 1 }, { key = "new", weight = 2 } }
+    local state = rotation.fit(stored, now)
+    expect(state.current.o1).to.be_nil()
+    expect(state.counts.o1).to.be_nil()
+    local count = pick_many(now, state.current, 400)
+    expect(math.abs(count.new - 200) <= 5).to.be_true()
+    expect(math.abs(count.o2 - 100) <= 5).to.be_true()
+  end)
+
+  it("counts in the newest period only", function()
+    local counts = {}
+    rotation.count(counts, "o1", "2026-09-01")
+    rotation.count(counts, "o1", "2026-09-01")
+    expect(counts.o1.n).to.equal(2)
+    rotation.count(counts, "o1", "2026-09-02")
+    rotation.count(counts, "o1", "2026-09-01")   -- a handler that began before midnight
+    expect(counts.o1.period).to.equal("2026-09-02")
+    expect(counts.o1.n).to.equal(1)
+  end)
+end)
+
+describe("declaring", function()
+  local routing = require "routing"
+
+  it("says what is wrong with a pool", function()
+    local function with(member)
+      return function() routing.pool("bad", { members = { member } }) end
+    end
+    expect(with { owner = "nobody" }).to.raise("e%-mail or id")
+    expect(with { owner = "a@b.de", wieght = 1 }).to.raise("no field wieght")
+    expect(with { owner = "a@b.de", weight = 0 }).to.raise("whole number")
+    expect(with { owner = "a@b.de", cap = 20 }).to.raise("cap must look like")
+    expect(with { owner = "a@b.de", cap = { per = "year", count = 2 } }).to.raise("cap must look like")
+    expect(function() routing.pool("bad", {}) end).to.raise("needs members")
+    expect(function() routing.pool("bad", { members = { { owner = "a@b.de" }, { owner = "A@b.de" } } }) end)
+        .to.raise("lists a@b.de twice")
+    expect(function() routing.pool("bad", { tz = "Mars/Base", members = { { owner = "a@b.de" } } }) end).to.raise("Mars")
+  end)
+
+  it("refuses a second pool of the same name", function()
+    routing.pool("one", { members = { { owner = "a@b.de" } } })
+    expect(function() routing.pool("one", { members = { { owner = "a@b.de" } } }) end).to.raise("declared twice")
+  end)
+
+  it("says what is wrong with a territory", function()
+    local pool = routing.pool("two", { members = { { owner = "a@b.de" } } })
+    expect(function() routing.territory {} end).to.raise("needs default")
+    expect(function() routing.territory { { countries = { "Mars" }, pool = pool }, default = pool } end)
+        .to.raise("Mars.* is no country")
+    expect(function()
+      routing.territory {
+        { countries = { "DE" }, pool = pool }, { countries = { "Germany" }, pool = pool }, default = pool,
+      }
+    end).to.raise("DE is already")
+  end)
+end)
