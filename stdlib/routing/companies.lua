@@ -67,13 +67,13 @@ local function new_index(account)
     for id, entry in pairs(index.late) do
       if entry then remember(data, entry) else forget(data, id) end
     end
-    index.late, index.data, index.read_at = nil, data, host.now()
+    index.late, index.data, index.read_at = nil, data, time.now()
   end)
   return index
 end
 
 local function index_here()
-  local account = host.account()
+  local account = host.account() or ""
   local index = indexes[account]
   if not index then
     index = new_index(account)
@@ -86,7 +86,7 @@ local function loaded_index()
   local index = index_here()
   if not index.data then
     index.load()
-  elseif not watched and host.now() - index.read_at >= FRESH_MS and not index.loading() then
+  elseif not watched and time.now() - index.read_at >= FRESH_MS and not index.loading() then
     index.load()
   end
   return index.data

@@ -21,13 +21,13 @@ local function new_directory()
         if entry.email and not by_email[entry.email] then by_email[entry.email] = entry end
       end
     end
-    directory.by_email, directory.by_id, directory.read_at = by_email, by_id, host.now()
+    directory.by_email, directory.by_id, directory.read_at = by_email, by_id, time.now()
   end)
   return directory
 end
 
 local function directory_here()
-  local account = host.account()
+  local account = host.account() or ""
   local directory = directories[account]
   if not directory then
     directory = new_directory()
@@ -35,7 +35,7 @@ local function directory_here()
   end
   if not directory.read_at then
     directory.load()
-  elseif host.now() - directory.read_at >= FRESH_MS and not directory.loading() then
+  elseif time.now() - directory.read_at >= FRESH_MS and not directory.loading() then
     -- Leads that come meanwhile use the list we have; when HubSpot cannot be reached, so does this one.
     local ok, err = pcall(directory.load)
     if not ok then log.warn("routing: the owners could not be read again: " .. tostring(err)) end
@@ -53,7 +53,7 @@ function owners.prepare(keys)
   local directory = directory_here()
   for _, key in ipairs(keys) do
     if not look(directory, key) then
-      if host.now() - directory.read_at >= UNKNOWN_MS then directory.load() end
+      if time.now() - directory.read_at >= UNKNOWN_MS then directory.load() end
       return
     end
   end
@@ -63,7 +63,7 @@ end
 ---@param key string
 ---@return {id: string, email: string|nil}|nil
 function owners.find(key)
-  local directory = directories[host.account()]
+  local directory = directories[host.account() or ""]
   return directory and look(directory, key)
 end
 

@@ -84,6 +84,7 @@ function pool.new(name, definition)
   local self = setmetatable({
     name = name, members = members, by_key = by_key, keys = keys, fallback = fallback, tz = tz,
     rule = name .. "@" .. crypto.sha256(json.encode(plain), "hex"):sub(1, 12),
+    kv = host.kv("pool:" .. name),
     base = nil,                               -- what is committed, as last seen
     open = { current = {}, counts = {} },     -- sums of the picks whose handlers still run
   }, Pool)
@@ -145,13 +146,12 @@ function Pool:_take(delta, key, period)
     if not ok then return end
     -- Another script may share the pool, so the sum is made on what is stored now. Reading must not wait here:
     -- when the value is not in memory, what we saw last is the newest there is, since every writer loads it.
-    local kv = host.kv("pool:" .. self.name)
-    local read, stored = pcall(kv.get, "state")
+    local read, stored = pcall(self.kv.get, "state")
     local state = read and rotation.fit(stored, self.members) or self.base
     rotation.add(state.current, delta, 1)
     if period then rotation.count(state.counts, key, period) end
     self.base = state
-    kv.set("state", { current = state.current, counts = state.counts })
+    self.kv.set("state", { current = state.current, counts = state.counts })
   end)
 end
 
@@ -183,10 +183,10 @@ function Pool:assign(lead, options)
 
   owners.prepare(self.keys)
   if prefer then owners.prepare { prefer } end
-  local stored = host.kv("pool:" .. self.name).get("state")
+  local stored = self.kv.get("state")
   -- From here to the end nothing waits: decision and effect are one.
   self.base = rotation.fit(stored, self.members)
-  local now = host.now()
+  local now = time.now()
   local candidates, eligible = {}, {}
   for i, member in ipairs(self.members) do
     local gate = self:_gate(member, now)
@@ -258,8 +258,8 @@ end
 --- Reads memory and the store; waits only when the state is not in memory.
 ---@return {owner: string, weight: integer, counted: integer|nil, current: integer}[]
 function Pool:standing()
-  self.base = rotation.fit(host.kv("pool:" .. self.name).get("state"), self.members)
-  local now, list = host.now(), {}
+  self.base = rotation.fit(self.kv.get("state"), self.members)
+  local now, list = time.now(), {}
   for i, member in ipairs(self.members) do
     list[i] = {
       owner = member.key, weight = member.weight,
