@@ -137,6 +137,7 @@ end
 
 -- The pick counts in memory from now on, and in the store with the handler's completion, or not at all.
 function Pool:_take(delta, key, period)
+  if not next(delta) and not period then return end   -- a preferred owner that nobody counts
   local open = self.open
   rotation.add(open.current, delta, 1)
   if period then count_open(open, key, period, 1) end

@@ -1,0 +1,14 @@
+-- The settings of this project. `secret "NAME"` is read from the environment; nothing secret stands in this file.
+return {
+  accounts = {
+    main = {
+      token = secret "HUBSPOT_TOKEN",
+      client_secret = secret "HUBSPOT_CLIENT_SECRET",   -- signs the webhooks that HubSpot sends
+      tier = "professional",                            -- free, starter, professional or enterprise: sets the limits
+    },
+  },
+  store = "data/hubloop.db",
+  scripts = { "*.lua" },
+  http = { listen = "127.0.0.1:8480" },                 -- webhooks
+  admin = { listen = "127.0.0.1:8481" },                -- status
+}
