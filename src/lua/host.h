@@ -48,6 +48,9 @@ void hl_script_on_end(hl_script *s, void (*cb)(void *arg, int code, hl_str text)
 const char *hl_script_name(const hl_script *s);
 size_t hl_host_live_tasks(const hl_host *host);
 size_t hl_host_handlers(const hl_host *host);   /* on, every, cron and serve registrations */
+/* HubSpot event types that handlers listen to, each once, NULL-terminated; borrowed
+ * until the next registration. For the subscriptions that the scripts need. */
+const char *const *hl_host_event_types(const hl_host *host);
 /* A registered route takes the request and will reply; false: no route matches. */
 bool hl_host_route(hl_host *host, hl_request *request);
 /* Ends every task (their cleanups run, their runs are cut). */

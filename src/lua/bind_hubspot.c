@@ -1,0 +1,165 @@
+/* host.api{…}: one HubSpot call through the account's queue; stdlib/hubspot.lua
+ * is what people use. */
+#include "base/mem.h"
+#include "lua/script.h"
+
+enum { BODY_MAX = 16 * 1024 * 1024, PROPERTIES_MAX = 2000 };
+
+typedef struct call_op {
+  hl_task *task;
+  hl_api_op *op;
+  bool null_as_nil;
+  const hl_api_result *result;
+} call_op;
+
+static void call_cancel(void *arg) {
+  call_op *c = arg;
+  hl_api_cancel(c->op);
+  hl_free(c);
+}
+
+/* Returns the answer and its status, or raises HubSpot's error. */
+static int push_answer(lua_State *L, void *arg) {
+  call_op *c = arg;
+  const hl_api_error *e = c->result->error;
+  if (e) {
+    hl_lua_push_error(L, e->kind, e->message, e->status, e->category, e->correlation_id, e->retryable);
+    if (e->context) {
+      hl_lua_push_json(L, e->context, true);
+      lua_setfield(L, -2, "context");
+    }
+    return -1;
+  }
+  if (c->result->json) hl_lua_push_json(L, c->result->json, c->null_as_nil);
+  else lua_pushnil(L);
+  lua_pushinteger(L, c->result->status);
+  return 2;
+}
+
+static void answered(void *arg, const hl_api_result *result) {
+  call_op *c = arg;
+  c->result = result;
+  hl_task_resume(c->task, push_answer, c);
+  hl_free(c);
+}
+
+static const char *need(lua_State *L, const char *key) {
+  const char *s = hl_lua_opt_str(L, 1, key, NULL);
+  if (!s) luaL_error(L, "host.api: '%s' is missing", key);
+  return s;
+}
+
+/* The list stays on the stack; its strings are held by the options' table. */
+static const char *const *read_properties(lua_State *L) {
+  if (lua_getfield(L, 1, "properties") == LUA_TNIL) return NULL;
+  luaL_checktype(L, -1, LUA_TTABLE);
+  lua_Integer n = luaL_len(L, -1);
+  if (n > PROPERTIES_MAX) luaL_error(L, "at most %d properties can be asked for", PROPERTIES_MAX);
+  const char **list = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *list, 0);
+  for (lua_Integer i = 1; i <= n; i++) {
+    if (lua_rawgeti(L, -2, i) != LUA_TSTRING) luaL_error(L, "properties are names: #%d is no string", (int)i);
+    list[i - 1] = lua_tostring(L, -1);
+    lua_pop(L, 1);
+  }
+  list[n] = NULL;
+  return list;
+}
+
+static int l_api(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  hl_script *s = hl_script_of(L);
+  hl_task *t = hl_task_current(L);
+  if (t && hl_task_offline(t))
+    return luaL_error(L, "API calls are not possible while the script loads: "
+                         "move this into a handler, or into every() or cron()");
+  if (!s->host->o.hubspot) return luaL_error(L, "there is no HubSpot account here");
+  const char *kind = need(L, "kind");
+  hl_api_call call = {.script = s->name, .klass = t ? hl_task_class(t) : HL_CLASS_NORMAL};
+  call.klass = hl_lua_opt_class(L, 1, "priority", call.klass);
+  lua_getfield(L, 1, "batch");
+  call.no_batch = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+  lua_getfield(L, 1, "nulls");
+  bool null_as_nil = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+  if (strcmp(kind, "raw") == 0) {
+    call.kind = HL_API_RAW;
+    call.method = need(L, "method");
+    call.path = need(L, "path");
+    call.query = hl_lua_opt_str(L, 1, "query", NULL);
+    call.content_type = hl_lua_opt_str(L, 1, "content_type", NULL);
+  } else {
+    call.kind = strcmp(kind, "get") == 0 ? HL_API_GET : HL_API_UPDATE;
+    call.type = need(L, "type");
+    call.id = need(L, "id");
+    call.id_property = hl_lua_opt_str(L, 1, "id_property", NULL);
+    if (call.kind == HL_API_GET) call.properties = read_properties(L);
+  }
+  const char *name = hl_lua_opt_str(L, 1, "account", NULL);
+  if (!name && t && *hl_task_account(t)) name = hl_task_account(t);
+  hl_error err;
+  hl_account *account;
+  int rc = hl_hubspot_account(s->host->o.hubspot, name, &account, &err);
+  if (rc) return hl_lua_raise(L, hl_err_name(rc), "%s", err.text);
+  t = hl_task_check_wait(L);
+
+  hl_buf body;
+  hl_buf_init(&body, BODY_MAX);
+  if (lua_getfield(L, 1, "body") == LUA_TSTRING) {
+    size_t n;
+    const char *p = lua_tolstring(L, -1, &n);
+    rc = hl_buf_append(&body, p, n);
+    if (rc) hl_fail(&err, rc, "the body is larger than %d bytes", BODY_MAX);
+  } else if (!lua_isnil(L, -1)) {
+    rc = hl_lua_to_json(L, -1, &body, &err);
+  }
+  call.body = hl_buf_str(&body);
+  call_op *c = NULL;
+  if (!rc) {
+    c = HL_NEW(call_op);
+    c->task = t;
+    c->null_as_nil = null_as_nil;
+    rc = hl_api_send(account, &call, answered, c, &c->op, &err);
+  }
+  hl_buf_deinit(&body);
+  if (rc) {
+    hl_free(c);
+    return hl_lua_raise(L, hl_err_name(rc), "%s", err.text);
+  }
+  hl_task_wait(t, call_cancel, c);
+  return hl_task_yield(L);
+}
+
+/* host.accounts(): the names of the known ones. */
+static int l_accounts(lua_State *L) {
+  hl_host *host = hl_script_of(L)->host;
+  hl_account *list[64];
+  size_t n = host->o.hubspot ? hl_hubspot_accounts(host->o.hubspot, list, HL_COUNT(list)) : 0;
+  lua_newtable(L);
+  for (size_t i = 0; i < n && i < HL_COUNT(list); i++) {
+    lua_pushstring(L, hl_account_name(list[i]));
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* host.url(text): percent-encoded for a path segment or a query value. */
+static int l_url(lua_State *L) {
+  size_t n;
+  const char *p = luaL_checklstring(L, 1, &n);
+  hl_buf b;
+  hl_buf_init(&b, 64 * 1024);
+  if (hl_buf_urlencode(&b, (hl_str){p, n})) {
+    hl_buf_deinit(&b);
+    return luaL_error(L, "too long for a URL");
+  }
+  lua_pushlstring(L, b.p ? b.p : "", b.n);
+  hl_buf_deinit(&b);
+  return 1;
+}
+
+void hl_bind_hubspot(lua_State *L) {
+  static const luaL_Reg fns[] = {{"api", l_api}, {"accounts", l_accounts}, {"url", l_url}, {NULL, NULL}};
+  hl_state_push_host(L);
+  luaL_setfuncs(L, fns, 0);
+  lua_pop(L, 1);
+}

@@ -1,0 +1,122 @@
+/* Inside the Lua host: a loaded script, the work it does for runs, and what the
+ * bind_X.c files share. Not for other rooms (they use lua/host.h). Loop thread
+ * only. */
+#ifndef HL_LUA_SCRIPT_H
+#define HL_LUA_SCRIPT_H
+
+#include "lua/task.h"
+
+typedef struct hl_work hl_work;
+typedef struct hl_handler_fn hl_handler_fn;
+typedef struct hl_route hl_route;
+typedef struct hl_testbed hl_testbed;
+
+struct hl_host {
+  hl_host_options o;
+  char *root;
+  hl_script *scripts;
+  hl_route *routes;       /* in the order of registration */
+  size_t handlers;
+  char **types;           /* HubSpot event types that handlers listen to, each once */
+  size_t n_types;
+  hl_testbed *bed;        /* not NULL: this host runs a test (bind_test.c) */
+};
+
+struct hl_script {
+  hl_script *next;
+  hl_host *host;
+  hl_state *state;
+  char *name;             /* relative to the project: the durable name's first part */
+  char *dir;              /* the folder it lies in */
+  char **hosts, **fs, **env; /* permissions, copied; NULL: none */
+  bool loading;           /* registration is legal */
+  hl_run *main_run;       /* of the main task: its effects commit at once */
+  hl_run *hook_run;       /* set while host.on_end functions run */
+  hl_work *works;         /* tasks that end with hl_work's callback */
+  hl_handler_fn *handlers;
+  bool ended;             /* the main task has ended */
+  int end_code;
+  char *end_text;
+  void (*on_end)(void *arg, int code, hl_str text);
+  void *on_end_arg;
+};
+
+/* The script whose state L belongs to. */
+hl_script *hl_script_of(lua_State *L);
+/* The only account's name, or "" with none or several. */
+const char *hl_host_default_account(hl_host *host);
+/* Account of the running task, or the default; never NULL. */
+const char *hl_script_account(lua_State *L);
+/* The run that effects of the running code belong to; raises when there is none.
+ * *at_once (may be NULL): they commit at once, not with a completion. */
+hl_run *hl_script_run(lua_State *L, bool *at_once);
+/* Raises unless the script is loading. */
+void hl_script_check_loading(lua_State *L, const char *what);
+
+/* ---- work: a task that ends in a callback of ours, once, whatever happens ---- */
+/* `L` is NULL when the work was cut because the host is being freed. `code` as
+ * for hl_task_end_cb; a host.on_end function that raised makes it HL_ESCRIPT. */
+typedef void (*hl_work_end)(void *arg, int code, lua_State *L, int nresults, hl_str text);
+/* Starts the function and its nargs arguments on top of the state's main stack
+ * (popped). On failure `end` is not called. */
+int hl_work_start(hl_script *s, int nargs, const hl_task_options *o, hl_work_end end, void *arg,
+                  hl_work **out, hl_error *err);
+void hl_work_cancel(hl_work *w, int code, const char *why);
+hl_task *hl_work_task(hl_work *w);
+void hl_works_cancel(hl_script *s);  /* every task is told to end; `end` comes later */
+/* Before the state is freed: `end` now, with L NULL; after it: the memory. */
+void hl_works_cut(hl_script *s);
+void hl_works_free(hl_script *s);
+
+/* Runs fn(L, arg), which pushes `want` values on the state's main stack, under
+ * protection. False: nothing is pushed and the message is in err. */
+bool hl_script_protected(hl_script *s, lua_CFunction fn, void *arg, int want, hl_error *err);
+/* Waits (in the calling task) until what `run` has buffered is committed, then
+ * returns no value; `return hl_script_commit_now(L, run);`. */
+int hl_script_commit_now(lua_State *L, hl_run *run);
+
+/* host.c: as hl_host_load; `extend` (may be NULL) binds more before the script is compiled. */
+int hl_host_load_with(hl_host *host, const char *path, const hl_permissions *p, lua_CFunction extend,
+                      hl_script **out, hl_error *err);
+
+/* ---- option tables ---- */
+/* Raises at the caller's line for a key of the table at idx that is in neither
+ * list, naming the nearest, and for one that is in `later`. NULL-terminated. */
+void hl_lua_check_options(lua_State *L, int idx, const char *what, const char *const *known,
+                          const char *const *later);
+/* Absolute indexes only. Missing: the fallback. Wrong type: raises, naming the option. */
+const char *hl_lua_opt_str(lua_State *L, int idx, const char *key, const char *fallback);
+lua_Integer hl_lua_opt_int(lua_State *L, int idx, const char *key, lua_Integer lo, lua_Integer hi,
+                           lua_Integer fallback);
+int64_t hl_lua_opt_duration(lua_State *L, int idx, const char *key, int64_t fallback_ms);
+hl_api_class hl_lua_opt_class(lua_State *L, int idx, const char *key, hl_api_class fallback);
+/* Parses JSON text and pushes it; the tree is freed also when memory ends. Raises on bad text. */
+void hl_lua_push_json_text(lua_State *L, hl_str text, bool null_as_nil);
+/* Pushes a parsed tree and frees it. */
+void hl_lua_push_json_take(lua_State *L, cJSON *tree, bool null_as_nil);
+/* Pushes a function without arguments that parses `body` as JSON each time. */
+void hl_lua_push_json_fn(lua_State *L, hl_str body);
+
+/* ---- secrets (SEMANTICS 36) ---- */
+bool hl_secret_is(lua_State *L, int idx);
+/* The text of the secret at idx, with what was put around it. Registered with the log. */
+int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err);
+
+/* ---- each bind file's entry; the state is new, nothing runs yet ---- */
+void hl_bind_engine(lua_State *L);
+void hl_bind_effects(lua_State *L);
+void hl_bind_serve(lua_State *L);
+void hl_bind_secret(lua_State *L);
+void hl_bind_kv(lua_State *L);
+void hl_bind_http(lua_State *L);
+void hl_bind_hubspot(lua_State *L);
+void hl_bind_test(lua_State *L);      /* only when host->bed is set */
+
+/* A test keeps the audit records of finished runs (bind_test.c); without a test nothing. */
+void hl_testbed_audited(hl_host *host, hl_run *run, const char *kind, const char *key, hl_str json);
+void hl_testbed_run_ended(hl_host *host, hl_run *run, bool stored);
+
+void hl_handler_fns_free(hl_script *s);
+void hl_routes_free(hl_host *host);
+
+#endif
