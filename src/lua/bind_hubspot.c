@@ -129,6 +129,19 @@ static int l_api(lua_State *L) {
   return hl_task_yield(L);
 }
 
+/* host.error{kind=, message=, status=, category=, correlation_id=, retryable=, context=}: an error value to raise. */
+static int l_error(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_getfield(L, 1, "retryable");
+  hl_lua_push_error(L, hl_lua_opt_str(L, 1, "kind", "error"), hl_lua_opt_str(L, 1, "message", ""),
+                    (int)hl_lua_opt_int(L, 1, "status", 0, 999, 0), hl_lua_opt_str(L, 1, "category", NULL),
+                    hl_lua_opt_str(L, 1, "correlation_id", NULL), lua_toboolean(L, 2));
+  if (lua_getfield(L, 1, "context") != LUA_TNIL) lua_setfield(L, -2, "context");
+  else lua_pop(L, 1);
+  return 1;
+}
+
 /* host.accounts(): the names of the known ones. */
 static int l_accounts(lua_State *L) {
   hl_host *host = hl_script_of(L)->host;
@@ -158,7 +171,7 @@ static int l_url(lua_State *L) {
 }
 
 void hl_bind_hubspot(lua_State *L) {
-  static const luaL_Reg fns[] = {{"api", l_api}, {"accounts", l_accounts}, {"url", l_url}, {NULL, NULL}};
+  static const luaL_Reg fns[] = {{"api", l_api}, {"accounts", l_accounts}, {"url", l_url}, {"error", l_error}, {NULL, NULL}};
   hl_state_push_host(L);
   luaL_setfuncs(L, fns, 0);
   lua_pop(L, 1);

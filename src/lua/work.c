@@ -111,13 +111,9 @@ static bool run_hooks(hl_script *s, hl_run *run, bool ok, hl_error *err) {
   lua_pushcfunction(L, call_hooks);
   lua_pushlightuserdata(L, run);
   lua_pushboolean(L, ok);
-  int rc = lua_pcall(L, 2, 0, 0);
+  int rc = hl_state_call(L, 2, 0, err);
   s->hook_run = before;
-  if (rc == LUA_OK) return true;
-  const char *text = lua_tostring(L, -1);
-  hl_fail(err, HL_ESCRIPT, "sealing the run's effects: %s", text ? text : "(error without text)");
-  lua_pop(L, 1);
-  return false;
+  return rc == 0;
 }
 
 static void unlink_work(hl_work *w) {
@@ -255,15 +251,18 @@ static int l_audit(lua_State *L) {
 }
 
 static int l_account(lua_State *L) {
-  const char *name = hl_script_account(L);
-  if (*name) lua_pushstring(L, name);
-  else lua_pushnil(L);
+  lua_pushstring(L, hl_script_account(L));
+  return 1;
+}
+
+static int l_now(lua_State *L) {
+  lua_pushinteger(L, hl_loop_now(hl_script_of(L)->host->o.loop));
   return 1;
 }
 
 void hl_bind_effects(lua_State *L) {
   static const luaL_Reg fns[] = {
-      {"on_end", l_on_end}, {"audit", l_audit}, {"account", l_account}, {NULL, NULL}};
+      {"on_end", l_on_end}, {"audit", l_audit}, {"account", l_account}, {"now", l_now}, {NULL, NULL}};
   hl_state_push_host(L);
   luaL_setfuncs(L, fns, 0);
   lua_pushstring(L, hl_script_of(L)->name);
