@@ -143,7 +143,7 @@ static void main_ended(void *arg, int code, lua_State *L, int nresults, hl_str t
     /* What the main task stored has been committed on the way. */
     hl_run_finish(run, code == HL_ECANCELLED ? HL_RUN_CUT : code ? HL_RUN_FAILED : HL_RUN_DONE, text);
   }
-  s->loading = false;
+  s->loading = s->stays_loading;
   s->ended = true;
   s->end_code = code;
   s->end_text = hl_strndup(text.p ? text.p : "", text.n);
@@ -235,7 +235,7 @@ int hl_host_load_with(hl_host *host, const char *path, const hl_permissions *p, 
   const char *account = hl_host_default_account(host);
   s->main_run = hl_engine_begin(host->o.engine, s->name, account);
   hl_task_options o = {.run = s->main_run, .account = account, .klass = HL_CLASS_NORMAL,
-                       .offline = host->o.serving};
+                       .offline = host->o.serving, .wait_children = true};
   rc = hl_work_start(s, 0, &o, main_ended, s, NULL, err);
   if (rc) {
     hl_run_finish(s->main_run, HL_RUN_CUT, (hl_str){NULL, 0});

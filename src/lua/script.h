@@ -30,6 +30,7 @@ struct hl_script {
   char *dir;              /* the folder it lies in */
   char **hosts, **fs, **env; /* permissions, copied; NULL: none */
   bool loading;           /* registration is legal */
+  bool stays_loading;     /* a test file: registers as long as it lives */
   hl_run *main_run;       /* of the main task: its effects commit at once */
   hl_run *hook_run;       /* set while host.on_end functions run */
   hl_work *works;         /* tasks that end with hl_work's callback */
@@ -110,7 +111,7 @@ void hl_bind_secret(lua_State *L);
 void hl_bind_kv(lua_State *L);
 void hl_bind_http(lua_State *L);
 void hl_bind_hubspot(lua_State *L);
-void hl_bind_test(lua_State *L);      /* only when host->bed is set */
+int hl_bind_test_entry(lua_State *L); /* for hl_host_load_with */
 
 /* A test keeps the audit records of finished runs (bind_test.c); without a test nothing. */
 void hl_testbed_audited(hl_host *host, hl_run *run, const char *kind, const char *key, hl_str json);

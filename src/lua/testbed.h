@@ -1,0 +1,49 @@
+/* One test's world: a virtual loop, an engine in memory, an account whose API is
+ * the simulator, and the simulator's webhooks into the engine's door. Made anew
+ * for each `it`. Between testrun.c and bind_test.c only. */
+#ifndef HL_LUA_TESTBED_H
+#define HL_LUA_TESTBED_H
+
+#include "engine/webhook.h"
+#include "lua/script.h"
+#include "lua/sim.h"
+
+typedef struct hl_audit_record {
+  struct hl_audit_record *next;
+  hl_run *run;               /* NULL: stored */
+  char *kind, *key, *json;
+  int64_t at;
+} hl_audit_record;
+
+struct hl_testbed {
+  hl_loop *loop;
+  hl_log *log;
+  hl_buf logged;             /* the log's lines, shown when the test fails */
+  hl_engine *engine;
+  hl_hubspot *hubspot;
+  hl_account *account;
+  hl_webhook *webhook;
+  hl_host *host;
+  hl_script *script;         /* the test file */
+  hl_sim *sim;               /* NULL until somebody needs it */
+  hl_transport api;          /* to the simulator, which it starts */
+  hl_transport door;         /* from the simulator to the webhook door */
+  char token[64], secret[64];
+  char *dir;                 /* of the test file */
+  uint64_t seed;
+  bool started;              /* the engine dispatches */
+  size_t subscribed;         /* event types that the simulator knows of */
+  hl_audit_record *audits;
+  /* The `it` that runs. */
+  bool main_done, done;
+  int code;
+  char *text;
+};
+
+/* The simulator, started with `json` (options; NULL: none) if it is not yet. */
+int hl_testbed_sim(hl_testbed *bed, const char *json, hl_error *err);
+/* Starts dispatching, and subscribes to what handlers listen to. */
+int hl_testbed_ready(hl_testbed *bed, hl_error *err);
+bool hl_testbed_idle(hl_testbed *bed, char *why, size_t size);
+
+#endif

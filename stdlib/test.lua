@@ -1,0 +1,414 @@
+--- Tests in Lua: `hubloop test` runs every *_test.lua, each `it` in a runtime of its own, in virtual time, against
+--- the simulator.
+---
+---   describe("routing", function()
+---     it("gives a German lead to the German desk", function()
+---       sim.load "lead_routing.lua"
+---       local id = sim.create("contacts", { email = "a@example.com", country = "DE" })
+---       sim.settle()
+---       expect(sim.contact(id).hubspot_owner_id).to.equal("12")
+---     end)
+---   end)
+---
+--- describe, it, before_each, after_each, expect and sim are globals in a test file.
+---@class test
+local test = {}
+
+local _, host = ...
+local T = host.test
+
+---------------------------------------------------------------------------------------------------- declaring
+
+local tests, inside = {}, { name = "", before = {}, after = {} }
+
+---Groups tests; may be nested.
+---@param name string
+---@param fn fun()
+function test.describe(name, fn)
+  if type(name) ~= "string" or type(fn) ~= "function" then error("describe(name, function)", 2) end
+  local outer = inside
+  inside = { name = outer.name == "" and name or outer.name .. ", " .. name, before = {}, after = {}, outer = outer }
+  fn()
+  inside = outer
+end
+
+---Declares a test. Without a function it is skipped, and counted so.
+---@param name string
+---@param fn fun()|nil may wait: for the simulator, for virtual time
+function test.it(name, fn)
+  if type(name) ~= "string" or (fn ~= nil and type(fn) ~= "function") then error("it(name, function)", 2) end
+  tests[#tests + 1] = { name = inside.name == "" and name or inside.name .. ", " .. name, fn = fn, group = inside,
+    line = T.line(2), skip = fn == nil }
+end
+
+---Runs before each test of this group and of those in it, outer groups first.
+---@param fn fun()
+function test.before_each(fn) inside.before[#inside.before + 1] = fn end
+
+---Runs after each test, also when it failed, inner groups first.
+---@param fn fun()
+function test.after_each(fn) inside.after[#inside.after + 1] = fn end
+
+---For the runner: what was declared.
+function test.list() return tests end
+
+local function run_before(group)
+  if group.outer then run_before(group.outer) end
+  for _, fn in ipairs(group.before) do fn() end
+end
+
+---For the runner: runs the index-th test.
+---@param index integer
+function test.run(index)
+  local it = tests[index]
+  local function body()
+    run_before(it.group)
+    it.fn()
+  end
+  -- Errors keep their traceback: what follows a failure must not replace it.
+  local ok, err = xpcall(body, host.traceback or function(e) return e end)
+  local group, later_ok, later_err = it.group, true, nil
+  while group do
+    for i = #group.after, 1, -1 do
+      local fine, why = pcall(group.after[i])
+      if not fine and later_ok then later_ok, later_err = false, why end
+    end
+    group = group.outer
+  end
+  if not ok then error(err, 0) end
+  if not later_ok then error(later_err, 0) end
+end
+
+---------------------------------------------------------------------------------------------------- comparing
+
+local function show(value, depth)
+  depth = depth or 0
+  local kind = type(value)
+  if kind == "string" then return ("%q"):format(value):gsub("\\\n", "\\n") .. "" end
+  if kind ~= "table" then return tostring(value) end
+  if value == json.null then return "json.null" end
+  if depth > 4 then return "{…}" end
+  local keys, parts, listed = {}, {}, #value
+  for i = 1, math.min(listed, 40) do parts[#parts + 1] = show(value[i], depth + 1) end
+  if listed > 40 then parts[#parts + 1] = ("… %d more"):format(listed - 40) end
+  for key in next, value do
+    if not (math.type(key) == "integer" and key >= 1 and key <= listed) then keys[#keys + 1] = key end
+  end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for _, key in ipairs(keys) do
+    local name = type(key) == "string" and key:match("^[%a_][%w_]*$") and key or "[" .. show(key, depth + 1) .. "]"
+    parts[#parts + 1] = name .. " = " .. show(rawget(value, key), depth + 1)
+  end
+  return #parts == 0 and "{}" or "{ " .. table.concat(parts, ", ") .. " }"
+end
+
+-- Appends the places at which two values differ: "at .a[2]: expected 1, got 2".
+local function differences(expected, got, path, out, seen)
+  if #out > 10 then return end
+  if rawequal(expected, got) then return end
+  if type(expected) ~= "table" or type(got) ~= "table" then
+    if expected ~= got or math.type(expected) ~= math.type(got) and tostring(expected) ~= tostring(got) then
+      out[#out + 1] = ("at %s: expected %s, got %s"):format(path == "" and "the value itself" or path, show(expected),
+        show(got))
+    end
+    return
+  end
+  if seen[expected] == got then return end
+  seen[expected] = got
+  local keys, have = {}, {}
+  for key in next, expected do keys[#keys + 1], have[key] = key, true end
+  for key in next, got do
+    if not have[key] then keys[#keys + 1] = key end
+  end
+  table.sort(keys, function(a, b)
+    if type(a) == type(b) and (type(a) == "number" or type(a) == "string") then return a < b end
+    return tostring(a) < tostring(b)
+  end)
+  for _, key in ipairs(keys) do
+    local step = math.type(key) == "integer" and "[" .. key .. "]" or "." .. tostring(key)
+    differences(rawget(expected, key), rawget(got, key), path .. step, out, seen)
+  end
+end
+
+local function equal(expected, got)
+  local out = {}
+  differences(expected, got, "", out, {})
+  return #out == 0, out
+end
+
+local checks = {}
+
+function checks.equal(got, expected)
+  local same, where = equal(expected, got)
+  local text = ("expected %s\n     got %s"):format(show(expected), show(got))
+  if not same and type(expected) == "table" and type(got) == "table" then
+    text = text .. "\n  " .. table.concat(where, "\n  ")
+  end
+  return same, text, ("expected something else than %s"):format(show(expected))
+end
+
+function checks.be(got, expected)
+  return rawequal(got, expected), ("expected the very same %s, got %s"):format(show(expected), show(got)),
+    ("expected another object than %s"):format(show(expected))
+end
+
+function checks.be_nil(got)
+  return got == nil, ("expected nil, got %s"):format(show(got)), "expected something else than nil"
+end
+
+function checks.be_true(got)
+  return got == true, ("expected true, got %s"):format(show(got)), "expected something else than true"
+end
+
+function checks.be_false(got)
+  return got == false, ("expected false, got %s"):format(show(got)), "expected something else than false"
+end
+
+function checks.be_truthy(got)
+  return got and true or false, ("expected a true value, got %s"):format(show(got)),
+    ("expected nil or false, got %s"):format(show(got))
+end
+
+function checks.contain(got, part)
+  local found = false
+  if type(got) == "string" then
+    found = type(part) == "string" and got:find(part, 1, true) ~= nil
+  elseif type(got) == "table" then
+    for _, item in ipairs(got) do
+      if equal(part, item) then
+        found = true
+        break
+      end
+    end
+  end
+  return found, ("expected %s to contain %s"):format(show(got), show(part)),
+    ("expected %s not to contain %s"):format(show(got), show(part))
+end
+
+function checks.match(got, pattern)
+  return type(got) == "string" and got:match(pattern) ~= nil,
+    ("expected %s to match %q"):format(show(got), pattern), ("expected %s not to match %q"):format(show(got), pattern)
+end
+
+function checks.have_property(got, name, value)
+  local has = type(got) == "table" and got[name] or nil
+  if value == nil then
+    return has ~= nil, ("expected a property %s in %s"):format(name, show(got)),
+      ("expected no property %s, it is %s"):format(name, show(has))
+  end
+  return equal(value, has), ("expected the property %s to be %s, it is %s"):format(name, show(value), show(has)),
+    ("expected the property %s not to be %s"):format(name, show(value))
+end
+
+function checks.have_length(got, n)
+  local length = (type(got) == "table" or type(got) == "string") and #got or nil
+  return length == n, ("expected %d entries, got %s in %s"):format(n, tostring(length), show(got)),
+    ("expected another number of entries than %d"):format(n)
+end
+
+function checks.be_at_least(got, n)
+  return type(got) == "number" and got >= n, ("expected at least %s, got %s"):format(show(n), show(got)),
+    ("expected less than %s, got %s"):format(show(n), show(got))
+end
+
+function checks.be_at_most(got, n)
+  return type(got) == "number" and got <= n, ("expected at most %s, got %s"):format(show(n), show(got)),
+    ("expected more than %s, got %s"):format(show(n), show(got))
+end
+
+local function error_text(err)
+  if type(err) == "table" and rawget(err, "message") then
+    return ("%s: %s"):format(tostring(rawget(err, "kind")), tostring(rawget(err, "message")))
+  end
+  return tostring(err)
+end
+
+---expect(function).to.raise("pattern"): the pattern is found in "kind: message", or is a table of fields.
+function checks.raise(fn, pattern)
+  if type(fn) ~= "function" then return false, "expect(…).to.raise wants a function", "expect(…) wants a function" end
+  local ok, err = pcall(fn)
+  if ok then return false, "expected an error, and nothing was raised", "" end
+  local text = error_text(err)
+  if pattern == nil then return true, "", ("expected no error, got %s"):format(text) end
+  if type(pattern) == "table" then
+    for key, value in pairs(pattern) do
+      if type(err) ~= "table" or not equal(value, err[key]) then
+        return false, ("expected an error with %s = %s, got %s"):format(tostring(key), show(value), show(err)), ""
+      end
+    end
+    return true, "", ("expected no such error, got %s"):format(text)
+  end
+  return text:find(pattern) ~= nil, ("expected an error that matches %q, got %s"):format(pattern, text),
+    ("expected no error that matches %q, got %s"):format(pattern, text)
+end
+
+local function checker(value, negated)
+  return setmetatable({}, {
+    __index = function(_, name)
+      local check = checks[name]
+      if not check then
+        local names = {}
+        for known in pairs(checks) do names[#names + 1] = known end
+        table.sort(names)
+        error(("expect(…).to has no '%s'; there are: %s"):format(tostring(name), table.concat(names, ", ")), 2)
+      end
+      return function(...)
+        local ok, text, negated_text = check(value, ...)
+        if negated then ok, text = not ok, negated_text end
+        if not ok then error(text, 2) end
+      end
+    end,
+  })
+end
+
+---expect(value).to.equal(other), .to_not.be_nil(), …: see `checks` above for all of them.
+---@param value any
+function test.expect(value)
+  return { to = checker(value, false), to_not = checker(value, true) }
+end
+
+---------------------------------------------------------------------------------------------------- the simulator
+
+---@class sim
+local sim = {}
+test.sim = sim
+
+local function fields(record)
+  return setmetatable(record, { __index = function(t, key)
+    local properties = rawget(t, "properties")
+    return type(properties) == "table" and properties[key] or nil
+  end })
+end
+
+---Starts the simulator with options of its own (tier, contacts, companies, owners, latency_ms, …). Without it the
+---first use starts an empty one.
+---@param options table
+function sim.start(options) T.start(options) end
+
+---Loads a script beside the test file, as `hubloop serve` would. Waits until its top level has ended.
+---@param path string
+---@param permissions {hosts: string[]|nil, fs: string[]|nil, env: string[]|nil}|nil
+function sim.load(path, permissions)
+  T.load(path, permissions)
+  T.sim("stats", {})
+end
+
+---Calls a control function of the simulator.
+---@param name string
+---@param args table|nil
+---@return table
+function sim.control(name, args) return T.sim(name, args or {}) end
+
+local function as_type(object_type)
+  local plural = { contact = "contacts", company = "companies", deal = "deals", ticket = "tickets" }
+  return plural[object_type] or object_type
+end
+
+local function texts(properties)
+  local out = {}
+  for key, value in pairs(properties) do
+    out[key] = type(value) == "string" and value or math.type(value) == "integer" and ("%d"):format(value)
+      or tostring(value)
+  end
+  return out
+end
+
+---Creates a record as a person in HubSpot would; its webhook events follow. Returns the id.
+---@param object_type string
+---@param properties table
+---@return string id
+function sim.create(object_type, properties)
+  local made = T.sim("create", { type = as_type(object_type), properties = texts(properties) })
+  return tostring(made.id or (made.record and made.record.id))
+end
+
+---Changes a record as a person in HubSpot would.
+---@param object_type string
+---@param id string|integer
+---@param properties table
+function sim.update(object_type, id, properties)
+  return T.sim("update", { type = as_type(object_type), id = tostring(id), properties = texts(properties) })
+end
+
+---A record as HubSpot holds it now, with all its properties; nil when there is none.
+---@param object_type string
+---@param id string|integer
+---@return table|nil
+function sim.get(object_type, id)
+  local got = T.sim("get", { type = as_type(object_type), id = tostring(id) })
+  if type(got) == "table" and got.record then got = got.record end
+  return type(got) == "table" and got.id and fields(got) or nil
+end
+
+function sim.contact(id) return sim.get("contacts", id) end
+function sim.company(id) return sim.get("companies", id) end
+function sim.deal(id) return sim.get("deals", id) end
+
+---Delivers one event as a signed webhook, whether or not anything changed.
+---@param event_type string "contact.creation"
+---@param event table its fields: objectId, propertyName, propertyValue, …
+function sim.trigger(event_type, event)
+  local args = { type = event_type }
+  for key, value in pairs(event or {}) do args[key] = value end
+  return T.sim("trigger", args)
+end
+
+local units = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000, w = 604800000 }
+
+---Lets virtual time pass: "3d", "15m", or seconds. Timers, retries and handlers run meanwhile.
+---@param duration string|number
+function sim.advance(duration)
+  local ms
+  if type(duration) == "number" then
+    ms = duration * 1000
+  else
+    local number, unit = tostring(duration):match("^(%d+%.?%d*)(%a+)$")
+    ms = number and units[unit] and tonumber(number) * units[unit]
+  end
+  if not ms or ms < 0 then error(('advance: "%s" is no duration, such as "15m" or "3d"'):format(tostring(duration)), 2) end
+  T.advance(math.tointeger(ms) or math.floor(ms))
+end
+
+---Waits until every delivered event has been handled and nothing is on its way.
+---@param limit_s number|nil virtual seconds after which it gives up; 1,800
+function sim.settle(limit_s)
+  local calm, why = 0, ""
+  for _ = 1, (limit_s or 1800) * 100 do
+    T.advance(10)
+    local idle
+    idle, why = T.idle()
+    calm = idle and calm + 1 or 0
+    if calm >= 3 then return end
+  end
+  error("settle: it does not come to rest: " .. why, 2)
+end
+
+---The API calls that the simulator has answered: { { method=, path=, status=, … }, … }.
+---@return table[]
+function sim.calls()
+  local answer = T.sim("calls", {})
+  return answer.calls or answer
+end
+
+---Makes calls fail: { match = { method=, path= }, status = 500, times = 2 }, { drop = true }, { html = true }, …
+---@param fault table
+function sim.fail(fault) return T.sim("fail", fault) end
+
+---The audit records that finished handlers left: { { kind=, key=, at=, record= }, … }.
+---@param kind string|nil
+---@return table[]
+function sim.audit(kind) return T.audit(kind) end
+
+---What became of the events: acknowledged, ran, filtered, duplicate, waiting, dead, unhandled, …
+---@return table
+function sim.events() return T.stats() end
+
+---What the scripts of this test have logged so far.
+---@return string
+function sim.log() return T.log() end
+
+---The durable values of a script, as its own kv has them.
+---@param script string the script's name, as in sim.load
+function sim.kv(script) return host.kv(script, "main") end
+
+return test
