@@ -55,6 +55,7 @@ struct hl_state {
   hl_pooled pool[HL_POOL_MAX];
   unsigned n_pool;
   struct hl_account_name *accounts;
+  hl_buf scratch;              /* text on its way into Lua; no error can leak it */
 };
 
 typedef enum {
@@ -96,6 +97,10 @@ static inline bool hl_thread_busy(lua_State *co) {
   return (*(uintptr_t *)lua_getextraspace(co) & 1u) != 0;
 }
 
+/* state.c */
+/* The state's buffer, empty: for the text of one C function that makes no other use of it. */
+hl_buf *hl_state_scratch(lua_State *L);
+
 /* task.c */
 /* Like hl_task_start for a child of `parent` (which inherits run, account,
  * class and offline from it). */
@@ -135,6 +140,10 @@ void hl_watch_end(const hl_watch *saved);
 lua_State *hl_watch_enter(lua_State *L);     /* L runs from now; gives what ran before */
 void hl_watch_leave(lua_State *L, lua_State *before);
 bool hl_watch_spent(void);                   /* the running budget is spent */
+
+/* json_lua.c */
+/* hl_lua_to_json with `indent` blanks a level (0: compact). */
+int hl_lua_encode(lua_State *L, int idx, hl_buf *out, int indent, hl_error *err);
 
 /* bind_*.c */
 void hl_bind_task(lua_State *L);

@@ -3,6 +3,8 @@
 #include "base/embed.h"
 #include "lua/core.h"
 
+enum { MAX_SCRATCH = 64 << 20, KEEP_SCRATCH = 64 << 10 };
+
 /* Host code (unlimited) is never refused; limited code is, beyond the limit, and
  * Lua then collects and tries once more. Giving memory back never fails. */
 static void *allocate(void *ud, void *p, size_t osize, size_t nsize) {
@@ -45,6 +47,16 @@ hl_loop *hl_state_loop(hl_state *s) { return s->loop; }
 const char *hl_state_name(const hl_state *s) { return s->name; }
 size_t hl_state_live_tasks(const hl_state *s) { return s->live; }
 
+hl_buf *hl_state_scratch(lua_State *L) {
+  hl_buf *b = &hl_state_of(L)->scratch;
+  if (b->cap > KEEP_SCRATCH) {
+    hl_buf_deinit(b);
+    hl_buf_init(b, MAX_SCRATCH);
+  }
+  hl_buf_clear(b);
+  return b;
+}
+
 void hl_state_push_host(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, "hl.host");
 }
@@ -76,6 +88,7 @@ int hl_state_new(const hl_state_options *o, hl_state **out, hl_error *err) {
     hl_rng_init(&s->rng, hl_rng_next(hl_loop_rng(s->loop)));
   else
     hl_rng_init_system(&s->rng);
+  hl_buf_init(&s->scratch, MAX_SCRATCH);
   lua_State *L = lua_newstate(allocate, s);
   if (!L) {
     hl_watch_deinit();
@@ -95,6 +108,10 @@ int hl_state_new(const hl_state_options *o, hl_state **out, hl_error *err) {
   hl_error_open(L);
   hl_coroutine_open(L);
   hl_bind_task(L);
+  hl_bind_json(L);
+  hl_bind_log(L);
+  hl_bind_time(L);
+  hl_bind_crypto(L);
 
   *out = s;
   return 0;
@@ -110,6 +127,7 @@ void hl_state_free(hl_state *s) {
     hl_free(s->accounts);
     s->accounts = next;
   }
+  hl_buf_deinit(&s->scratch);
   hl_free(s->outer.v);
   hl_free(s->name);
   hl_free(s->root);
