@@ -1,0 +1,318 @@
+-- What tests, the demo and `hubloop sim` do to the account from outside HubSpot's API
+-- (over HTTP: POST /_sim/NAME with a JSON object). Nothing here waits or counts against
+-- limits; changes are made as a person in HubSpot makes them, and cause events.
+--
+--   create {type, properties | list}        -> record | {results}
+--   update {type, id, properties}           -> record
+--   get {type, id, archived?}               -> record | null
+--   delete {type, id}                       -> {deleted}
+--   list {type, limit?}                     -> {results, total}
+--   batch_create {type, records}            -> {created, ids, errors}
+--   merge {type, primary, other}            -> record
+--   associate {from_type, from, to_type, to, type_id?}
+--   populate {contacts?, companies?, per_second?}  leads as a busy form brings them
+--   subscribe {types = {"contact.creation", {type=, property=}…}, url?, secret?}
+--   trigger {type, …fields}                 builds an event and delivers it
+--   fail {match = {method?, path?}, status= | drop=true|"after" | html=true | truncate=true | latency_ms=,
+--         policy?, retry_after?, times? (1; 0: always), share?}      no fields: ends all faults
+--   calls {limit?, method?, path?, clear?}  the API call log, oldest first
+--   stats {}   owners {}   owner {email|id, archived?}   tokens {}   configure {…options}   reset {}
+local U = require "sim.util"
+local E = require "sim.errors"
+local O = require "sim.objects"
+local W = require "sim.webhooks"
+local N = require "sim.population"
+local A = require "sim.account"
+local json = json
+
+local C = {}
+
+local SOURCE = { change = "CRM_UI", id = "userId:1001" }
+
+local function store(S, args)
+  local st = S.types[args.type or "contacts"]
+  if not st then error("unknown object type '" .. tostring(args.type) .. "'", 0) end
+  return st
+end
+
+local function show(st, rec)
+  return json.decode(O.render(st, rec, O.all_names(st, rec)))
+end
+
+local function must(st, id, archived)
+  local rec = O.find(st, id, archived)
+  if not rec then error(st.singular .. " " .. tostring(id) .. " does not exist", 0) end
+  return rec
+end
+
+local function make(S, st, properties)
+  local rec, e = O.create(S, st, properties or {}, SOURCE)
+  if not rec then error(e, 0) end
+  return rec
+end
+
+function C.create(S, args)
+  local st = store(S, args)
+  if args.list then
+    local out = {}
+    for i, properties in ipairs(args.list) do out[i] = show(st, make(S, st, properties.properties or properties)) end
+    return { results = json.array(out) }
+  end
+  return show(st, make(S, st, args.properties))
+end
+
+function C.update(S, args)
+  local st = store(S, args)
+  local rec = must(st, args.id)
+  local ok, e = O.update(S, st, rec, args.properties or {}, SOURCE)
+  if not ok then error(e, 0) end
+  return show(st, rec)
+end
+
+function C.get(S, args)
+  local st = store(S, args)
+  local rec = O.find(st, args.id, args.archived)
+  return rec and show(st, rec) or nil
+end
+
+C["delete"] = function(S, args)
+  local st = store(S, args)
+  O.archive(S, st, must(st, args.id), SOURCE)
+  return { deleted = true }
+end
+
+function C.list(S, args)
+  local st = store(S, args)
+  local out = {}
+  local limit = args.limit or 1000
+  for _, n in ipairs(st.order) do
+    local rec = st.records[n]
+    if rec and not rec[3] then
+      if #out == limit then break end
+      out[#out + 1] = show(st, rec)
+    end
+  end
+  return { results = json.array(out), total = st.live }
+end
+
+function C.batch_create(S, args)
+  local st = store(S, args)
+  local ids, errors = {}, {}
+  for i, properties in ipairs(args.records or {}) do
+    local rec, e = O.create(S, st, properties.properties or properties, SOURCE)
+    if rec then
+      ids[#ids + 1] = tostring(rec[1])
+    else
+      errors[#errors + 1] = { index = i, message = e.message, category = e.category }
+    end
+  end
+  return { created = #ids, ids = json.array(ids), errors = json.array(errors) }
+end
+
+function C.merge(S, args)
+  local st = store(S, args)
+  return show(st, O.merge(S, st, must(st, args.primary), must(st, args.other), SOURCE))
+end
+
+function C.associate(S, args)
+  local from, to = store(S, { type = args.from_type }), store(S, { type = args.to_type })
+  S.associations.link(S, from, must(from, args.from), to, must(to, args.to), args.type_id and { args.type_id } or {}, SOURCE)
+  return { associated = true }
+end
+
+local function new_lead(S) return make(S, S.types.contacts, N.next_lead(S)) end
+
+function C.populate(S, args)
+  for _, properties in ipairs(N.companies(S.population, args.companies or 0, S.owners)) do
+    make(S, S.types.companies, properties)
+    if properties.domain then
+      S.firms[#S.firms + 1] = { name = properties.name, domain = properties.domain, country = properties.country }
+    end
+  end
+  local left = args.contacts or 0
+  if args.per_second then
+    local total, hooks = left, S.hooks
+    S.spawn(function()
+      -- A tenth of a second's worth at a time, so that the rate holds whatever a sleep costs.
+      local began, made = S.host.now(), 0
+      while made < total and S.hooks == hooks do
+        local due = math.min(total, math.ceil((S.host.now() - began + 100) / 1000 * args.per_second))
+        while made < due do
+          new_lead(S)
+          made = made + 1
+        end
+        if made < total then task.sleep(0.1) end
+      end
+    end)
+    return { started = total }
+  end
+  local first, last
+  for i = 1, left do
+    local rec = new_lead(S)
+    if i == 1 then first = rec[1] end
+    last = rec[1]
+  end
+  return { created = left, first = first and tostring(first), last = last and tostring(last) }
+end
+
+function C.subscribe(S, args)
+  if args.url then S.webhook_url = args.url end
+  if args.secret then S.client_secret = args.secret end
+  local out = {}
+  for _, item in ipairs(args.types or { args.type }) do
+    local type_ = type(item) == "table" and item.type or item
+    if not W.valid_type(type_) then error("unknown event type '" .. tostring(type_) .. "'", 0) end
+    local property = type(item) == "table" and item.property or nil
+    local s = W.subscribe(S, type_, property, type(item) == "table" and item.object_type_id or nil)
+    out[#out + 1] = { id = tostring(s.id), type = s.type, property = s.property, active = s.active }
+  end
+  return { subscriptions = json.array(out) }
+end
+
+function C.subscriptions(S)
+  local out = {}
+  for i, s in ipairs(S.hooks.subs) do out[i] = { id = tostring(s.id), type = s.type, property = s.property, active = s.active } end
+  return { subscriptions = json.array(out) }
+end
+
+function C.trigger(S, args)
+  local fields = {}
+  for k, v in pairs(args.fields or args) do
+    if k ~= "type" then fields[k] = v end
+  end
+  local e = W.trigger(S, args.type, fields)
+  W.queue(S, e)
+  return e
+end
+
+function C.fail(S, args)
+  if next(args) == nil then
+    S.faults = {}
+    return { faults = 0 }
+  end
+  if not (args.status or args.drop or args.html or args.truncate or args.latency_ms) then
+    error("fail: say what happens: status, drop, html, truncate or latency_ms", 0)
+  end
+  local match = args.match or {}
+  S.faults[#S.faults + 1] = {
+    method = match.method and match.method:upper(), path = match.path, status = args.status, drop = args.drop,
+    html = args.html, truncate = args.truncate, latency_ms = args.latency_ms, policy = args.policy,
+    retry_after = args.retry_after, category = args.category, message = args.message,
+    left = args.times == 0 and math.huge or args.times or 1, share = args.share,
+  }
+  return { faults = #S.faults }
+end
+
+function C.calls(S, args)
+  local log = S.calls
+  local out = {}
+  for i = math.max(1, log.n - log.max + 1), log.n do
+    local c = log[(i - 1) % log.max + 1]
+    if (not args.method or c.method == args.method) and (not args.path or c.path:find(args.path, 1, true)) then
+      out[#out + 1] = { method = c.method, path = c.path, status = c.status, at = c.at, batch = c.batch }
+    end
+  end
+  if args.limit then
+    local from = #out - args.limit
+    if from > 0 then out = table.move(out, from + 1, #out, 1, {}) end
+  end
+  local total = log.n
+  if args.clear then log.n = 0 end
+  return { calls = json.array(out), total = total }
+end
+
+local function copy(t)
+  local out = {}
+  for k, v in pairs(t) do out[tostring(k)] = v end
+  return out
+end
+
+function C.stats(S)
+  local H = S.hooks
+  local sorted = table.move(H.latencies, 1, #H.latencies, 1, {})
+  table.sort(sorted)
+  local pending, in_flight = W.pending(S)
+  local st = S.types.contacts
+  -- Counts since the account was seeded: what the running system did.
+  local owners, routed = {}, 0
+  for _, o in ipairs(S.owners) do
+    local n = (st.owners[o.id] or 0) - (S.seeded.owners[o.id] or 0)
+    routed = routed + n
+    owners[#owners + 1] = { o.firstName .. " " .. o.lastName, n, o.id, o.email }
+  end
+  return {
+    requests = S.requests, limited = S.by_status[429] or 0, by_status = copy(S.by_status), by_kind = copy(S.by_kind),
+    daily_used = S.day_used, daily_limit = S.daily,
+    contacts = st.live, companies = S.types.companies.live, deals = S.types.deals.live,
+    routed = routed, unrouted = st.live - S.seeded.live - routed,
+    owners = json.array(owners),
+    webhooks = { sent = H.sent, requests = H.requests, acked = H.acked, failed = H.failed, redelivered = H.redelivered,
+      duplicated = H.duplicated, given_up = H.given_up, pending = pending, in_flight = in_flight, waiting = H.delayed, last = H.last },
+    count = #sorted, p50 = U.percentile(sorted, 0.5), p99 = U.percentile(sorted, 0.99), max = sorted[#sorted],
+  }
+end
+
+function C.latencies(S)
+  return { ms = json.array(table.move(S.hooks.latencies, 1, #S.hooks.latencies, 1, {})) }
+end
+
+function C.owners(S)
+  local out = {}
+  for i, o in ipairs(S.owners) do out[i] = A.render_owner(S, o) end
+  return { results = json.array(out) }
+end
+
+function C.owner(S, args)
+  for _, o in ipairs(S.owners) do
+    if o.id == tostring(args.id) or (args.email and o.email == args.email) then
+      if args.archived ~= nil then
+        o.archived = args.archived or nil
+        o.changed = S.host.now()
+      end
+      return A.render_owner(S, o)
+    end
+  end
+  error("no owner " .. tostring(args.email or args.id), 0)
+end
+
+function C.tokens(S)
+  local out = {}
+  for _, text in ipairs(U.keys(S.tokens)) do out[#out + 1] = text end
+  return { tokens = json.array(out) }
+end
+
+---Settings that may change while the simulator runs.
+local SETTINGS = { webhook_url = "string", client_secret = "string", webhook_shuffle = "boolean", webhook_duplicates = "number",
+  webhook_signature = "string", webhook_batch = "number", redelivery_ms = "number", max_concurrent = "number", latency_ms = "number", lag_ms = "number" }
+
+function C.configure(S, args)
+  for _, name in ipairs(U.keys(args)) do
+    local kind = SETTINGS[name]
+    if not kind then error("unknown setting '" .. name .. "' (" .. table.concat(U.keys(SETTINGS), ", ") .. ")", 0) end
+    if type(args[name]) ~= kind then error(name .. " must be a " .. kind, 0) end
+    S[name == "lag_ms" and "lag" or name] = args[name]
+  end
+  W.pump(S)
+  return { configured = true }
+end
+
+function C.reset(S)
+  S:start()
+  return { reset = true }
+end
+
+---Runs control function `name`; raises a text.
+function C.run(S, name, args)
+  local f = C[name]
+  if name == "run" or not f then
+    local names = {}
+    for _, k in ipairs(U.keys(C)) do if k ~= "run" then names[#names + 1] = k end end
+    error("sim: no control function '" .. tostring(name) .. "' (" .. table.concat(names, ", ") .. ")", 0)
+  end
+  local ok, result = pcall(f, S, args or {})
+  if ok then return result end
+  if E.is(result) then result = result.message end
+  error("sim: " .. name .. ": " .. tostring(result), 0)
+end
+
+return C

@@ -1,0 +1,186 @@
+-- The people and firms of a simulated account: seeded, so the same options give the
+-- same account on every machine. Plausible rather than uniform: few countries have
+-- most of the leads, most companies are small, some records are duplicates, dirty or
+-- half empty. The owners are a fixed list, so that scripts can name them.
+local U = require "sim.util"
+
+local N = {}
+
+-- The first twelve are the default account's owners; the last of them is a shared desk.
+N.OWNERS = {
+  { "Anna", "Weber" }, { "Jonas", "Becker" }, { "Lena", "Huber" }, { "Oliver", "Smith" }, { "Freya", "Nilsson" },
+  { "Aoife", "Murphy" }, { "Grace", "Miller" }, { "Carlos", "Garcia" }, { "Maya", "Johnson" }, { "Priya", "Sharma" },
+  { "Kenji", "Tanaka" }, { "Sales", "Desk", "desk" },
+}
+local MORE_FIRST = { "Chloe", "Marco", "Ines", "Piotr", "Sofia", "Liam", "Noor", "Tomas", "Elif", "Hugo", "Mei", "Ravi" }
+local MORE_LAST = { "Martin", "Rossi", "Silva", "Nowak", "Costa", "Walsh", "Haddad", "Novak", "Kaya", "Dubois", "Chen", "Patel" }
+
+---The owners of an account, as { id, email, firstName, lastName, … } in order.
+function N.owners(count)
+  local out = {}
+  for i = 1, count do
+    local first, last, mailbox
+    local o = N.OWNERS[i]
+    if o then
+      first, last, mailbox = o[1], o[2], o[3]
+    else
+      local k = i - #N.OWNERS - 1
+      first = MORE_FIRST[k % #MORE_FIRST + 1]
+      last = MORE_LAST[(k + k // #MORE_FIRST) % #MORE_LAST + 1]
+      if k >= #MORE_FIRST * #MORE_LAST then last = last .. tostring(k) end
+    end
+    out[i] = {
+      id = tostring(70000000 + i * 17), userId = 9000000 + i, firstName = first, lastName = last,
+      email = (mailbox or (first .. "." .. last):lower()) .. "@example.com",
+    }
+  end
+  return out
+end
+
+-- country, weight, domain ending, city, first names, last names
+local COUNTRIES = {
+  { { "United States", ".com", "Boston" }, 34 }, { { "Germany", ".de", "Berlin" }, 16 }, { { "United Kingdom", ".co.uk", "London" }, 12 },
+  { { "France", ".fr", "Lyon" }, 7 }, { { "Canada", ".ca", "Toronto" }, 5 }, { { "Netherlands", ".nl", "Utrecht" }, 4 },
+  { { "Austria", ".at", "Vienna" }, 3 }, { { "Switzerland", ".ch", "Zurich" }, 3 }, { { "Sweden", ".se", "Malmo" }, 3 },
+  { { "Ireland", ".ie", "Dublin" }, 2 }, { { "Spain", ".es", "Madrid" }, 3 }, { { "Brazil", ".com.br", "Recife" }, 2 },
+  { { "India", ".in", "Pune" }, 3 }, { { "Australia", ".com.au", "Perth" }, 2 }, { { "Japan", ".jp", "Osaka" }, 1 },
+  { { "Denmark", ".dk", "Aarhus" }, 1 }, { { "Norway", ".no", "Bergen" }, 1 }, { { "Mexico", ".mx", "Puebla" }, 1 },
+}
+-- How people write a country when nobody checks.
+local DIRTY = { ["United States"] = { "USA", "us", "U.S.", "United States of America" }, ["Germany"] = { "DE", "Deutschland", "germany " },
+  ["United Kingdom"] = { "UK", "England", "GB" }, ["Austria"] = { "AT", "Oesterreich" }, ["Switzerland"] = { "CH", "Schweiz" },
+  ["Netherlands"] = { "NL", "Holland" }, ["France"] = { "FR", "FRANCE" } }
+
+local FIRST = { "Emma", "Liam", "Olivia", "Noah", "Ava", "Lucas", "Mia", "Elias", "Sophie", "Leon", "Hannah", "Finn", "Clara", "Paul", "Julia",
+  "Max", "Laura", "Ben", "Sarah", "Tim", "Lea", "Jack", "Amelia", "Harry", "Isla", "George", "Louise", "Hugo", "Camille", "Arthur", "Sven",
+  "Astrid", "Diego", "Lucia", "Mateo", "Ananya", "Arjun", "Yuki", "Haruto", "Zo\xC3\xAB", "Bj\xC3\xB6rn", "Ren\xC3\xA9e" }
+local LAST = { "Smith", "Jones", "Taylor", "Brown", "M\xC3\xBCller", "Schmidt", "Schneider", "Fischer", "Meyer", "Wagner", "Martin", "Bernard",
+  "Dubois", "Moreau", "Garcia", "Lopez", "Silva", "Santos", "Johansson", "Andersson", "Hansen", "Jensen", "de Vries", "Jansen", "O'Brien",
+  "Kelly", "Walsh", "Patel", "Singh", "Kumar", "Sato", "Suzuki", "Williams", "Davis", "Wilson", "Clark", "Lewis", "Young", "King", "Wright" }
+local STEM_A = { "Nord", "Blue", "Acme", "Prime", "Alpine", "Metro", "Solar", "Quantum", "Harbor", "Silver", "Vertex", "Lumen", "Delta", "Pioneer",
+  "Cedar", "Iron", "Bright", "Summit", "River", "Atlas", "Orbit", "Falcon", "Maple", "Granite", "Coral", "Ember", "Nova", "Polar", "Rapid", "Terra" }
+local STEM_B = { "soft", "works", "tech", "logistics", "foods", "labs", "media", "systems", "motors", "health", "energy", "retail", "build",
+  "consult", "data", "pharma", "finance", "travel", "design", "robotics" }
+local LEGAL = { { "", 40 }, { " Inc.", 18 }, { " GmbH", 14 }, { " Ltd", 12 }, { " LLC", 8 }, { " AG", 4 }, { " B.V.", 2 }, { " SAS", 2 } }
+local FREE = { "gmail.com", "outlook.com", "yahoo.com", "gmx.de", "web.de", "hotmail.com", "icloud.com", "proton.me", "orange.fr" }
+local TITLES = { "CEO", "Head of Sales", "Marketing Manager", "Operations Lead", "CTO", "Buyer", "Consultant", "Account Executive", "Office Manager", "Developer" }
+local INDUSTRIES = { "COMPUTER_SOFTWARE", "INFORMATION_TECHNOLOGY_AND_SERVICES", "FINANCIAL_SERVICES", "HOSPITAL_HEALTH_CARE", "RETAIL",
+  "CONSTRUCTION", "MACHINERY", "MARKETING_AND_ADVERTISING", "LOGISTICS_AND_SUPPLY_CHAIN", "FOOD_BEVERAGES" }
+-- Employees: a long tail.
+local SIZES = { { { 1, 10 }, 46 }, { { 11, 50 }, 28 }, { { 51, 200 }, 14 }, { { 201, 1000 }, 8 }, { { 1001, 10000 }, 3 }, { { 10001, 90000 }, 1 } }
+local STAGES = { { "lead", 40 }, { "marketingqualifiedlead", 20 }, { "salesqualifiedlead", 10 }, { "opportunity", 8 }, { "customer", 16 }, { "other", 6 } }
+
+local ASCII = { ["\xC3\xBC"] = "ue", ["\xC3\xB6"] = "oe", ["\xC3\xAB"] = "e", ["\xC3\xA9"] = "e" }
+local function mailbox(text)
+  return (text:lower():gsub("[\xC3][\x80-\xBF]", ASCII):gsub("[^%w]", ""))
+end
+
+local function phone(R)
+  return string.format(R.pick { "+1 617 555 %04d", "+49 30 5550%04d", "+44 20 7946 %04d", "(617) 555-%04d", "0049-30-5550%04d" }, R.int(0, 9999))
+end
+
+---Property tables of `count` companies. Some share a domain, lack one, or are spelt badly.
+---@param owners table list of owners; about two thirds of the companies have one
+function N.companies(R, count, owners)
+  local out = {}
+  for i = 1, count do
+    local props = {}
+    local earlier = i > 10 and R.chance(0.03) and out[R.int(1, i - 1)]
+    if earlier then
+      -- The same firm entered twice, in other words.
+      props.name = (earlier.name or "Unknown"):upper()
+      props.domain, props.country = earlier.domain, earlier.country
+    else
+      local place = R.weighted(COUNTRIES)
+      local a, b = R.pick(STEM_A), R.pick(STEM_B)
+      local number = i > #STEM_A * 8 and tostring(R.int(2, 99)) or ""
+      props.name = a .. b .. (number ~= "" and " " .. number or "") .. R.weighted(LEGAL)
+      if R.chance(0.93) then props.domain = (a .. b .. number):lower() .. place[2] end
+      if R.chance(0.95) then props.country = place[1] end
+      if R.chance(0.6) then props.city = place[3] end
+    end
+    local range = R.weighted(SIZES)
+    if R.chance(0.85) then props.numberofemployees = R.int(range[1], range[2]) end
+    if R.chance(0.7) then props.industry = R.pick(INDUSTRIES) end
+    if R.chance(0.5) then props.annualrevenue = R.int(range[1], range[2]) * R.int(60, 240) * 1000 end
+    if R.chance(0.4) then props.phone = phone(R) end
+    props.lifecyclestage = R.weighted(STAGES)
+    if #owners > 0 and R.chance(0.65) then props.hubspot_owner_id = R.pick(owners).id end
+    out[i] = props
+  end
+  return out
+end
+
+---One lead: about half from a known company, a quarter with free mail, the rest of unknown firms.
+---@param firms table list of { name, domain, country } of known companies; may be empty
+---@param serial integer makes the e-mail unique
+function N.lead(R, firms, serial)
+  local props = {}
+  local first, last = R.pick(FIRST), R.pick(LAST)
+  local place = R.weighted(COUNTRIES)
+  local country, domain, company = place[1], nil, nil
+  local kind = R.float()
+  if kind < 0.5 and #firms > 0 then
+    local firm = R.pick(firms)
+    domain, company = firm.domain, firm.name
+    country = firm.country or country
+  elseif kind < 0.75 then
+    domain = R.pick(FREE)
+    if R.chance(0.3) then company = R.pick(STEM_A) .. R.pick(STEM_B) end
+  else
+    local stem = R.pick(STEM_A) .. R.pick(STEM_B)
+    company = stem .. R.weighted(LEGAL)
+    domain = stem:lower() .. "-group" .. place[2]
+  end
+  if R.chance(0.97) then props.firstname = R.chance(0.05) and first:lower() or first end
+  if R.chance(0.95) then props.lastname = R.chance(0.05) and last:upper() or last end
+  local address = mailbox(first) .. "." .. mailbox(last) .. serial .. "@" .. (domain or R.pick(FREE))
+  if R.chance(0.04) then address = address:upper() end   -- stored in lower case all the same
+  props.email = address
+  if company and R.chance(0.8) then
+    props.company = R.chance(0.1) and company:upper() or (R.chance(0.05) and " " .. company .. " " or company)
+  end
+  if R.chance(0.9) then
+    local dirty = R.chance(0.15) and DIRTY[country]
+    props.country = dirty and R.pick(dirty) or country
+  end
+  if R.chance(0.35) then props.phone = phone(R) end
+  if R.chance(0.4) then props.jobtitle = R.pick(TITLES) end
+  if R.chance(0.3) then props.city = place[3] end
+  props.lifecyclestage = "lead"
+  return props
+end
+
+---The seeded account: owners, companies, contacts, written without events or lag.
+function N.seed(S)
+  local o = S.options
+  S.owners = N.owners(o.owners or 12)
+  S.owners_by_id = {}
+  for _, owner in ipairs(S.owners) do S.owners_by_id[owner.id] = owner end
+  local R = U.rng(o.seed or 7)
+  S.population = R
+  S.firms, S.serial = {}, 0
+  local lag = S.lag
+  S.lag = 0
+  local source = { change = "IMPORT", id = "seed" }
+  for _, props in ipairs(N.companies(R, o.companies or 0, S.owners)) do
+    if S.objects.create(S, S.types.companies, props, source) and props.domain then
+      S.firms[#S.firms + 1] = { name = props.name, domain = props.domain, country = props.country }
+    end
+  end
+  local mine = #S.owners > 0
+  for _ = 1, o.contacts or 0 do
+    local props = N.next_lead(S)
+    if mine and R.chance(0.7) then props.hubspot_owner_id = R.pick(S.owners).id end
+    S.objects.create(S, S.types.contacts, props, source)
+  end
+  S.lag = lag
+end
+
+---The next lead of this account.
+function N.next_lead(S)
+  S.serial = S.serial + 1
+  return N.lead(S.population, S.firms, S.serial)
+end
+
+return N

@@ -1,0 +1,632 @@
+-- Property definitions: which properties each object type has, what values they
+-- take, and how a written value is checked and normalised (FACTS 4). The compact
+-- table below is the one list; the answers of /crm/properties are built from it.
+local U = require "sim.util"
+local E = require "sim.errors"
+local json = json
+
+local P = {}
+
+-- name | type | fieldType | label | flags or options.
+-- Flags: r value is read-only, u unique. Options: "value=Label;value=Label", or @list below.
+local LISTS = {
+  lifecycle = "subscriber=Subscriber;lead=Lead;marketingqualifiedlead=Marketing Qualified Lead;salesqualifiedlead=Sales Qualified Lead;opportunity=Opportunity;customer=Customer;evangelist=Evangelist;other=Other",
+  lead_status = "NEW=New;OPEN=Open;IN_PROGRESS=In Progress;OPEN_DEAL=Open Deal;UNQUALIFIED=Unqualified;ATTEMPTED_TO_CONTACT=Attempted to Contact;CONNECTED=Connected;BAD_TIMING=Bad Timing",
+  source = "ORGANIC_SEARCH=Organic Search;PAID_SEARCH=Paid Search;EMAIL_MARKETING=Email Marketing;SOCIAL_MEDIA=Organic Social;REFERRALS=Referrals;OTHER_CAMPAIGNS=Other Campaigns;DIRECT_TRAFFIC=Direct Traffic;OFFLINE=Offline Sources;PAID_SOCIAL=Paid Social",
+  industry = "COMPUTER_SOFTWARE=Computer Software;INFORMATION_TECHNOLOGY_AND_SERVICES=Information Technology and Services;FINANCIAL_SERVICES=Financial Services;HOSPITAL_HEALTH_CARE=Hospital & Health Care;RETAIL=Retail;CONSTRUCTION=Construction;MACHINERY=Machinery;MARKETING_AND_ADVERTISING=Marketing and Advertising;EDUCATION_MANAGEMENT=Education Management;LOGISTICS_AND_SUPPLY_CHAIN=Logistics and Supply Chain;FOOD_BEVERAGES=Food & Beverages;AUTOMOTIVE=Automotive",
+  company_type = "PROSPECT=Prospect;PARTNER=Partner;RESELLER=Reseller;VENDOR=Vendor;OTHER=Other",
+  deal_type = "newbusiness=New Business;existingbusiness=Existing Business",
+  priority = "LOW=Low;MEDIUM=Medium;HIGH=High;URGENT=Urgent",
+  priority3 = "low=Low;medium=Medium;high=High",
+  ticket_category = "PRODUCT_ISSUE=Product Issue;BILLING_ISSUE=Billing Issue;FEATURE_REQUEST=Feature Request;GENERAL_INQUIRY=General Inquiry",
+  task_status = "NOT_STARTED=Not started;IN_PROGRESS=In progress;WAITING=Waiting;COMPLETED=Completed;DEFERRED=Deferred",
+  task_type = "EMAIL=Email;CALL=Call;TODO=To-do",
+  call_status = "BUSY=Busy;CALLING_CRM_USER=Calling;CANCELED=Canceled;COMPLETED=Completed;FAILED=Failed;NO_ANSWER=No answer;QUEUED=Queued;RINGING=Ringing",
+  direction = "EMAIL=Email;INCOMING_EMAIL=Incoming email;FORWARDED_EMAIL=Forwarded email",
+  meeting_outcome = "SCHEDULED=Scheduled;COMPLETED=Completed;RESCHEDULED=Rescheduled;NO_SHOW=No show;CANCELED=Canceled",
+  lead_label = "HOT=Hot;WARM=Warm;COLD=Cold",
+  lead_type = "NEW_BUSINESS=New business;RE_ATTEMPT=Re-attempt;UPSELL=Upsell",
+}
+
+local COMMON = [[
+hs_object_id|number|number|Record ID|r
+hubspot_owner_id|enumeration|select|Owner|o
+hubspot_owner_assigneddate|datetime|date|Owner assigned date|r
+hs_object_source|string|text|Record source|r
+hs_object_source_id|string|text|Record source ID|r
+hs_merged_object_ids|string|text|Merged record IDs|r
+hubspot_team_id|enumeration|select|Team|o
+]]
+
+local TYPES = {
+  contacts = [[
+email|string|text|Email|u
+hs_additional_emails|string|text|Additional email addresses|r
+hs_email_domain|string|text|Email Domain|r
+firstname|string|text|First Name
+lastname|string|text|Last Name
+phone|string|phonenumber|Phone Number
+mobilephone|string|phonenumber|Mobile Phone Number
+company|string|text|Company Name
+jobtitle|string|text|Job Title
+website|string|text|Website URL
+address|string|text|Street Address
+city|string|text|City
+state|string|text|State/Region
+zip|string|text|Postal Code
+country|string|text|Country/Region
+hs_language|string|text|Preferred language
+industry|string|text|Industry
+numemployees|string|text|Number of Employees
+annualrevenue|string|text|Annual Revenue
+message|string|textarea|Message
+notes_last_contacted|datetime|date|Last Contacted|r
+num_notes|number|number|Number of Sales Activities|r
+lifecyclestage|enumeration|radio|Lifecycle Stage|@lifecycle
+hs_lead_status|enumeration|radio|Lead Status|@lead_status
+hs_analytics_source|enumeration|select|Original Traffic Source|@source r
+hs_marketable_status|enumeration|select|Marketing contact status|r
+associatedcompanyid|number|number|Primary Associated Company ID|
+hubspotscore|number|number|HubSpot Score|r
+date_of_birth|string|text|Date of birth
+createdate|datetime|date|Create Date|r
+lastmodifieddate|datetime|date|Last Modified Date|r
+closedate|datetime|date|Close Date
+]],
+  companies = [[
+name|string|text|Company name
+domain|string|text|Company Domain Name
+website|string|text|Website URL
+phone|string|phonenumber|Phone Number
+address|string|text|Street Address
+city|string|text|City
+state|string|text|State/Region
+zip|string|text|Postal Code
+country|string|text|Country/Region
+description|string|textarea|Description
+industry|enumeration|select|Industry|@industry
+numberofemployees|number|number|Number of Employees
+annualrevenue|number|number|Annual Revenue
+type|enumeration|radio|Type|@company_type
+lifecyclestage|enumeration|radio|Lifecycle Stage|@lifecycle
+hs_lead_status|enumeration|radio|Lead Status|@lead_status
+num_associated_contacts|number|number|Number of Associated Contacts|r
+founded_year|string|text|Year Founded
+hs_parent_company_id|number|number|Parent Company|r
+createdate|datetime|date|Create Date|r
+hs_lastmodifieddate|datetime|date|Last Modified Date|r
+]],
+  deals = [[
+dealname|string|text|Deal Name
+amount|number|number|Amount
+dealstage|enumeration|radio|Deal Stage|p
+pipeline|enumeration|select|Pipeline|p
+closedate|datetime|date|Close Date
+dealtype|enumeration|radio|Deal Type|@deal_type
+description|string|textarea|Deal Description
+hs_priority|enumeration|select|Priority|@priority3
+deal_currency_code|string|text|Currency
+hs_is_closed|bool|booleancheckbox|Is Deal Closed?|r
+hs_is_closed_won|bool|booleancheckbox|Is Closed Won|r
+hs_deal_stage_probability|number|number|Deal probability|r
+closed_lost_reason|string|textarea|Closed Lost Reason
+closed_won_reason|string|textarea|Closed Won Reason
+hs_next_step|string|text|Next step
+num_associated_contacts|number|number|Number of Associated Contacts|r
+createdate|datetime|date|Create Date
+hs_lastmodifieddate|datetime|date|Last Modified Date|r
+]],
+  tickets = [[
+subject|string|text|Ticket name
+content|string|textarea|Ticket description
+hs_pipeline|enumeration|select|Pipeline|p
+hs_pipeline_stage|enumeration|select|Ticket status|p
+hs_ticket_priority|enumeration|select|Priority|@priority
+hs_ticket_category|enumeration|select|Category|@ticket_category
+source_type|string|text|Source
+closed_date|datetime|date|Close date
+createdate|datetime|date|Create date|r
+hs_lastmodifieddate|datetime|date|Last modified date|r
+]],
+  leads = [[
+hs_lead_name|string|text|Lead name
+hs_lead_label|enumeration|select|Lead label|@lead_label
+hs_lead_type|enumeration|select|Lead type|@lead_type
+hs_pipeline|string|text|Pipeline
+hs_pipeline_stage|string|text|Stage
+hs_createdate|datetime|date|Create date|r
+hs_lastmodifieddate|datetime|date|Last modified date|r
+]],
+  products = [[
+name|string|text|Name
+description|string|textarea|Description
+price|number|number|Unit price
+hs_sku|string|text|SKU
+hs_cost_of_goods_sold|number|number|Unit cost
+recurringbillingfrequency|string|text|Billing frequency
+createdate|datetime|date|Create date|r
+hs_lastmodifieddate|datetime|date|Last modified date|r
+]],
+  line_items = [[
+name|string|text|Name
+price|number|number|Unit price
+quantity|number|number|Quantity
+amount|number|number|Net price|r
+hs_product_id|number|number|Product ID
+hs_sku|string|text|SKU
+discount|number|number|Unit discount
+createdate|datetime|date|Create date|r
+hs_lastmodifieddate|datetime|date|Last modified date|r
+]],
+  notes = [[
+hs_note_body|string|html|Note body
+hs_timestamp|datetime|date|Activity date
+hs_createdate|datetime|date|Create date|r
+hs_lastmodifieddate|datetime|date|Last modified date|r
+]],
+  tasks = [[
+hs_task_subject|string|text|Task title
+hs_task_body|string|html|Task notes
+hs_task_status|enumeration|select|Task status|@task_status
+hs_task_priority|enumeration|select|Priority|@priority
+hs_task_type|enumeration|select|Task type|@task_type
+hs_timestamp|datetime|date|Due date
+hs_createdate|datetime|date|Create date|r
+hs_lastmodifieddate|datetime|date|Last modified date|r
+]],
+  calls = [[
+hs_call_title|string|text|Call title
+hs_call_body|string|html|Call notes
+hs_call_duration|number|number|Call duration
+hs_call_status|enumeration|select|Call status|@call_status
+hs_timestamp|datetime|date|Activity date
+hs_createdate|datetime|date|Create date|r
+hs_lastmodifieddate|datetime|date|Last modified date|r
+]],
+  emails = [[
+hs_email_subject|string|text|Email subject
+hs_email_text|string|textarea|Email body
+hs_email_direction|enumeration|select|Email direction|@direction
+hs_timestamp|datetime|date|Activity date
+hs_createdate|datetime|date|Create date|r
+hs_lastmodifieddate|datetime|date|Last modified date|r
+]],
+  meetings = [[
+hs_meeting_title|string|text|Meeting name
+hs_meeting_body|string|html|Meeting description
+hs_meeting_start_time|datetime|date|Start time
+hs_meeting_end_time|datetime|date|End time
+hs_meeting_outcome|enumeration|select|Outcome|@meeting_outcome
+hs_timestamp|datetime|date|Activity date
+hs_createdate|datetime|date|Create date|r
+hs_lastmodifieddate|datetime|date|Last modified date|r
+]],
+}
+
+-- What a record shows when no property was asked for.
+local DEFAULTS = {
+  contacts = "createdate email firstname hs_object_id lastmodifieddate lastname",
+  companies = "createdate domain hs_lastmodifieddate hs_object_id name",
+  deals = "amount closedate createdate dealname dealstage hs_lastmodifieddate hs_object_id pipeline",
+  tickets = "content createdate hs_lastmodifieddate hs_object_id hs_pipeline hs_pipeline_stage hs_ticket_category hs_ticket_priority subject",
+}
+
+local function options(text)
+  local out = {}
+  for item in text:gmatch("[^;]+") do
+    local value, label = item:match("^(.-)=(.*)$")
+    out[#out + 1] = { value = value, label = label }
+  end
+  return out
+end
+
+local function index_options(def)
+  def.allowed = {}
+  for _, o in ipairs(def.options) do def.allowed[o.value] = true end
+end
+
+-- Definitions are never changed by a request (a PATCH replaces one), so simulators may share them.
+local shared = {}
+local function definitions(kind)
+  if shared[kind] then return shared[kind] end
+  local out = {}
+  local text = (TYPES[kind] or "hs_createdate|datetime|date|Create date|r\nhs_lastmodifieddate|datetime|date|Last modified date|r\n") .. COMMON
+  for line in text:gmatch("[^\n]+") do
+    local name, type_, field, label, flags = line:match("^([^|]+)|([^|]+)|([^|]+)|([^|]+)|?(.*)$")
+    local def = { name = name, type = type_, field = field, label = label, builtin = true, created = 0, options = {} }
+    local list = flags:match("^@([%w_]+)")
+    if list then
+      def.options = options(LISTS[list])
+      index_options(def)
+    end
+    local marks = flags:gsub("^@[%w_]+", "")
+    def.read_only = marks:find("r", 1, true) ~= nil
+    def.unique = marks:find("u", 1, true) ~= nil
+    def.pipeline = marks:find("p", 1, true) ~= nil
+    def.owner = marks:find("o", 1, true) and name == "hubspot_owner_id"
+    def.open = marks:find("o", 1, true) ~= nil   -- options live elsewhere (owners, teams)
+    out[name] = def
+  end
+  shared[kind] = out
+  return out
+end
+
+---Gives a new object store its definitions, default set, groups and the name of its last-change property.
+function P.attach(st)
+  st.defs = setmetatable({}, { __index = definitions(st.name) })
+  st.custom = {}        -- names defined by requests, in order
+  st.dropped = {}       -- archived custom definitions
+  st.modified = st.name == "contacts" and "lastmodifieddate" or "hs_lastmodifieddate"
+  st.created = definitions(st.name).createdate and "createdate" or "hs_createdate"
+  local defaults = {}
+  for name in (DEFAULTS[st.name] or (st.created .. " hs_lastmodifieddate hs_object_id")):gmatch("%S+") do
+    defaults[#defaults + 1] = name
+  end
+  st.defaults = defaults
+  local info = st.singular .. "information"
+  st.groups = { [info] = { name = info, label = st.singular:gsub("^%l", string.upper) .. " information", order = 0 } }
+  st.group = info
+end
+
+---All names of a type, sorted.
+function P.names(st)
+  local seen = {}
+  for name in pairs(definitions(st.name)) do seen[name] = true end
+  for _, name in ipairs(st.custom) do if st.defs[name] then seen[name] = true end end
+  return U.keys(seen)
+end
+
+-- ---- values ----
+
+local function bad(name, code, message) return nil, { name = name, code = code, message = message } end
+
+local function check_option(def, name, value)
+  if def.allowed[value] then return true end
+  local list = {}
+  for i, o in ipairs(def.options) do list[i] = o.value end
+  return false, { name = name, code = "INVALID_OPTION",
+    message = value .. " was not one of the allowed options: [" .. table.concat(list, ", ") .. "]" }
+end
+
+---Checks one written value. Returns the stored text ("" clears), or nil and { name, code, message }.
+---@param before string|nil the value it replaces: a leading ";" appends to it
+function P.value(S, st, name, value, before)
+  local def = st.defs[name]
+  if not def then
+    return bad(name, "PROPERTY_DOESNT_EXIST", 'Property "' .. name .. '" does not exist')
+  end
+  if def.read_only then
+    return bad(name, "READ_ONLY_VALUE", '"' .. name .. '" is a read only property; its value cannot be set.')
+  end
+  if value == json.null then return "" end
+  local t = type(value)
+  if t == "number" then
+    value = math.type(value) == "float" and value == math.floor(value) and string.format("%.0f", value) or tostring(value)
+  elseif t == "boolean" then
+    value = tostring(value)
+  elseif t ~= "string" then
+    E.bad_json("Cannot deserialize value of type `java.lang.String` from Object value (property " .. name .. ")")
+  end
+  if value == "" then return "" end
+  local kind = def.type
+  if kind == "string" then
+    if #value > 65536 then
+      return bad(name, "PROPERTY_VALUE_TOO_LONG", "Property value of " .. name .. " is too long (65536 characters at most)")
+    end
+    if name == "email" and st.name == "contacts" then
+      value = value:match("^%s*(.-)%s*$"):lower()
+      if not value:find("^[^%s@,;<>]+@[^%s@,;<>]+%.[%w%-]+$") or value:find("..", 1, true) then
+        return bad(name, "INVALID_EMAIL", "Email address " .. value .. " is invalid")
+      end
+    elseif name == "domain" and st.name == "companies" then
+      value = value:lower():gsub("^%s*https?://", ""):gsub("/.*$", ""):match("^%s*(.-)%s*$")
+    end
+  elseif kind == "number" then
+    if not tonumber(value) or value:find("[xX]") or value:find("[nN]") then
+      return bad(name, "INVALID_NUMBER", value .. " was not a valid number.")
+    end
+  elseif kind == "datetime" then
+    local ms = U.ms(value)
+    if not ms then return bad(name, "INVALID_DATE", value .. " was not a valid ISO date-time or epoch in milliseconds.") end
+    value = U.iso(ms)
+  elseif kind == "date" then
+    local ms = U.ms(value)
+    if not ms then return bad(name, "INVALID_DATE", value .. " was not a valid date (YYYY-MM-DD).") end
+    if ms % 86400000 ~= 0 then
+      return bad(name, "INVALID_DATE", value .. " is at " .. U.iso(ms) .. ", not at midnight UTC!")
+    end
+    value = U.iso(ms):sub(1, 10)
+  elseif kind == "bool" then
+    value = value:lower()
+    if value ~= "true" and value ~= "false" then
+      return bad(name, "INVALID_OPTION", value .. " was not one of the allowed options: [true, false]")
+    end
+  elseif kind == "enumeration" then
+    if def.owner then
+      if not S.owners_by_id[value] then
+        return bad(name, "INVALID_OWNER_ID", "Owner " .. value .. " does not exist")
+      end
+    elseif def.pipeline then
+      local ok, why = S.pipelines.check(st, name, value)
+      if not ok then return bad(name, "INVALID_OPTION", why) end
+    elseif def.allowed then
+      if def.field == "checkbox" then
+        local seen, list = {}, {}
+        local text = value
+        if value:sub(1, 1) == ";" then text = (before or "") .. value end
+        for item in text:gmatch("[^;]+") do
+          local ok, e = check_option(def, name, item)
+          if not ok then return nil, e end
+          if not seen[item] then seen[item], list[#list + 1] = true, item end
+        end
+        value = table.concat(list, ";")
+      else
+        local ok, e = check_option(def, name, value)
+        if not ok then return nil, e end
+      end
+    end
+  end
+  return value
+end
+
+---Checks all values of a write. Returns { name = text }, or nil and the error to answer.
+function P.check(S, st, props, before)
+  local out, errors = {}, nil
+  for name, value in pairs(props) do
+    if type(name) ~= "string" then E.bad_json("Cannot deserialize value of type `java.util.LinkedHashMap` from Array value (properties)") end
+    local text, e = P.value(S, st, name, value, before and before[name])
+    if e then
+      errors = errors or {}
+      errors[#errors + 1] = e
+    else
+      out[name] = text
+    end
+  end
+  if errors then return nil, E.property_errors(S, errors) end
+  return out
+end
+
+-- ---- definitions over HTTP ----
+
+local function render_options(S, def)
+  local out = {}
+  if def.owner then
+    for i, o in ipairs(S.owners) do
+      out[i] = { label = o.firstName .. " " .. o.lastName, value = o.id, displayOrder = i - 1, hidden = false }
+    end
+  elseif def.type == "bool" then
+    out = { { label = "True", value = "true", displayOrder = 0, hidden = false },
+      { label = "False", value = "false", displayOrder = 1, hidden = false } }
+  else
+    for i, o in ipairs(def.options) do
+      out[i] = { label = o.label, value = o.value, displayOrder = o.order or i - 1, hidden = o.hidden or false,
+        description = o.description or "" }
+    end
+  end
+  return json.array(out)
+end
+
+---A definition as the `Property` schema has it.
+function P.render(S, st, def, archived)
+  return {
+    name = def.name, label = def.label, type = def.type, fieldType = def.field,
+    description = def.description or "", groupName = def.group or st.group,
+    options = render_options(S, def), displayOrder = def.order or -1,
+    calculated = false, externalOptions = def.owner and true or false,
+    referencedObjectType = def.owner and "OWNER" or nil,
+    hasUniqueValue = def.unique or false, hidden = false, hubspotDefined = def.builtin or nil,
+    formField = def.form_field ~= false and not def.read_only, archived = archived or false,
+    dataSensitivity = "non_sensitive",
+    createdAt = U.iso(def.created), updatedAt = U.iso(def.updated or def.created),
+    modificationMetadata = {
+      archivable = not def.builtin, readOnlyDefinition = def.builtin or false,
+      readOnlyOptions = def.builtin or false, readOnlyValue = def.read_only or false,
+    },
+  }
+end
+
+local KINDS = { bool = true, date = true, datetime = true, enumeration = true, number = true, phone_number = true, string = true }
+local FIELDS = { booleancheckbox = true, calculation_equation = true, checkbox = true, date = true, file = true, html = true,
+  number = true, phonenumber = true, radio = true, select = true, text = true, textarea = true }
+
+local function read_options(list)
+  local out = {}
+  if type(list) ~= "table" then E.bad_json("options must be a list") end
+  local seen = {}
+  for i, o in ipairs(list) do
+    if type(o) ~= "table" or type(o.label) ~= "string" or type(o.value) ~= "string" then
+      E.bad_request("Some required fields were not set: [label, value]")
+    end
+    if seen[o.value] then E.bad_request("Property option value " .. o.value .. " is not unique") end
+    seen[o.value] = true
+    out[i] = { value = o.value, label = o.label, order = U.absent(o.displayOrder) and i - 1 or o.displayOrder,
+      hidden = o.hidden == true, description = type(o.description) == "string" and o.description or "" }
+  end
+  return out
+end
+
+---Defines a property from a `PropertyCreate` body; raises HubSpot's errors.
+function P.create(S, st, body)
+  local missing = {}
+  for _, k in ipairs { "name", "label", "type", "fieldType", "groupName" } do
+    if type(body[k]) ~= "string" or body[k] == "" then missing[#missing + 1] = k end
+  end
+  if #missing > 0 then E.bad_request("Some required fields were not set: [" .. table.concat(missing, ", ") .. "]") end
+  if not body.name:find("^%l[%l%d_]*$") or #body.name > 100 then
+    E.bad_request("Property name '" .. body.name .. "' is invalid: it must start with a letter and hold only lowercase letters, digits and underscores")
+  end
+  if st.defs[body.name] then
+    E.raise(409, "OBJECT_ALREADY_EXISTS", "A property named '" .. body.name .. "' already exists.",
+      { subCategory = "Properties.PROPERTY_EXISTS" })
+  end
+  if not KINDS[body.type] then E.bad_request("Invalid property type: " .. body.type) end
+  if not FIELDS[body.fieldType] then E.bad_request("Invalid field type: " .. body.fieldType) end
+  if not st.groups[body.groupName] then E.bad_request("Property group '" .. body.groupName .. "' does not exist") end
+  if #st.custom >= 1000 then E.bad_request("You have reached the limit of 1000 custom properties for this object type") end
+  local def = {
+    name = body.name, label = body.label, type = body.type, field = body.fieldType, group = body.groupName,
+    description = type(body.description) == "string" and body.description or nil,
+    unique = body.hasUniqueValue == true, form_field = body.formField == true, created = S.host.now(), options = {},
+    order = math.type(body.displayOrder) == "integer" and body.displayOrder or nil,
+  }
+  if body.type == "enumeration" then
+    def.options = read_options(U.absent(body.options) and {} or body.options)
+    index_options(def)
+  end
+  st.defs[body.name] = def
+  st.custom[#st.custom + 1] = body.name
+  st.dropped[body.name] = nil
+  if def.unique then st.unique[body.name] = {} end
+  return def
+end
+
+---Changes a custom definition from a `PropertyUpdate` body.
+function P.update(S, st, def, body)
+  if def.builtin then E.bad_request("Property '" .. def.name .. "' is defined by HubSpot and cannot be changed") end
+  local new = {}
+  for k, v in pairs(def) do new[k] = v end
+  if type(body.label) == "string" then new.label = body.label end
+  if type(body.description) == "string" then new.description = body.description end
+  if math.type(body.displayOrder) == "integer" then new.order = body.displayOrder end
+  if type(body.groupName) == "string" then
+    if not st.groups[body.groupName] then E.bad_request("Property group '" .. body.groupName .. "' does not exist") end
+    new.group = body.groupName
+  end
+  if type(body.fieldType) == "string" then
+    if not FIELDS[body.fieldType] then E.bad_request("Invalid field type: " .. body.fieldType) end
+    new.field = body.fieldType
+  end
+  if not U.absent(body.options) then
+    new.options = read_options(body.options)
+    index_options(new)
+  end
+  new.updated = S.host.now()
+  st.defs[def.name] = new
+  return new
+end
+
+---Archives a custom definition.
+function P.archive(st, def)
+  if def.builtin then E.bad_request("Property '" .. def.name .. "' is defined by HubSpot and cannot be archived") end
+  st.defs[def.name] = nil
+  st.unique[def.name] = nil
+  st.dropped[def.name] = def
+  for i, name in ipairs(st.custom) do
+    if name == def.name then table.remove(st.custom, i) break end
+  end
+end
+
+local function render_group(g)
+  return { name = g.name, label = g.label, displayOrder = g.order, archived = false }
+end
+
+local function sorted_groups(st)
+  local out = {}
+  for _, name in ipairs(U.keys(st.groups)) do out[#out + 1] = render_group(st.groups[name]) end
+  return out
+end
+
+local function group_of(st, name)
+  return st.groups[name] or E.not_found("Property group '" .. name .. "' does not exist")
+end
+
+local function route_groups(S, st, req, name)
+  local method = req.method
+  if not name then
+    if method == "GET" then return 200, { results = json.array(sorted_groups(st)) } end
+    if method ~= "POST" then return end
+    local body = S:json(req)
+    if type(body.name) ~= "string" or type(body.label) ~= "string" then
+      E.bad_request("Some required fields were not set: [name, label]")
+    end
+    if st.groups[body.name] then E.raise(409, "OBJECT_ALREADY_EXISTS", "A property group named '" .. body.name .. "' already exists.") end
+    local g = { name = body.name, label = body.label, order = math.type(body.displayOrder) == "integer" and body.displayOrder or -1 }
+    st.groups[body.name] = g
+    return 201, render_group(g)
+  end
+  local g = group_of(st, name)
+  if method == "GET" then return 200, render_group(g) end
+  if method == "PATCH" then
+    local body = S:json(req)
+    if type(body.label) == "string" then g.label = body.label end
+    if math.type(body.displayOrder) == "integer" then g.order = body.displayOrder end
+    return 200, render_group(g)
+  end
+  if method == "DELETE" then
+    st.groups[name] = nil
+    return 204
+  end
+end
+
+local function route_batch(S, st, req, action)
+  if req.method ~= "POST" then return end
+  local body = S:json(req)
+  local inputs = S:inputs(body, 100)
+  local started = S.host.now()
+  if action == "archive" then
+    for _, i in ipairs(inputs) do
+      local def = st.defs[i.name]
+      if def then P.archive(st, def) end
+    end
+    return 204
+  end
+  local results, errors = {}, {}
+  for _, i in ipairs(inputs) do
+    if action == "read" then
+      local def = st.defs[i.name]
+      if def then
+        results[#results + 1] = P.render(S, st, def)
+      else
+        errors[#errors + 1] = E.standard(E.new(404, "OBJECT_NOT_FOUND", "Property '" .. tostring(i.name) .. "' does not exist"),
+          { name = json.array { tostring(i.name) } })
+      end
+    elseif action == "create" then
+      local ok, result = pcall(P.create, S, st, i)
+      if ok then
+        results[#results + 1] = P.render(S, st, result)
+      elseif E.is(result) then
+        errors[#errors + 1] = E.standard(result, { name = json.array { tostring(i.name) } })
+      else
+        error(result, 0)
+      end
+    else
+      return
+    end
+  end
+  return S:batch_answer(action == "create" and 201 or 200, started, results, errors)
+end
+
+---/crm/properties/V/{type}/… `seg` is the path after the type. Returns status and a body, or nothing (501).
+function P.route(S, st, req, seg)
+  local method, first = req.method, seg[1]
+  S:need_schema(req, st, method ~= "GET" and not (first == "batch" and seg[2] == "read"))
+  if first == "groups" then return route_groups(S, st, req, seg[2]) end
+  if first == "batch" then return route_batch(S, st, req, seg[2]) end
+  if not first then
+    if method == "GET" then
+      local out = {}
+      if U.one(req:args(), "archived") == "true" then
+        for _, name in ipairs(U.keys(st.dropped)) do out[#out + 1] = P.render(S, st, st.dropped[name], true) end
+      else
+        for i, name in ipairs(P.names(st)) do out[i] = P.render(S, st, st.defs[name]) end
+      end
+      return 200, { results = json.array(out) }
+    elseif method == "POST" then
+      return 201, P.render(S, st, P.create(S, st, S:json(req)))
+    end
+    return
+  end
+  if seg[2] then return end
+  local def = st.defs[first]
+  if not def then
+    E.not_found("Property " .. first .. " does not exist", { subCategory = "Properties.PROPERTY_NOT_FOUND" })
+  end
+  if method == "GET" then return 200, P.render(S, st, def) end
+  if method == "PATCH" then return 200, P.render(S, st, P.update(S, st, def, S:json(req))) end
+  if method == "DELETE" then
+    P.archive(st, def)
+    return 204
+  end
+end
+
+return P

@@ -1,0 +1,408 @@
+-- The simulator of HubSpot's API: the part that hubspot/openapi describes and
+-- automations use, in both path versions, with its limits, errors and webhooks.
+--
+--   local S = require "sim.server".new(options, host)
+--   S:handle{ method=, path=, query=, headers=, body= } -> { status=, headers=, body= }
+--   S:control(name, args) -> result            (control.lua)
+--
+-- handle runs as a task and may sleep; status 0 means that the connection is dropped.
+-- host gives now(), random(), spawn(fn), deliver{…}. Options (all optional):
+--   tier  seed  owners  companies  contacts  portal  token  tokens = {{token=, scopes=}}  client_secret
+--   webhook_url  subscriptions = {"contact.creation", …}  webhook_signature ("v3", "v2", "v1")  webhook_shuffle
+--   webhook_duplicates (share)  webhook_batch  max_concurrent  redelivery_ms (the first gap)  creation_changes
+--   latency_ms  lag_ms (of search)  rate_limit  search_limit  daily_limit  log (calls kept)
+--
+-- A request goes: faults, credentials, limits, then the room that its path names.
+-- A room returns status and body (a table or ready JSON), raises an error of errors.lua,
+-- or returns nothing: the operation is not simulated, which is said aloud with 501.
+local modname, chunk_host = ...
+local U = require "sim.util"
+local E = require "sim.errors"
+local M = require "sim.limits"
+local P = require "sim.properties"
+local L = require "sim.pipelines"
+local O = require "sim.objects"
+local X = require "sim.search"
+local A = require "sim.associations"
+local R = require "sim.records"
+local W = require "sim.webhooks"
+local N = require "sim.population"
+local C = require "sim.control"
+local account = require "sim.account"
+local json = json
+
+local Server = {}
+Server.__index = Server
+
+local DEFAULT_TYPES = { "contact.creation", "contact.deletion", "contact.merge", "company.creation", "company.deletion", "company.merge",
+  "company.propertyChange", "deal.creation", "deal.deletion", "deal.propertyChange", "ticket.creation", "ticket.deletion" }
+
+local KNOWN = {}
+for name in ([[tier seed owners companies contacts portal token tokens client_secret webhook_url subscriptions webhook_signature
+  webhook_shuffle webhook_duplicates webhook_batch max_concurrent redelivery_ms creation_changes latency_ms lag_ms rate_limit
+  search_limit daily_limit log]]):gmatch("%S+") do KNOWN[name] = true end
+
+---Makes an account. Raises a text when an option is unknown or wrong.
+---@param options table|nil
+---@param host table|nil now, random, spawn, deliver
+local function new(options, host)
+  options = options or {}
+  for _, name in ipairs(U.keys(options)) do
+    if not KNOWN[name] then
+      error("sim: unknown option '" .. tostring(name) .. "' (" .. table.concat(U.keys(KNOWN), ", ") .. ")", 0)
+    end
+  end
+  local S = setmetatable({ options = options, host = host or chunk_host }, Server)
+  S.spawn = S.host.spawn or task.spawn
+  S.objects, S.search, S.associations, S.webhooks, S.pipelines = O, X, A, W, L
+  S:start()
+  return S
+end
+
+local function read_tokens(S)
+  local o = S.options
+  local list = o.tokens
+  if not list then list = { o.token or "pat-" .. "na1-" .. "simulator" } end
+  S.tokens = {}
+  local all = {}
+  for _, st in ipairs(S.stores) do
+    for _, right in ipairs { "read", "write" } do
+      all[#all + 1] = "crm.objects." .. st.name .. "." .. right
+      all[#all + 1] = "crm.schemas." .. st.name .. "." .. right
+    end
+  end
+  all[#all + 1] = "crm.objects.owners.read"
+  all[#all + 1] = "oauth"
+  table.sort(all)
+  for i, t in ipairs(list) do
+    local text = type(t) == "table" and t.token or t
+    local scopes = true
+    if type(t) == "table" and t.scopes then
+      scopes = {}
+      for _, name in ipairs(t.scopes) do scopes[name] = true end
+    end
+    S.tokens[text] = { scopes = scopes, all = all, app_id = 3000000 + i,
+      source = { change = "INTEGRATION", id = tostring(3000000 + i) } }
+  end
+  S.app_id = 3000001
+end
+
+---Puts the account into its first state; also `reset`.
+function Server:start()
+  local S, o = self, self.options
+  S.rng = U.rng((o.seed or 7) + 1)
+  S.portal = o.portal or 62515
+  S.born = S.host.now() // 1000 * 1000 - 30 * 86400000   -- definitions and owners are older than any record
+  S.lag = o.lag_ms or 500
+  S.latency_ms = o.latency_ms or 0
+  S.client_secret = o.client_secret
+  S.webhook_url = o.webhook_url
+  S.webhook_signature = o.webhook_signature or "v3"
+  S.webhook_shuffle = o.webhook_shuffle or false
+  S.webhook_duplicates = o.webhook_duplicates or 0
+  S.webhook_batch = math.min(o.webhook_batch or W.MAX_BATCH, W.MAX_BATCH)
+  S.max_concurrent = o.max_concurrent or 10
+  S.redelivery_ms = o.redelivery_ms or 60000
+  S.faults = {}
+  S.requests, S.by_status, S.by_kind = 0, {}, {}
+  S.calls = { n = 0, max = o.log or 20000 }
+  M.attach(S)
+  W.attach(S)
+  A.attach(S)
+  O.attach(S)
+  read_tokens(S)
+  N.seed(S)
+  local contacts = S.types.contacts
+  S.seeded = { live = contacts.live, owners = {} }
+  for id, n in pairs(contacts.owners) do S.seeded.owners[id] = n end
+  local types = o.subscriptions or (o.webhook_url and DEFAULT_TYPES) or {}
+  if #types > 0 then C.run(S, "subscribe", { types = types }) end
+end
+
+function Server:control(name, args) return C.run(self, name, args) end
+
+-- ---- what rooms use ----
+
+local Request = {}
+Request.__index = Request
+
+---The parsed query string.
+function Request:args()
+  local q = self.parsed
+  if not q then
+    q = self.query == "" and {} or U.query(self.query)
+    self.parsed = q
+  end
+  return q
+end
+
+---The body as a table; raises 400.
+function Server:json(req)
+  local ok, value = pcall(json.decode, req.body)
+  if not ok or type(value) ~= "table" then
+    E.bad_json(req.body == "" and "a body is required" or "the body is not well-formed JSON")
+  end
+  return value
+end
+
+---The inputs of a batch: 1 to `max` objects; raises 400.
+function Server:inputs(body, max)
+  local inputs = body.inputs
+  if type(inputs) ~= "table" then E.bad_request("Some required fields were not set: [inputs]") end
+  if #inputs == 0 then E.bad_request("inputs must not be empty") end
+  if #inputs > max then
+    E.bad_request("The batch has " .. #inputs .. " inputs; the maximum is " .. max, {
+      errors = json.array { { message = "Too many inputs", code = "BATCH_SIZE_EXCEEDED", context = { maximum = json.array { tostring(max) } } } } })
+  end
+  for _, input in ipairs(inputs) do
+    if type(input) ~= "table" then E.bad_json("inputs must hold objects") end
+  end
+  if self.current then self.current.batch = #inputs end
+  return inputs
+end
+
+---Status and body of a batch: 207 when some inputs failed.
+function Server:batch_answer(ok_status, started, results, errors)
+  local answer = { status = "COMPLETE", results = json.array(results), startedAt = U.iso(started), completedAt = U.iso(self.host.now()) }
+  if #errors == 0 then return ok_status, answer end
+  answer.numErrors, answer.errors = #errors, json.array(errors)
+  return 207, answer
+end
+
+---Raises 403 unless the token has one of the scopes.
+function Server:need_scope(req, scopes)
+  local have = req.token.scopes
+  if have == true then return end
+  for _, name in ipairs(scopes) do
+    if have[name] then return end
+  end
+  error(E.missing_scopes(scopes), 0)
+end
+
+function Server:need_object(req, st, write)
+  if req.token.scopes == true then return end
+  self:need_scope(req, { "crm.objects." .. st.name .. (write and ".write" or ".read") })
+end
+
+function Server:need_schema(req, st, write)
+  if req.token.scopes == true then return end
+  if write then return self:need_scope(req, { "crm.schemas." .. st.name .. ".write" }) end
+  self:need_scope(req, { "crm.schemas." .. st.name .. ".read", "crm.objects." .. st.name .. ".read" })
+end
+
+-- ---- routing ----
+
+local function tail(seg, from) return table.move(seg, from, #seg, 1, {}) end
+
+local function object_type(S, name)
+  local st = name and S.types[name]
+  if not st then E.bad_request("Unable to infer object type from: " .. tostring(name)) end
+  return st
+end
+
+local CRM = {}
+
+function CRM.objects(S, req, seg)
+  if not seg[1] then return end
+  local st = object_type(S, seg[1])
+  local rest = tail(seg, 2)
+  -- v4 has associations only, the default ones in a place of their own.
+  if req.v4 and rest[2] ~= "associations" then return end
+  req.kind = rest[1] == "batch" and "objects/batch/" .. tostring(rest[2]) or rest[1] == "search" and "objects/search" or "objects"
+  return R.route(S, st, req, rest)
+end
+
+function CRM.associations(S, req, seg)
+  req.kind = "associations"
+  return A.route(S, req, seg)
+end
+
+function CRM.properties(S, req, seg)
+  if not seg[1] then return end
+  req.kind = "properties"
+  return P.route(S, object_type(S, seg[1]), req, tail(seg, 2))
+end
+
+function CRM.pipelines(S, req, seg)
+  if not seg[1] then return end
+  req.kind = "pipelines"
+  return L.route(S, object_type(S, seg[1]), req, tail(seg, 2))
+end
+
+function CRM.owners(S, req, seg)
+  req.kind = "owners"
+  return account.route_owners(S, req, seg)
+end
+
+local VERSIONS = { ["2026-03"] = true, ["2026-09"] = true, v3 = true, v4 = true }
+
+-- Two families of paths: /crm/objects/2026-09/… and /crm/v3/objects/…
+local function dispatch(S, req, seg)
+  local root = seg[1]
+  if root == "crm" then
+    local room, version = seg[2], seg[3]
+    if VERSIONS[room] then
+      room, version = version, room
+      if version:sub(1, 1) ~= "v" then return end
+    elseif not VERSIONS[version] or version:sub(1, 1) == "v" then
+      return
+    end
+    local f = CRM[room]
+    if not f then return end
+    req.version, req.v4 = version, version == "v4"
+    return f(S, req, tail(seg, 4))
+  end
+  local version = seg[2]
+  if root == "account-info" and VERSIONS[version] then
+    req.kind = "account-info"
+    return account.route_info(S, req, tail(seg, 3))
+  elseif (root == "app-webhooks" and VERSIONS[version]) or (root == "webhooks" and version == "v3") then
+    req.kind = "webhooks"
+    if not seg[3] then return end
+    return W.route(S, req, tail(seg, 4))
+  elseif root == "integrations" and version == "v1" and seg[3] == "me" and req.method == "GET" then
+    return 200, { portalId = S.portal, timeZone = "UTC", currency = "USD", utcOffset = "+00:00", utcOffsetMilliseconds = 0 }
+  end
+end
+
+local function authenticate(S, req)
+  local header = req.headers.authorization
+  local text = header and header:match("^[Bb]earer%s+(%S+)%s*$")
+  local token = text and S.tokens[text]
+  if token then return token end
+  if not header and req.query:find("hapikey=", 1, true) then
+    E.raise(401, "INVALID_AUTHENTICATION", "API keys are no longer supported. Use the access token of a private app instead: https://developers.hubspot.com/changelog/upcoming-api-key-sunset")
+  end
+  if not header then
+    E.raise(401, "INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview")
+  end
+  E.raise(401, "INVALID_AUTHENTICATION", "Authentication credentials not found or expired. The token of this request is not known to this account.")
+end
+
+local function split(path)
+  local seg, n = {}, 0
+  for part in path:gmatch("[^/]+") do
+    n = n + 1
+    seg[n] = U.decode(part)
+  end
+  return seg
+end
+
+-- Everything between the first look at a request and its answer's body. Runs protected.
+local function work(S, req)
+  S.current = req   -- rooms never wait, so there is one current request
+  local seg = split(req.path)
+  if seg[1] == "oauth" then
+    req.kind = "oauth"
+    local status, body = account.route_oauth(S, req, tail(seg, 3))
+    if status then return status, body end
+    E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path)
+  end
+  req.token = authenticate(S, req)
+  req.source = req.token.source
+  local searching = req.method == "POST" and seg[#seg] == "search" and seg[1] == "crm"
+  req.limits = M.admit(S, req.token, searching)
+  local status, body = dispatch(S, req, seg)
+  if not status then
+    E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path
+      .. ": it is no operation of the part of HubSpot's API that is simulated")
+  end
+  return status, body
+end
+
+-- ---- faults ----
+
+local FAULT_TEXT = {
+  [400] = { "VALIDATION_ERROR", "Invalid input" }, [401] = { "INVALID_AUTHENTICATION", "Authentication credentials not found." },
+  [403] = { "MISSING_SCOPES", "This app hasn't been granted all required scopes to make this call." },
+  [404] = { "OBJECT_NOT_FOUND", "resource not found" }, [409] = { "CONFLICT", "The request conflicts with another one" },
+  [423] = { "LOCKED", "The resource is locked; try again in a moment" }, [477] = { "MIGRATION_IN_PROGRESS", "The account is being moved" },
+  [500] = { "INTERNAL_ERROR", "internal error" }, [502] = { "BAD_GATEWAY", "bad gateway" },
+  [503] = { "SERVICE_UNAVAILABLE", "service unavailable" }, [504] = { "GATEWAY_TIMEOUT", "gateway timeout" },
+}
+
+-- The first fault that fits this request, used up by one.
+local function pick_fault(S, req)
+  for i, f in ipairs(S.faults) do
+    if (not f.method or f.method == req.method) and (not f.path or req.path:find(f.path, 1, true))
+        and (not f.share or S.rng.chance(f.share)) then
+      f.left = f.left - 1
+      if f.left <= 0 then table.remove(S.faults, i) end
+      return f
+    end
+  end
+end
+
+local function fault_answer(S, f)
+  if f.html then
+    return f.status or 502, { ["Content-Type"] = "text/html; charset=utf-8" },
+      "<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Error " .. (f.status or 502) .. "</h1></body></html>"
+  end
+  local e
+  if f.status == 429 then
+    e = E.rate_limit(f.policy or "TEN_SECONDLY_ROLLING")
+  else
+    local text = FAULT_TEXT[f.status] or { "ERROR", "error " .. f.status }
+    e = E.new(f.status, f.category or text[1], f.message or text[2])
+  end
+  return f.status, { ["Content-Type"] = "application/json;charset=utf-8", ["Retry-After"] = f.retry_after and tostring(f.retry_after) or nil },
+    E.body(S, e)
+end
+
+-- ---- one request ----
+
+local function note(S, req, status)
+  S.requests = S.requests + 1
+  S.by_status[status] = (S.by_status[status] or 0) + 1
+  local kind = req.kind or "other"
+  S.by_kind[kind] = (S.by_kind[kind] or 0) + 1
+  local log = S.calls
+  if log.max == 0 then return end
+  local at = log.n % log.max + 1
+  log.n = log.n + 1
+  -- Entries are used again: a busy simulator makes no garbage for its log.
+  local c = log[at]
+  if not c then
+    c = {}
+    log[at] = c
+  end
+  c.method, c.path, c.status, c.at, c.batch = req.method, req.path, status, S.host.now(), req.batch
+end
+
+local JSON = { ["Content-Type"] = "application/json;charset=utf-8" }
+
+local function answer(S, req)
+  local ok, status, body = pcall(work, S, req)
+  local headers = req.limits or JSON
+  if ok then
+    if type(body) == "table" then body = json.encode(body) end
+    return status, headers, body or ""
+  end
+  local e = status
+  if not E.is(e) then error(e, 0) end
+  return e.status, e.headers or headers, E.body(S, e)
+end
+
+function Server:handle(req)
+  local S = self
+  setmetatable(req, Request)
+  req.method = req.method:upper()
+  req.query, req.body, req.headers = req.query or "", req.body or "", req.headers or {}
+  local fault = #S.faults > 0 and pick_fault(S, req) or nil
+  local wait = S.latency_ms + (fault and fault.latency_ms or 0)
+  if wait > 0 then task.sleep(wait / 1000) end
+  local status, headers, body
+  if fault and fault.drop and fault.drop ~= "after" then
+    status = 0
+  elseif fault and (fault.status or fault.html) then
+    status, headers, body = fault_answer(S, fault)
+  else
+    status, headers, body = answer(S, req)
+    if fault and fault.truncate then body = body:sub(1, #body // 2) end
+    if fault and fault.drop then status = 0 end
+  end
+  note(S, req, status)
+  return { status = status, headers = headers or {}, body = body or "" }
+end
+
+return { new = new, name = modname }
