@@ -190,6 +190,9 @@ local function check(run, first, now, stats)
   if stats.limited ~= api.limited then
     problem("the simulator sent %d answers of 429, %d were seen", stats.limited, api.limited)
   end
+  if stats.webhooks.redelivered == 0 and engine.duplicate ~= stats.webhooks.duplicated then
+    problem("%d events were sent twice, %d duplicates were dropped", stats.webhooks.duplicated, engine.duplicate)
+  end
   if stats.webhooks.pending > 0 then problem("%d webhooks are not delivered yet", stats.webhooks.pending) end
 end
 
@@ -221,12 +224,6 @@ end
 
 -- ---------------------------------------------------------------- the run
 
---- The simulator's counters, in the form that this file reads.
-local function read_stats(options)
-  local raw = control(options, "stats")
-  return raw
-end
-
 --- Runs the demo; waits. Raises only when one of the programs cannot be reached.
 ---@param options demo.options
 ---@return {ok: boolean, problems: string[]}
@@ -244,7 +241,7 @@ function demo.run(options)
   local stats
 
   local function look()
-    stats = read_stats(options)
+    stats = control(options, "stats")
     run.routed, run.unrouted = stats.routed, stats.unrouted
     draw(run.routed, options.contacts, ("routed, %d bad requests refused"):format(run.bad.forged + run.bad.malformed),
       elapsed())
