@@ -6,15 +6,20 @@
 --- The command that starts both programs runs it and lets `http` reach their addresses.
 local demo = {}
 
-local SECONDS <const> = 55      -- the whole demo takes less than a minute
-local CHUNKS <const> = 25
+local SECONDS <const> = 50      -- the whole demo takes less than a minute
 local TICK <const> = 0.25
+local BAD <const> = 24          -- forged and malformed requests
+-- What the scripts of the project listen to (hubloop webhooks will apply such a list from their own `on` calls).
+local SUBSCRIPTIONS <const> = {
+  "contact.creation", "company.creation", "company.deletion", "company.merge", "company.restore",
+  { type = "company.propertyChange", property = "domain" }, { type = "company.propertyChange", property = "name" },
+  { type = "company.propertyChange", property = "hubspot_owner_id" },
+}
 
 ---@class demo.options
 ---@field sim_url string the simulator, no slash at the end
 ---@field hook_url string where `serve` takes webhooks, as it sees it
 ---@field status_url string the status of `serve`
----@field client_secret string signs webhooks in the simulator and in `serve`
 ---@field contacts integer|nil default 5000
 ---@field tty boolean|nil draw a bar that moves
 ---@field columns integer|nil of the terminal, default 80
@@ -39,13 +44,9 @@ end
 
 -- ---------------------------------------------------------------- requests that must be refused
 
-local function sign_v3(options, body, at)
-  return {
-    ["Content-Type"] = "application/json",
-    ["X-HubSpot-Request-Timestamp"] = tostring(at),
-    ["X-HubSpot-Signature-v3"] =
-      crypto.hmac_sha256(options.client_secret, "POST" .. options.hook_url .. body .. at, "base64"),
-  }
+-- The headers with which the account signs `body` at that time. Only the simulator knows its secret.
+local function signed(options, body, at)
+  return control(options, "sign", { url = options.hook_url, body = body, at = at }).headers
 end
 
 local function plausible_body(n)
@@ -61,24 +62,27 @@ local refusals = {
     return plausible_body(n), { ["Content-Type"] = "application/json" }
   end },
   { name = "signed with another secret", status = 401, make = function(options, n)
-    local body = plausible_body(n)
-    return body, sign_v3({ hook_url = options.hook_url, client_secret = crypto.uuid() }, body, time.now())
+    local body, at = plausible_body(n), tostring(time.now())
+    return body, {
+      ["Content-Type"] = "application/json", ["X-HubSpot-Request-Timestamp"] = at,
+      ["X-HubSpot-Signature-v3"] =
+        crypto.hmac_sha256(crypto.uuid(), "POST" .. options.hook_url .. body .. at, "base64"),
+    }
   end },
   { name = "body changed after signing", status = 401, make = function(options, n)
-    local headers = sign_v3(options, plausible_body(n), time.now())
-    return plausible_body(n + 1), headers
+    return plausible_body(n + 1), signed(options, plausible_body(n))
   end },
   { name = "signed six minutes ago", status = 401, make = function(options, n)
     local body = plausible_body(n)
-    return body, sign_v3(options, body, time.now() - 6 * 60 * 1000)
+    return body, signed(options, body, time.now() - 6 * 60 * 1000)
   end },
   { name = "signed, but an object", status = 400, make = function(options)
     local body = '{"subscriptionType":"contact.creation"}'
-    return body, sign_v3(options, body, time.now())
+    return body, signed(options, body)
   end },
   { name = "signed, but cut off", status = 400, make = function(options, n)
     local body = plausible_body(n):sub(1, -20)
-    return body, sign_v3(options, body, time.now())
+    return body, signed(options, body)
   end },
 }
 
@@ -178,8 +182,8 @@ local function check(run, first, now, stats)
   if engine.pending > 0 then problem("%d events are still pending", engine.pending) end
   if engine.dead > 0 then problem("%d events were given up (dead letters)", engine.dead) end
   if run.unrouted > 0 then problem("%d contacts have no owner", run.unrouted) end
-  if run.routed + run.unrouted ~= run.created then
-    problem("%d contacts were created, but %d are there", run.created, run.routed + run.unrouted)
+  if run.routed + run.unrouted ~= run.contacts then
+    problem("%d contacts were to be created, but %d are there", run.contacts, run.routed + run.unrouted)
   end
   local forged, malformed = webhook.forged - first.webhook.forged, webhook.malformed - first.webhook.malformed
   if forged ~= run.bad.forged then problem("%d forged requests were sent, %d refused", run.bad.forged, forged) end
@@ -203,7 +207,7 @@ end
 
 local function summary(options, run, first, now, stats, elapsed)
   local engine, webhook, api = now.engine, now.webhook, api_total(now)
-  local by_hand = 2 * run.created
+  local by_hand = 2 * run.contacts
   local function line(label, format, ...) print(("  %-11s %s"):format(label, format:format(...))) end
   print("")
   line("Accepted", "%s events in %s signed requests", number(engine.acknowledged),
@@ -211,7 +215,7 @@ local function summary(options, run, first, now, stats, elapsed)
   line("Duplicates", "%s dropped", number(engine.duplicate))
   line("Refused", "%d forged (401), %d malformed (400)", webhook.forged - first.webhook.forged,
     webhook.malformed - first.webhook.malformed)
-  line("Routed", "%s of %s contacts in %.1f s", number(run.routed), number(run.created), elapsed)
+  line("Routed", "%s of %s contacts in %.1f s", number(run.routed), number(run.contacts), elapsed)
   line("API calls", "%s requests for %s calls; one call per read and write would take %s and %d s of the limit",
     number(api.requests), number(api.calls), number(by_hand), math.ceil(by_hand / 19))
   line("Limit", "%d answers of 429", api.limited)
@@ -231,40 +235,33 @@ function demo.run(options)
   options = setmetatable({
     contacts = options.contacts or 5000, columns = math.max(40, math.min(options.columns or 80, 120)),
   }, { __index = options })
-  local run = { problems = {}, bad = { forged = 0, malformed = 0 }, created = 0, routed = 0, unrouted = 0 }
+  local run = { problems = {}, bad = { forged = 0, malformed = 0 }, contacts = options.contacts, routed = 0, unrouted = 0 }
   function run.problem(format, ...) run.problems[#run.problems + 1] = format:format(...) end
 
   local began = time.now()
   local function elapsed() return (time.now() - began) / 1000 end
-  local first = status(options)
+  local first, now, stats = status(options), nil, nil
   local draw = progress(options)
-  local stats
 
-  local function look()
-    stats = control(options, "stats")
-    run.routed, run.unrouted = stats.routed, stats.unrouted
-    draw(run.routed, options.contacts, ("routed, %d bad requests refused"):format(run.bad.forged + run.bad.malformed),
-      elapsed())
-  end
-
-  for chunk = 1, CHUNKS do
-    local upto = options.contacts * chunk // CHUNKS
-    if upto > run.created then
-      control(options, "populate", { contacts = upto - run.created })
-      run.created = upto
-    end
-    send_bad(options, run, chunk)
-    look()
-  end
-  local now
+  control(options, "configure", { webhook_shuffle = true, webhook_duplicates = 0.04, redelivery_ms = 1000 })
+  control(options, "subscribe", { url = options.hook_url, types = json.array(SUBSCRIPTIONS) })
+  control(options, "populate", { contacts = run.contacts, per_second = math.max(100, run.contacts // 10) })
+  local sent = 0
   repeat
     task.sleep(TICK)
-    look()
-    now = status(options)
-    local settled = run.unrouted == 0 and stats.webhooks.pending == 0 and now.engine.pending == 0
+    if sent < BAD then
+      sent = sent + 1
+      send_bad(options, run, sent)
+    end
+    stats, now = control(options, "stats"), status(options)
+    run.routed, run.unrouted = stats.routed, stats.unrouted
+    draw(run.routed, run.contacts, ("routed, %d bad requests refused"):format(run.bad.forged + run.bad.malformed),
+      elapsed())
+    local there = run.routed + run.unrouted >= run.contacts and run.unrouted == 0
+    local settled = there and sent == BAD and stats.webhooks.pending == 0 and now.engine.pending == 0
   until settled or elapsed() > SECONDS
   local took = elapsed()
-  draw(run.routed, options.contacts, "routed", took, true)
+  draw(run.routed, run.contacts, "routed", took, true)
 
   check(run, first, now, stats)
   summary(options, run, first, now, stats, took)

@@ -177,8 +177,8 @@ end
 local DECODED = { ["3A"] = ":", ["2F"] = "/", ["3F"] = "?", ["40"] = "@", ["21"] = "!", ["24"] = "$", ["27"] = "'",
   ["28"] = "(", ["29"] = ")", ["2A"] = "*", ["2C"] = ",", ["3B"] = ";" }
 
----The headers of a signed request.
-function W.sign(S, url, body, version)
+---The headers of a signed request. `at`: epoch ms, now unless given.
+function W.sign(S, url, body, version, at)
   local secret = S.client_secret
   local headers = { ["content-type"] = "application/json", ["user-agent"] = "HubSpot Connect 2.0 (http://dev.hubspot.com/) - WebHooks" }
   if not secret or secret == "" then return headers end
@@ -189,7 +189,7 @@ function W.sign(S, url, body, version)
     headers["x-hubspot-signature"] = crypto.sha256(secret .. "POST" .. url .. body, "hex")
     headers["x-hubspot-signature-version"] = "v2"
   else
-    local at = tostring(S.host.now())
+    at = tostring(at or S.host.now())
     local uri = url:gsub("%%(%x%x)", function(h) return DECODED[h:upper()] end)
     headers["x-hubspot-request-timestamp"] = at
     headers["x-hubspot-signature-v3"] = crypto.hmac_sha256(secret, "POST" .. uri .. body .. at, "base64")
