@@ -17,6 +17,15 @@ local test = {}
 local _, host = ...
 local T = host.test
 
+local show
+
+-- Raised at the line of the test that called.
+local function call(fn, ...)
+  local ok, result = pcall(fn, ...)
+  if not ok then error(type(result) == "string" and result:gsub("^stdlib/test%.lua:%d+: ", "") or result, 3) end
+  return result
+end
+
 ---------------------------------------------------------------------------------------------------- declaring
 
 local tests, inside = {}, { name = "", before = {}, after = {} }
@@ -57,31 +66,41 @@ local function run_before(group)
   for _, fn in ipairs(group.before) do fn() end
 end
 
----For the runner: runs the index-th test.
+-- What failed, and where it came from without the frames of this file.
+local function explain(err)
+  local lines = {}
+  for line in T.traceback(2):gmatch("[^\n]+") do
+    if not line:find("stdlib/test.lua:", 1, true) and not line:find("[C]: in", 1, true) then lines[#lines + 1] = line end
+  end
+  local text = tostring(err)
+  if type(err) == "table" and not (getmetatable(err) or {}).__tostring then text = show(err) end
+  return text .. (#lines > 1 and "\n" .. table.concat(lines, "\n") or "")
+end
+
+---For the runner: runs the index-th test. Returns the text of its failure, or nothing.
 ---@param index integer
+---@return string|nil
 function test.run(index)
   local it = tests[index]
-  local function body()
+  local ok, failure = xpcall(function()
     run_before(it.group)
     it.fn()
-  end
-  -- Errors keep their traceback: what follows a failure must not replace it.
-  local ok, err = xpcall(body, host.traceback or function(e) return e end)
-  local group, later_ok, later_err = it.group, true, nil
+  end, explain)
+  local texts, group = {}, it.group
+  if not ok then texts[1] = failure end
   while group do
     for i = #group.after, 1, -1 do
-      local fine, why = pcall(group.after[i])
-      if not fine and later_ok then later_ok, later_err = false, why end
+      local fine, why = xpcall(group.after[i], explain)
+      if not fine then texts[#texts + 1] = "after_each: " .. why end
     end
     group = group.outer
   end
-  if not ok then error(err, 0) end
-  if not later_ok then error(later_err, 0) end
+  if #texts > 0 then return table.concat(texts, "\n") end
 end
 
 ---------------------------------------------------------------------------------------------------- comparing
 
-local function show(value, depth)
+show = function(value, depth)
   depth = depth or 0
   local kind = type(value)
   if kind == "string" then return ("%q"):format(value):gsub("\\\n", "\\n") .. "" end
@@ -283,13 +302,13 @@ end
 ---Starts the simulator with options of its own (tier, contacts, companies, owners, latency_ms, …). Without it the
 ---first use starts an empty one.
 ---@param options table
-function sim.start(options) T.start(options) end
+function sim.start(options) call(T.start, options) end
 
 ---Loads a script beside the test file, as `hubloop serve` would. Waits until its top level has ended.
 ---@param path string
 ---@param permissions {hosts: string[]|nil, fs: string[]|nil, env: string[]|nil}|nil
 function sim.load(path, permissions)
-  T.load(path, permissions)
+  call(T.load, path, permissions)
   T.sim("stats", {})
 end
 
@@ -297,7 +316,10 @@ end
 ---@param name string
 ---@param args table|nil
 ---@return table
-function sim.control(name, args) return T.sim(name, args or {}) end
+function sim.control(name, args)
+  local result = call(T.sim, name, args or {})
+  return result
+end
 
 local function as_type(object_type)
   local plural = { contact = "contacts", company = "companies", deal = "deals", ticket = "tickets" }
@@ -318,7 +340,7 @@ end
 ---@param properties table
 ---@return string id
 function sim.create(object_type, properties)
-  local made = T.sim("create", { type = as_type(object_type), properties = texts(properties) })
+  local made = call(T.sim, "create", { type = as_type(object_type), properties = texts(properties) })
   return tostring(made.id or (made.record and made.record.id))
 end
 
@@ -327,7 +349,8 @@ end
 ---@param id string|integer
 ---@param properties table
 function sim.update(object_type, id, properties)
-  return T.sim("update", { type = as_type(object_type), id = tostring(id), properties = texts(properties) })
+  local record = call(T.sim, "update", { type = as_type(object_type), id = tostring(id), properties = texts(properties) })
+  return record
 end
 
 ---A record as HubSpot holds it now, with all its properties; nil when there is none.
@@ -350,7 +373,8 @@ function sim.deal(id) return sim.get("deals", id) end
 function sim.trigger(event_type, event)
   local args = { type = event_type }
   for key, value in pairs(event or {}) do args[key] = value end
-  return T.sim("trigger", args)
+  local made = call(T.sim, "trigger", args)
+  return made
 end
 
 local units = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000, w = 604800000 }
@@ -392,7 +416,7 @@ end
 
 ---Makes calls fail: { match = { method=, path= }, status = 500, times = 2 }, { drop = true }, { html = true }, …
 ---@param fault table
-function sim.fail(fault) return T.sim("fail", fault) end
+function sim.fail(fault) call(T.sim, "fail", fault) end
 
 ---The audit records that finished handlers left: { { kind=, key=, at=, record= }, … }.
 ---@param kind string|nil

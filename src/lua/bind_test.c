@@ -181,6 +181,12 @@ static int t_line(lua_State *L) {
   return 1;
 }
 
+/* traceback(level): of the caller's stack. */
+static int t_traceback(lua_State *L) {
+  luaL_traceback(L, L, NULL, (int)luaL_optinteger(L, 1, 1));
+  return 1;
+}
+
 static int t_log(lua_State *L) {
   hl_buf *b = &bed_of(L)->logged;
   lua_pushlstring(L, b->p ? b->p : "", b->n);
@@ -205,7 +211,7 @@ static int t_stats(lua_State *L) {
 int hl_bind_test_entry(lua_State *L) {
   static const luaL_Reg fns[] = {{"sim", t_sim}, {"start", t_start}, {"load", t_load},
                                  {"advance", t_advance}, {"idle", t_idle}, {"audit", t_audit},
-                                 {"line", t_line}, {"log", t_log}, {"stats", t_stats}, {NULL, NULL}};
+                                 {"line", t_line}, {"traceback", t_traceback}, {"log", t_log}, {"stats", t_stats}, {NULL, NULL}};
   static const char *const globals[] = {"describe", "it", "before_each", "after_each", "expect"};
   hl_state_push_host(L);
   luaL_newlib(L, fns);

@@ -80,6 +80,8 @@ int hl_testbed_sim(hl_testbed *bed, const char *json, hl_error *err) {
   cJSON_AddStringToObject(o, "client_secret", bed->secret);
   cJSON_AddStringToObject(o, "webhook_url", HOOKS_URL);
   cJSON_AddNumberToObject(o, "portal", PORTAL);
+  /* Only what handlers listen to is delivered (subscribe()). */
+  if (!hl_json_get(o, "subscriptions")) cJSON_AddItemToObject(o, "subscriptions", cJSON_CreateArray());
   if (!hl_json_get(o, "seed")) cJSON_AddNumberToObject(o, "seed", (double)bed->seed);
   char *text = hl_json_print(o);
   hl_sim_options so = {.json = text, .deliver = &bed->door};
@@ -97,7 +99,7 @@ static int subscribe(hl_testbed *bed, hl_error *err) {
   int rc = hl_testbed_sim(bed, NULL, err);
   if (rc) return rc;
   cJSON *args = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(args, "types");
-  for (size_t i = 0; i < n; i++) cJSON_AddItemToArray(list, cJSON_CreateString(types[i]));
+  for (size_t i = bed->subscribed; i < n; i++) cJSON_AddItemToArray(list, cJSON_CreateString(types[i]));
   char *json = hl_json_print(args), *out = NULL;
   cJSON_Delete(args);
   rc = hl_sim_control(bed->sim, "subscribe", hl_str_of(json), &out, err);
@@ -136,7 +138,8 @@ bool hl_testbed_idle(hl_testbed *bed, char *why, size_t size) {
   cJSON *stats = NULL;
   if (hl_sim_control(bed->sim, "stats", HL_STR("{}"), &out, &err) == 0 &&
       hl_json_parse(hl_str_of(out), &stats, &err) == 0)
-    pending = hl_json_int(hl_json_get(stats, "webhooks"), "pending", 0);
+    pending = hl_json_int(hl_json_get(stats, "webhooks"), "pending", 0) +
+              hl_json_int(hl_json_get(stats, "webhooks"), "in_flight", 0);
   cJSON_Delete(stats);
   hl_free(out);
   if (pending > 0) snprintf(why, size, "%u webhook events are not delivered", (unsigned)pending);
@@ -273,11 +276,13 @@ fail:
 /* ---- one test ---- */
 static void test_ended(void *arg, int code, lua_State *L, int nresults, hl_str text) {
   hl_testbed *bed = arg;
-  (void)L;
-  (void)nresults;
   bed->done = true;
-  bed->code = code;
   hl_free(bed->text);
+  if (code == 0 && nresults == 1 && lua_type(L, -1) == LUA_TSTRING) { /* test.run tells what failed */
+    code = HL_ESCRIPT;
+    text.p = lua_tolstring(L, -1, &text.n);
+  }
+  bed->code = code;
   bed->text = hl_strndup(text.p ? text.p : "", text.n);
   hl_run *run = bed->script->main_run;
   bed->script->main_run = NULL;
@@ -344,6 +349,7 @@ static void run_test(hl_testbed *bed, size_t index, hl_buf *message) {
     hl_loop_run_until(bed->loop, &bed->done);
   }
   if (bed->code == 0) return;
+  if (bed->code == HL_ETIMEOUT) hl_buf_puts(message, "the test waits for something that never comes: ");
   hl_buf_puts(message, bed->text && *bed->text ? bed->text : hl_err_name(bed->code));
   if (bed->logged.n) hl_buf_printf(message, "\nlog:\n%s", bed->logged.p);
 }

@@ -1,0 +1,133 @@
+-- The test module itself: what expect accepts and refuses, isolation, virtual time, events.
+describe("expect", function()
+  local function refused(fn, pattern)
+    local ok, err = pcall(fn)
+    if ok then error("it was accepted", 2) end
+    if not tostring(err):find(pattern) then error(("%q does not match %q"):format(tostring(err), pattern), 2) end
+  end
+
+  it("compares deeply and shows where values differ", function()
+    expect({ a = { 1, 2, { b = "x" } } }).to.equal { a = { 1, 2, { b = "x" } } }
+    expect({ 1, 2 }).to_not.equal { 1, 3 }
+    refused(function() expect({ a = { 1, 2 } }).to.equal { a = { 1, 3 } } end, "at %.a%[2%]: expected 3, got 2")
+    refused(function() expect({ a = 1, b = 2 }).to.equal { a = 1 } end, "at %.b: expected nil, got 2")
+    refused(function() expect("1").to.equal(1) end, 'expected 1\n     got "1"')
+  end)
+
+  it("names the line of the test", function()
+    refused(function() expect(1).to.equal(2) end, "^test_test.lua:%d+: expected 2")
+  end)
+
+  it("has checks for the usual things", function()
+    expect(nil).to.be_nil()
+    expect(true).to.be_true()
+    expect({ "a", { 1 } }).to.contain { 1 }
+    expect("abc").to.contain("b")
+    expect("abc").to.match("^a.c$")
+    expect({ email = "x" }).to.have_property("email", "x")
+    expect({ 1, 2 }).to.have_length(2)
+    refused(function() expect("abc").to.match("^b") end, "to match")
+    refused(function() expect({ "a" }).to.contain("b") end, "to contain")
+    refused(function() expect({}).to.have_property("email") end, "property email")
+    refused(function() expect(1).to.be_nill() end, "there are: .*be_nil")
+  end)
+
+  it("catches what is raised", function()
+    expect(function() error("no luck") end).to.raise("no luck")
+    expect(function() end).to_not.raise()
+    refused(function() expect(function() end).to.raise() end, "nothing was raised")
+    refused(function() expect(function() error("a") end).to.raise("b") end, "matches")
+  end)
+end)
+
+describe("each test", function()
+  local order = {}
+  before_each(function() order[#order + 1] = "before" end)
+  after_each(function() order[#order + 1] = "after" end)
+
+  it("runs the hooks around it", function()
+    expect(order).to.equal { "before" }
+    kv.set("left", 1)
+  end)
+
+  it("starts anew", function()
+    expect(order).to.equal { "before" }
+    expect(kv.get("left")).to.be_nil()
+  end)
+
+  it("has hooks of inner groups inside those of outer ones", function()
+    expect(order).to.equal { "before" }
+  end)
+
+  it("without a function is skipped")
+end)
+
+describe("virtual time", function()
+  it("passes at once, and timers fire in it", function()
+    local fired = 0
+    every("1h", function() fired = fired + 1 end)
+    local from = time.now()
+    sim.advance("1d")
+    expect(time.now() - from).to.equal(86400000)
+    expect(fired).to.be_at_least(23)
+    expect(fired).to.be_at_most(24)
+  end)
+
+  it("refuses what is no duration", function()
+    expect(function() sim.advance("soon") end).to.raise("no duration")
+  end)
+end)
+
+describe("events", function()
+  it("reach handlers as signed webhooks", function()
+    local seen = {}
+    on("contact.creation", function(event) seen[#seen + 1] = event.objectId end)
+    local id = sim.create("contacts", { email = "ana@example.com" })
+    sim.settle()
+    expect(seen).to.equal { id }
+    expect(sim.events().ran).to.equal(1)
+  end)
+
+  it("can be sent by hand", function()
+    local got
+    on("contact.propertyChange", { property = "city" }, function(event) got = event end)
+    sim.trigger("contact.propertyChange", { objectId = 5, propertyName = "city", propertyValue = "Ulm" })
+    sim.settle()
+    expect(got.objectId).to.equal("5")
+    expect(got.propertyValue).to.equal("Ulm")
+    expect(got.source).to.equal("push")
+  end)
+
+  it("of our own follow a handler, after a delay too", function()
+    local chased
+    on("contact.creation", function(event) after("4h", "chase", { id = event.objectId }) end)
+    on("chase", function(event) chased = event.payload.id end)
+    local id = sim.create("contacts", { email = "ana@example.com" })
+    sim.settle()
+    expect(chased).to.be_nil()
+    sim.advance("5h")
+    expect(chased).to.equal(id)
+  end)
+
+  it("that fail are retried, then parked", function()
+    local attempts = 0
+    on("contact.creation", { retries = 2 }, function()
+      attempts = attempts + 1
+      kv.incr("n")
+      error("never well")
+    end)
+    sim.create("contacts", { email = "ana@example.com" })
+    sim.advance("1d")
+    expect(attempts).to.equal(3)
+    expect(kv.get("n")).to.be_nil()
+    expect(sim.events().dead).to.equal(1)
+    expect(sim.log()).to.contain("never well")
+  end)
+end)
+
+describe("emit", function()
+  it("refuses names that look like HubSpot's", function()
+    expect(function() emit("contact.creation", {}) end).to.raise("HubSpot's name")
+    expect(function() emit("contact.creatoin", {}) end).to.raise("HubSpot's name")
+  end)
+end)
