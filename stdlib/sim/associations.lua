@@ -252,22 +252,20 @@ local function labels_of(pair, set)
   return json.array(out)
 end
 
--- v4 writes ids as numbers and an absent label as null; the dated form has strings and leaves it out.
-local function id_form(v4, n) return v4 and n or tostring(n) end
-
-local function types_json(pair, set, v4)
+-- One form for v4 and dated paths, the documented one: ids are strings, a label that is not there is left out.
+local function types_json(pair, set)
   local out = {}
   for _, id in ipairs(U.keys(set)) do
     local t = pair.by_id[id]
-    out[#out + 1] = { category = t.category, typeId = id, label = t.label or (v4 and json.null or nil) }
+    out[#out + 1] = { category = t.category, typeId = id, label = t.label }
   end
   return json.array(out)
 end
 
-local function pair_json(S, st, rec, to, other, v4)
+local function pair_json(S, st, rec, to, other)
   return {
-    fromObjectTypeId = st.type_id, fromObjectId = id_form(v4, rec[1]),
-    toObjectTypeId = to.type_id, toObjectId = id_form(v4, other[1]),
+    fromObjectTypeId = st.type_id, fromObjectId = tostring(rec[1]),
+    toObjectTypeId = to.type_id, toObjectId = tostring(other[1]),
     labels = labels_of(pair_of(S, st, to), types_between(rec, to, other[1]) or {}),
   }
 end
@@ -301,7 +299,7 @@ end
 
 -- ---- batches: /crm/associations/V/{from}/{to}/batch/… ----
 
-local function ends(S, st, to, input)
+local function ends(st, to, input)
   if type(input.from) ~= "table" or U.absent(input.from.id) or type(input.to) ~= "table" or U.absent(input.to.id) then
     E.bad_request("Some required fields were not set: [from.id, to.id]")
   end
@@ -331,7 +329,7 @@ local function default_results(st, rec, to, other, pair, out)
   end
 end
 
-local function batch_read(S, st, to, req, v4)
+local function batch_read(S, st, to, req)
   local pair = pair_of(S, st, to)
   local results, errors = each(S:inputs(S:json(req), 1000), function(input, out)
     if U.absent(input.id) then E.bad_request("Some required fields were not set: [id]") end
@@ -345,7 +343,7 @@ local function batch_read(S, st, to, req, v4)
     end
     local list = {}
     for i, n in ipairs(ids) do
-      list[i] = { toObjectId = id_form(v4, n), associationTypes = types_json(pair, rec[5][to.name][n], v4) }
+      list[i] = { toObjectId = tostring(n), associationTypes = types_json(pair, rec[5][to.name][n]) }
     end
     out[#out + 1] = { from = { id = tostring(rec[1]) }, to = json.array(list) }
   end)
@@ -356,9 +354,9 @@ local function batch_create(S, st, to, req, v4)
   local pair = pair_of(S, st, to)
   local results, errors = each(S:inputs(S:json(req), 2000), function(input, out)
     local ids = type_ids(pair, input.types)
-    local rec, other = ends(S, st, to, input)
+    local rec, other = ends(st, to, input)
     A.link(S, st, rec, to, other, ids, req.source)
-    out[#out + 1] = pair_json(S, st, rec, to, other, v4)
+    out[#out + 1] = pair_json(S, st, rec, to, other)
   end)
   return v4 and 201 or 200, results, errors
 end
@@ -366,7 +364,7 @@ end
 local function batch_default(S, st, to, req)
   local pair = pair_of(S, st, to)
   local results, errors = each(S:inputs(S:json(req), 2000), function(input, out)
-    local rec, other = ends(S, st, to, input)
+    local rec, other = ends(st, to, input)
     A.link(S, st, rec, to, other, {}, req.source)
     default_results(st, rec, to, other, pair, out)
   end)
@@ -391,7 +389,7 @@ local function batch_labels_archive(S, st, to, req)
   local pair = pair_of(S, st, to)
   local _, errors = each(S:inputs(S:json(req), 100), function(input)
     local ids = type_ids(pair, input.types)
-    local rec, other = ends(S, st, to, input)
+    local rec, other = ends(st, to, input)
     for _, id in ipairs(ids) do A.unlink(S, st, rec, to, other, id, req.source) end
   end)
   return 200, {}, errors
@@ -411,7 +409,7 @@ local function v3_batch(S, st, to, req, action)
     end)
   end
   return action == "create" and 201 or 200, each(inputs, function(input, out)
-    local rec, other = ends(S, st, to, input)
+    local rec, other = ends(st, to, input)
     if action == "create" then
       A.link(S, st, rec, to, other, { pair.default }, req.source)
       out[#out + 1] = { from = { id = tostring(rec[1]) }, to = { id = tostring(other[1]) }, type = name }
@@ -431,7 +429,7 @@ local function route_labels(S, st, to, req, seg)
   local pair = pair_of(S, st, to)
   if method == "GET" and not seg[1] then
     local out = {}
-    for i, t in ipairs(pair.types) do out[i] = { category = t.category, typeId = t.id, label = t.label or (req.v4 and json.null or nil) } end
+    for i, t in ipairs(pair.types) do out[i] = { category = t.category, typeId = t.id, label = t.label } end
     return 200, { results = json.array(out) }
   elseif method == "POST" and not seg[1] then
     local body = S:json(req)
@@ -532,7 +530,7 @@ function A.route_object(S, st, req, id, seg)
       end
     else
       for i, n in ipairs(sorted_ids(rec, to)) do
-        out[i] = { toObjectId = id_form(req.v4, n), associationTypes = types_json(pair, rec[5][to.name][n], req.v4) }
+        out[i] = { toObjectId = tostring(n), associationTypes = types_json(pair, rec[5][to.name][n]) }
       end
     end
     return 200, { results = json.array(out) }
@@ -551,7 +549,7 @@ function A.route_object(S, st, req, id, seg)
     if seg[5] then return end
     local ids = type_ids(pair, S:json(req))
     A.link(S, st, rec, to, other, ids, req.source)
-    return 201, pair_json(S, st, rec, to, other, req.v4)
+    return 201, pair_json(S, st, rec, to, other)
   elseif method == "DELETE" then
     S:need_object(req, st, true)
     S:need_object(req, to, true)

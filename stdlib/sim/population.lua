@@ -118,7 +118,8 @@ function N.lead(R, firms, serial)
   local props = {}
   local first, last = R.pick(FIRST), R.pick(LAST)
   local place = R.weighted(COUNTRIES)
-  local country, domain, company = place[1], nil, nil
+  local country, company = place[1], nil
+  local domain
   local kind = R.float()
   if kind < 0.5 and #firms > 0 then
     local firm = R.pick(firms)
@@ -151,7 +152,24 @@ function N.lead(R, firms, serial)
   return props
 end
 
----The seeded account: owners, companies, contacts, written without events or lag.
+local DEAL_STAGES = { { "appointmentscheduled", 30 }, { "qualifiedtobuy", 20 }, { "presentationscheduled", 14 },
+  { "decisionmakerboughtin", 8 }, { "contractsent", 6 }, { "closedwon", 12 }, { "closedlost", 10 } }
+
+---One deal; amounts have a long tail, some deals lack one or an owner.
+---@param now integer epoch ms: close dates lie around it
+function N.deal(R, firms, owners, serial, now)
+  local firm = #firms > 0 and R.pick(firms)
+  local props = {
+    dealname = (firm and firm.name or R.pick(STEM_A) .. R.pick(STEM_B)) .. " - " .. R.pick { "New business", "Renewal", "Pilot", "Expansion" } .. " " .. serial,
+    dealstage = R.weighted(DEAL_STAGES), dealtype = R.pick { "newbusiness", "newbusiness", "existingbusiness" },
+  }
+  if R.chance(0.9) then props.amount = math.floor(500 * 10 ^ (R.float() * 2.6)) end
+  if R.chance(0.8) then props.closedate = U.iso(U.midnight(now) + R.int(-120, 120) * 86400000) end
+  if #owners > 0 and R.chance(0.85) then props.hubspot_owner_id = R.pick(owners).id end
+  return props
+end
+
+---The seeded account: owners, companies, contacts, deals, written without events or lag.
 function N.seed(S)
   local o = S.options
   S.owners = N.owners(o.owners or 12)
@@ -173,6 +191,9 @@ function N.seed(S)
     local props = N.next_lead(S)
     if mine and R.chance(0.7) then props.hubspot_owner_id = R.pick(S.owners).id end
     S.objects.create(S, S.types.contacts, props, source)
+  end
+  for i = 1, o.deals or 0 do
+    S.objects.create(S, S.types.deals, N.deal(R, S.firms, S.owners, i, S.host.now()), source)
   end
   S.lag = lag
 end

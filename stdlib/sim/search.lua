@@ -121,6 +121,12 @@ end
 
 -- ---- filters ----
 
+local function is_numeric(def) return def.type == "number" or def.type == "datetime" or def.type == "date" end
+
+local function cannot_parse(def, text)
+  return E.bad_request("Cannot parse '" .. text .. "' for property " .. def.name .. " of type " .. def.type)
+end
+
 local function as_number(def, text)
   if def.type == "datetime" or def.type == "date" then return U.ms(text) end
   return tonumber(text)
@@ -171,18 +177,14 @@ end
 
 local function compare(def, operator, filter)
   local bound = text_of(filter.value, "operator " .. operator .. " requires a value (property " .. def.name .. ")")
-  local numeric = def.type == "number" or def.type == "datetime" or def.type == "date"
-  local limit = numeric and as_number(def, bound) or bound:lower()
-  if numeric and not limit then
-    E.bad_request("Cannot parse '" .. bound .. "' for property " .. def.name .. " of type " .. def.type)
+  local numeric = is_numeric(def)
+  local function parse(text)
+    if not numeric then return text:lower() end
+    return as_number(def, text) or cannot_parse(def, text)
   end
-  local high
+  local limit, high = parse(bound), nil
   if operator == "BETWEEN" then
-    local text = text_of(filter.highValue, "operator BETWEEN requires a highValue (property " .. def.name .. ")")
-    high = numeric and as_number(def, text) or text:lower()
-    if numeric and not high then
-      E.bad_request("Cannot parse '" .. text .. "' for property " .. def.name .. " of type " .. def.type)
-    end
+    high = parse(text_of(filter.highValue, "operator BETWEEN requires a highValue (property " .. def.name .. ")"))
   end
   return function(text)
     if not text then return false end
@@ -199,11 +201,11 @@ end
 
 local function equality(def, list)
   local set = {}
-  local numeric = def.type == "number" or def.type == "datetime" or def.type == "date"
+  local numeric = is_numeric(def)
   for _, text in ipairs(list) do
     local v
     if numeric then v = as_number(def, text) else v = key_of(def, text) end
-    if v == nil then E.bad_request("Cannot parse '" .. text .. "' for property " .. def.name .. " of type " .. def.type) end
+    if v == nil then cannot_parse(def, text) end
     set[v] = true
   end
   return function(text)
@@ -381,7 +383,7 @@ local function sorter(st, body)
   end
   local def = type(name) == "string" and st.defs[name]
   if not def then E.bad_request('Property "' .. tostring(name) .. '" does not exist (sorts)') end
-  local numeric = def.type == "number" or def.type == "datetime" or def.type == "date"
+  local numeric = is_numeric(def)
   return function(hit)
     local text = O.value_of(st, hit[2], hit[1], name)
     if not text then return nil end

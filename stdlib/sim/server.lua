@@ -7,7 +7,7 @@
 --
 -- handle runs as a task and may sleep; status 0 means that the connection is dropped.
 -- host gives now(), random(), spawn(fn), deliver{…}. Options (all optional):
---   tier  seed  owners  companies  contacts  portal  token  tokens = {{token=, scopes=}}  client_secret
+--   tier  seed  owners  companies  contacts  deals  portal  token  tokens = {{token=, scopes=}}  client_secret
 --   webhook_url  subscriptions = {"contact.creation", …}  webhook_signature ("v3", "v2", "v1")  webhook_shuffle
 --   webhook_duplicates (share)  webhook_batch  max_concurrent  redelivery_ms (the first gap)  creation_changes
 --   latency_ms  lag_ms (of search)  rate_limit  search_limit  daily_limit  log (calls kept)
@@ -38,7 +38,7 @@ local DEFAULT_TYPES = { "contact.creation", "contact.deletion", "contact.merge",
   "company.propertyChange", "deal.creation", "deal.deletion", "deal.propertyChange", "ticket.creation", "ticket.deletion" }
 
 local KNOWN = {}
-for name in ([[tier seed owners companies contacts portal token tokens client_secret webhook_url subscriptions webhook_signature
+for name in ([[tier seed owners companies contacts deals portal token tokens client_secret webhook_url subscriptions webhook_signature
   webhook_shuffle webhook_duplicates webhook_batch max_concurrent redelivery_ms creation_changes latency_ms lag_ms rate_limit
   search_limit daily_limit log]]):gmatch("%S+") do KNOWN[name] = true end
 
@@ -137,7 +137,7 @@ function Request:args()
 end
 
 ---The body as a table; raises 400.
-function Server:json(req)
+function Server.json(_, req)
   local ok, value = pcall(json.decode, req.body)
   if not ok or type(value) ~= "table" then
     E.bad_json(req.body == "" and "a body is required" or "the body is not well-formed JSON")
@@ -170,7 +170,7 @@ function Server:batch_answer(ok_status, started, results, errors)
 end
 
 ---Raises 403 unless the token has one of the scopes.
-function Server:need_scope(req, scopes)
+function Server.need_scope(_, req, scopes)
   local have = req.token.scopes
   if have == true then return end
   for _, name in ipairs(scopes) do
