@@ -25,7 +25,15 @@ int hl_engine_start(hl_engine *e, hl_error *err);
 /* No new runs; `done` when the running ones have ended and their effects are
  * committed, or deadline_ms passed (they are then cut: their events stay pending). */
 void hl_engine_drain(hl_engine *e, int64_t deadline_ms, void (*done)(void *arg), void *arg);
+/* Runs still out are gone with it (their hl_run must not be used after); what has
+ * finished is committed first. Receipts not yet answered never are. */
 void hl_engine_free(hl_engine *e);
+/* For tests: as if the process had been killed. What is not with the store's
+ * writer yet is lost. */
+void hl_engine_abandon(hl_engine *e);
+/* For tests: its fault points (store/store.h). */
+struct hl_store;
+struct hl_store *hl_engine_store(hl_engine *e);
 
 /* ---- events ---- */
 typedef struct hl_event {   /* borrowed for the length of the handler's callback */

@@ -1,0 +1,564 @@
+/* Receipt and the log. A body is looked at once: what is an event, what is seen
+ * before, what nobody listens to. Then it is one appended row, and after the
+ * commit its events are dispatched from memory if the dispatcher is level with
+ * the log, otherwise they are read back later in bounded windows. */
+#include <assert.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include "base/mem.h"
+#include "engine/inside.h"
+
+enum { READ_ROWS = 256, READ_BYTES = 4 << 20 };
+
+/* ---- an event's fields ---- */
+
+typedef struct fields {
+  const cJSON *type, *object, *from_object, *primary_object, *property, *occurred, *event, *portal, *subscription,
+      *object_type;
+} fields;
+
+/* One pass: the names are told apart by length first. */
+static void fields_of(const cJSON *json, fields *f) {
+  *f = (fields){0};
+  const cJSON *event_type = NULL;
+  for (const cJSON *c = json->child; c; c = c->next) {
+    const char *k = c->string;
+    switch (strlen(k)) {
+      case 7:
+        if (memcmp(k, "eventId", 7) == 0) f->event = c;
+        break;
+      case 8:
+        if (memcmp(k, "objectId", 8) == 0) f->object = c;
+        else if (memcmp(k, "portalId", 8) == 0) f->portal = c;
+        break;
+      case 9:
+        if (memcmp(k, "eventType", 9) == 0) event_type = c;
+        break;
+      case 10:
+        if (memcmp(k, "occurredAt", 10) == 0) f->occurred = c;
+        break;
+      case 12:
+        if (memcmp(k, "propertyName", 12) == 0) f->property = c;
+        else if (memcmp(k, "objectTypeId", 12) == 0) f->object_type = c;
+        else if (memcmp(k, "fromObjectId", 12) == 0) f->from_object = c;
+        break;
+      case 14:
+        if (memcmp(k, "subscriptionId", 14) == 0) f->subscription = c;
+        break;
+      case 15:
+        if (memcmp(k, "primaryObjectId", 15) == 0) f->primary_object = c;
+        break;
+      case 16:
+        if (memcmp(k, "subscriptionType", 16) == 0) f->type = c;
+        break;
+      default: break;
+    }
+  }
+  if (!f->type) f->type = event_type;
+}
+
+static const char *type_text(const fields *f) {
+  return f->type && cJSON_IsString(f->type) && f->type->valuestring[0] ? f->type->valuestring : NULL;
+}
+
+/* ---- the hash of an event ---- */
+
+void hl_inbox_hash_init(hl_engine *e) {
+  size_t size = HL_HASH_BYTES;
+  OSSL_PARAM params[] = {OSSL_PARAM_construct_size_t("size", &size), OSSL_PARAM_construct_end()};
+  EVP_MAC *mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+  EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+  if (!ctx || !EVP_MAC_CTX_set_params(ctx, params)) abort();
+  e->mac = mac;
+  e->mac_ctx = ctx;
+}
+
+/* Ids come as numbers or as text of the same number: both hash the same. */
+static void put_value(char *buf, size_t size, size_t *n, const cJSON *v) {
+  int64_t i;
+  size_t len;
+  if (*n + 16 > size) return;
+  if (!v) {
+    buf[(*n)++] = 0;
+    return;
+  }
+  if (hl_json_is_int64(v, &i) || (cJSON_IsString(v) && hl_str_int64(hl_str_of(v->valuestring), &i) == 0)) {
+    buf[(*n)++] = 1;
+    memcpy(buf + *n, &i, sizeof i);
+    *n += sizeof i;
+  } else if (cJSON_IsString(v)) {
+    len = strlen(v->valuestring);
+    buf[(*n)++] = 2;
+    memcpy(buf + *n, &len, sizeof len);
+    *n += sizeof len;
+    if (len > size - *n) len = size - *n;
+    memcpy(buf + *n, v->valuestring, len);
+    *n += len;
+  } else {
+    buf[(*n)++] = 3;
+  }
+}
+
+static hl_hash hash_of(hl_engine *e, const fields *f, int64_t row, unsigned index) {
+  char buf[1024];
+  size_t n = 0, size;
+  hl_hash h = {0, 0};
+  put_value(buf, sizeof buf, &n, f->portal);
+  put_value(buf, sizeof buf, &n, f->subscription);
+  put_value(buf, sizeof buf, &n, f->object ? f->object : f->from_object);
+  put_value(buf, sizeof buf, &n, f->occurred);
+  put_value(buf, sizeof buf, &n, f->event);
+  put_value(buf, sizeof buf, &n, f->property);
+  put_value(buf, sizeof buf, &n, f->type);
+  if (!f->event && !f->occurred && n + 16 <= sizeof buf) { /* nothing tells two of them apart: never a duplicate */
+    memcpy(buf + n, &row, sizeof row);
+    memcpy(buf + n + sizeof row, &index, sizeof index);
+    n += sizeof row + sizeof index;
+  }
+  EVP_MAC_CTX *ctx = e->mac_ctx;
+  if (!EVP_MAC_init(ctx, e->key, sizeof e->key, NULL) || !EVP_MAC_update(ctx, (unsigned char *)buf, n) ||
+      !EVP_MAC_final(ctx, (unsigned char *)&h, &size, sizeof h))
+    abort();
+  if (!h.a && !h.b) h.a = 1; /* all zero means: skip */
+  return h;
+}
+
+/* ---- types and handlers ---- */
+
+static bool same_type(const hl_node *node, const void *key) {
+  return strcmp(HL_CONTAINER(node, hl_type, node)->name, key) == 0;
+}
+
+hl_type *hl_type_of(const hl_engine *e, const char *type) {
+  hl_node *node = hl_map_find(&e->types, hl_map_hash(&e->types, type, strlen(type)), same_type, type);
+  return node ? HL_CONTAINER(node, hl_type, node) : NULL;
+}
+
+/* ---- receipt ---- */
+
+static void free_receipt(hl_receipt_job *job) {
+  cJSON_Delete(job->array);
+  hl_free(job->hashes);
+  hl_free(job->states);
+  hl_free(job->fresh);
+  hl_free(job);
+}
+
+/* Answers now (callers are in a callback of ours, never inside receive). */
+void hl_inbox_refuse(hl_engine *e, hl_receipt_job *job, int code, const char *why) {
+  for (size_t i = 0; i < job->n_fresh; i++) hl_dedupe_remove(e->dedupe, job->fresh[i]);
+  if (code) job->result = (hl_receipt){.code = code == HL_EINVAL || code == HL_EFULL ? code : HL_EIO, .text = why};
+  if (job->cb) job->cb(job->arg, &job->result);
+  free_receipt(job);
+}
+
+/* Answers at the end of the turn. `text` is a constant. */
+static void answer_later(hl_engine *e, hl_receipt_job *job, int code, const char *text) {
+  job->result.code = code;
+  job->result.text = text;
+  hl_receipts_push(&e->failed, job);
+  hl_touch(e);
+}
+
+static void park_malformed(hl_engine *e, hl_receipt_job *job, unsigned index, const cJSON *item, const char *why) {
+  char *text = hl_json_print(item);
+  hl_parked p = {.id = e->next_parked++, .row = job->id, .index = index, .kind = HL_ST_DEAD, .handler = "", .type = "",
+                 .source = job->source, .account = job->account, .received = job->received,
+                 .event = hl_str_of(text), .error = hl_str_of(why)};
+  hl_tx_park(e->tx, &p, true);
+  hl_free(text);
+}
+
+/* Looks at each element: its state, its hash. */
+static void examine(hl_engine *e, hl_receipt_job *job, unsigned counts[HL_ST_MAX]) {
+  const hl_type *type = NULL;
+  unsigned i = 0;
+  for (const cJSON *item = job->array->child; item; item = item->next, i++) {
+    fields f = {0};
+    if (cJSON_IsObject(item)) fields_of(item, &f);
+    const char *name = type_text(&f);
+    hl_state state = HL_ST_PENDING;
+    if (!name) {
+      state = HL_ST_DEAD;
+      job->result.malformed++;
+      park_malformed(e, job, i, item, cJSON_IsObject(item) ? "malformed event: no subscriptionType" : "malformed event: not an object");
+    } else {
+      hl_hash h = hash_of(e, &f, job->id, i);
+      if (!hl_dedupe_add(e->dedupe, h, job->received)) {
+        state = HL_ST_DUPLICATE;
+        job->result.duplicates++;
+      } else {
+        memcpy(job->hashes + (size_t)i * HL_HASH_BYTES, &h, sizeof h);
+        job->fresh[job->n_fresh++] = h;
+        job->result.accepted++;
+        if (!type || strcmp(type->name, name) != 0) type = hl_type_of(e, name);
+        if (!type && e->started) {
+          state = HL_ST_UNHANDLED;
+          job->result.unhandled++;
+        }
+      }
+    }
+    job->states[i] = (uint8_t)state;
+    counts[state]++;
+  }
+}
+
+void hl_engine_receive_parsed(hl_engine *e, const char *source, const char *account, hl_str body, cJSON *array,
+                              hl_receipt_cb cb, void *arg) {
+  hl_receipt_job *job = HL_NEW(hl_receipt_job);
+  unsigned counts[HL_ST_MAX] = {0};
+  job->array = array;
+  job->cb = cb;
+  job->arg = arg;
+  if (!cJSON_IsArray(array)) {
+    answer_later(e, job, HL_EINVAL, "the body is not a JSON array of events");
+    return;
+  }
+  if (e->stalled) {
+    answer_later(e, job, HL_EIO, "the store cannot commit at the moment");
+    return;
+  }
+  job->n = (unsigned)cJSON_GetArraySize(array);
+  if (!job->n) {
+    answer_later(e, job, 0, NULL);
+    return;
+  }
+  job->source = hl_intern(e, source);
+  job->account = hl_intern(e, account);
+  job->received = hl_loop_now(e->loop);
+  job->received_us = hl_loop_mono_us(e->loop);
+  job->bytes = body.n;
+  job->id = e->next_row;
+  job->hashes = hl_alloc((size_t)job->n * HL_HASH_BYTES);
+  job->states = hl_alloc(job->n);
+  job->fresh = hl_realloc(NULL, job->n * sizeof *job->fresh);
+  examine(e, job, counts);
+  job->pending = counts[HL_ST_PENDING];
+  if (counts[HL_ST_DUPLICATE] == job->n) {
+    job->id = 0;
+    hl_tx_duplicates(e->tx, job->n, true);
+  } else {
+    e->next_row++;
+    bool marked = counts[HL_ST_UNHANDLED] || counts[HL_ST_DEAD];
+    hl_append a = {.id = job->id, .received = job->received, .source = job->source, .account = job->account,
+                   .n = job->n, .hashes = {(char *)job->hashes, (size_t)job->n * HL_HASH_BYTES}, .body = body,
+                   .states = {marked ? (char *)job->states : NULL, marked ? job->n : 0}};
+    memcpy(a.counts, counts, sizeof counts);
+    hl_tx_append(e->tx, &a, true);
+  }
+  hl_receipts_push(&e->receipts, job);
+  hl_touch(e);
+}
+
+void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl_str body, hl_receipt_cb cb, void *arg) {
+  cJSON *array = NULL;
+  if (hl_json_parse(body, &array, NULL)) array = NULL;
+  hl_engine_receive_parsed(e, source, account, body, array, cb, arg);
+}
+
+/* An event of our own, in the commit that gathers now. Refused never: the
+ * handler that emitted it has finished. */
+void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
+  hl_receipt_job *job = HL_NEW(hl_receipt_job);
+  cJSON *array = NULL;
+  int rc = hl_json_parse(hl_str_of(body), &array, NULL);
+  assert(rc == 0 && cJSON_GetArraySize(array) == 1); /* printed by hl_run_emit */
+  (void)rc;
+  const char *type = hl_json_str(array->child, "subscriptionType", "");
+  hl_state state = hl_type_of(e, type) || !e->started ? HL_ST_PENDING : HL_ST_UNHANDLED;
+  job->array = array;
+  job->source = hl_intern(e, "emit");
+  job->account = hl_intern(e, hl_json_str(array->child, "account", ""));
+  job->received = received;
+  job->received_us = hl_loop_mono_us(e->loop);
+  job->bytes = strlen(body);
+  job->n = 1;
+  job->id = e->next_row++;
+  job->states = hl_alloc(1);
+  if (hl_json_int(array->child, "depth", 0) > MAX_DEPTH) {
+    hl_parked p = {.id = e->next_parked++, .row = job->id, .kind = HL_ST_DEAD, .handler = "", .type = type, .source = "emit",
+                   .account = job->account, .received = received, .event = hl_str_of(body),
+                   .error = HL_STR("own events chained deeper than 8: handlers that emit to each other without end?")};
+    state = HL_ST_DEAD;
+    hl_tx_park(e->tx, &p, false);
+    hl_log_write(e->log, HL_LOG_ERROR, "engine", "event “%s” parked: own events chained deeper than %d", type, MAX_DEPTH);
+  }
+  job->states[0] = (uint8_t)state;
+  job->pending = state == HL_ST_PENDING;
+  hl_append a = {.id = job->id, .received = received, .source = job->source, .account = job->account, .n = 1,
+                 .body = hl_str_of(body), .states = {job->pending ? NULL : (char *)job->states, job->pending ? 0 : 1}};
+  a.counts[state] = 1;
+  hl_tx_append(e->tx, &a, false);
+  hl_receipts_push(&e->receipts, job);
+  hl_free(body);
+  hl_touch(e);
+}
+
+/* ---- rows and events in memory ---- */
+
+static void mark_dirty(hl_engine *e, hl_row *row) {
+  if (row->dirty) return;
+  row->dirty = true;
+  row->dirty_next = e->dirty_rows;
+  e->dirty_rows = row;
+  hl_touch(e);
+}
+
+static void close_row(hl_engine *e, hl_row *row) {
+  assert(row->open > 0);
+  if (--row->open) return;
+  if (row->prev) row->prev->next = row->next;
+  else e->rows = row->next;
+  if (row->next) row->next->prev = row->prev;
+  else e->last_open = row->prev;
+  cJSON_Delete(row->array);
+  row->array = NULL;
+  e->bytes -= row->bytes;
+  if (!row->dirty) hl_free(row);
+}
+
+void hl_ev_unref(hl_engine *e, hl_ev *ev) {
+  assert(ev->refs > 0);
+  if (--ev->refs) return;
+  e->events--;
+  cJSON_Delete(ev->own);
+  hl_free(ev);
+}
+
+/* All its handlers have finished or parked it: it leaves the log. */
+void hl_event_done(hl_engine *e, hl_ev *ev) {
+  hl_row *row = ev->row;
+  if (!row) return;
+  hl_state state = ev->parks ? HL_ST_WAITING : ev->base;
+  row->states[ev->index] = (uint8_t)state;
+  if (state != HL_ST_RAN && state != HL_ST_DUPLICATE) row->keep = true;
+  if (ev->split) hl_tx_leave(e->tx, row->id, ev->index, ev->base);
+  else e->moved[ev->base]++;
+  ev->row = NULL;
+  mark_dirty(e, row);
+  close_row(e, row);
+}
+
+/* Events whose rows are all done leave no trace but the mark; what is done above
+ * the mark, and what holds a special state, is written down. */
+void hl_row_progress(hl_engine *e) {
+  int64_t mark = e->rows ? e->rows->id - 1 : e->cursor;
+  while (e->dirty_rows) {
+    hl_row *row = e->dirty_rows;
+    e->dirty_rows = row->dirty_next;
+    row->dirty = false;
+    if (row->open || row->id > mark || row->keep)
+      hl_tx_progress(e->tx, row->id, (hl_str){(char *)row->states, row->n}, row->keep);
+    if (!row->open) hl_free(row);
+  }
+  if (mark > e->mark) {
+    hl_tx_mark(e->tx, e->mark, mark);
+    e->mark = mark;
+  }
+}
+
+/* Everything the handler will see points into `json`, which the row owns. */
+static hl_ev *new_ev(hl_engine *e, hl_row *row, unsigned index, const cJSON *json, const fields *f) {
+  hl_ev *ev = HL_NEW(hl_ev);
+  int64_t n;
+  ev->row = row;
+  ev->index = index;
+  ev->json = json;
+  ev->source = row->source;
+  ev->account = row->account;
+  ev->received = row->received;
+  ev->received_us = row->received_us;
+  ev->committed_us = row->committed_us;
+  ev->parked_row = row->id;
+  ev->base = HL_ST_FILTERED;
+  ev->occurred = hl_json_is_int64(f->occurred, &n) ? n : row->received;
+  e->events++;
+  return ev;
+}
+
+static void name_event(hl_engine *e, hl_ev *ev, const fields *f) {
+  const cJSON *id = f->object ? f->object : f->from_object ? f->from_object : f->primary_object;
+  int64_t n;
+  char type[64];
+  ev->type = type_text(f);
+  if (id && hl_json_is_int64(id, &n)) snprintf(ev->object_id, sizeof ev->object_id, "%lld", (long long)n);
+  else if (id && cJSON_IsString(id) && strlen(id->valuestring) < sizeof ev->object_id)
+    snprintf(ev->object_id, sizeof ev->object_id, "%s", id->valuestring);
+  if (f->object_type && cJSON_IsString(f->object_type)) {
+    ev->object_type = f->object_type->valuestring;
+    return;
+  }
+  const char *dot = strchr(ev->type, '.');
+  size_t len = dot ? (size_t)(dot - ev->type) : 0;
+  if (!len || len >= sizeof type || !hl_event_type_known(ev->type, NULL)) {
+    ev->object_type = "";
+    return;
+  }
+  snprintf(type, sizeof type, "%.*s", (int)len, ev->type);
+  ev->object_type = hl_intern(e, type);
+}
+
+void hl_ev_name(hl_engine *e, hl_ev *ev) {
+  fields f;
+  fields_of(ev->json, &f);
+  name_event(e, ev, &f);
+}
+
+hl_ev *hl_ev_parked(hl_engine *e, const hl_parked *p, cJSON *json) {
+  fields f;
+  int64_t n;
+  fields_of(json, &f);
+  if (!type_text(&f)) return NULL;
+  hl_ev *ev = HL_NEW(hl_ev);
+  ev->index = p->index;
+  ev->json = ev->own = json;
+  ev->source = hl_intern(e, p->source);
+  ev->account = hl_intern(e, p->account);
+  ev->received = p->received;
+  ev->parked_row = p->row;
+  ev->base = HL_ST_FILTERED;
+  ev->occurred = hl_json_is_int64(f.occurred, &n) ? n : p->received;
+  name_event(e, ev, &f);
+  ev->refs = 1;
+  e->events++;
+  return ev;
+}
+
+/* Dispatches what is pending of a row. `array` is taken over. */
+static void load_row(hl_engine *e, hl_row *row, cJSON *array, hl_str hashes, const hl_store_partial *partials, size_t n_partials) {
+  static const char zero[HL_HASH_BYTES];
+  unsigned i = 0;
+  row->open = 1; /* ours, so that it stays until all are looked at */
+  row->array = array;
+  row->prev = e->last_open;
+  if (row->prev) row->prev->next = row;
+  else e->rows = row;
+  e->last_open = row;
+  e->bytes += row->bytes;
+  for (cJSON *item = array ? array->child : NULL, *next; item && i < row->n; item = next, i++) {
+    fields f;
+    next = item->next; /* a failing handler may take the item out of the array */
+    if (row->states[i]) {
+      if (row->states[i] != HL_ST_RAN && row->states[i] != HL_ST_DUPLICATE) row->keep = true;
+      continue;
+    }
+    if (hashes.n >= (i + 1) * (size_t)HL_HASH_BYTES && memcmp(hashes.p + i * (size_t)HL_HASH_BYTES, zero, sizeof zero) == 0) {
+      row->states[i] = HL_ST_DUPLICATE;
+      continue;
+    }
+    fields_of(item, &f);
+    const char *type = type_text(&f);
+    row->open++;
+    if (!type || !hl_type_of(e, type)) {
+      e->moved[HL_ST_UNHANDLED]++;
+      row->states[i] = HL_ST_UNHANDLED;
+      row->keep = true;
+      mark_dirty(e, row);
+      close_row(e, row);
+      continue;
+    }
+    hl_ev *ev = new_ev(e, row, i, item, &f);
+    name_event(e, ev, &f);
+    hl_dispatch_event(e, ev, partials, n_partials);
+  }
+  close_row(e, row);
+}
+
+static hl_row *new_row(int64_t id, int64_t received, const char *source, const char *account, unsigned n) {
+  hl_row *row = hl_alloc(sizeof *row + n);
+  row->id = id;
+  row->received = received;
+  row->source = source;
+  row->account = account;
+  row->n = n;
+  return row;
+}
+
+bool hl_inbox_room(const hl_engine *e) { return e->events < MAX_EVENTS && e->bytes < MAX_BYTES; }
+
+void hl_inbox_committed(hl_engine *e, hl_receipt_job *job) {
+  if (job->id) {
+    bool level = e->cursor == e->committed && !e->reading_log;
+    e->committed = job->id;
+    if (level && !job->pending && e->started) {
+      e->cursor = job->id;
+    } else if (level && hl_may_dispatch(e) && hl_inbox_room(e)) {
+      hl_row *row = new_row(job->id, job->received, job->source, job->account, job->n);
+      row->received_us = job->received_us;
+      row->committed_us = hl_loop_mono_us(e->loop);
+      row->bytes = job->bytes;
+      memcpy(row->states, job->states, job->n);
+      e->cursor = job->id;
+      cJSON *array = job->array;
+      job->array = NULL;
+      load_row(e, row, array, (hl_str){0}, NULL, 0);
+    }
+  }
+  if (job->cb) job->cb(job->arg, &job->result);
+  free_receipt(job);
+}
+
+/* ---- reading back ---- */
+
+static void on_rows(void *arg, const hl_store_rows *rows) {
+  hl_engine *e = arg;
+  e->reading_log = false;
+  if (rows->code) {
+    hl_log_write(e->log, HL_LOG_ERROR, "store", "cannot read the inbox back; it is tried again with the next commit");
+    return;
+  }
+  size_t partial = 0;
+  for (size_t k = 0; k < rows->n; k++) {
+    const hl_store_row *r = &rows->rows[k];
+    hl_row *row = new_row(r->id, r->received, hl_intern(e, r->source), hl_intern(e, r->account), r->n);
+    cJSON *array = NULL;
+    hl_error err;
+    size_t from;
+    row->committed_us = 0;
+    row->bytes = r->body.n;
+    memcpy(row->states, r->states.p, r->states.n < r->n ? r->states.n : r->n);
+    while (partial < rows->n_partials && rows->partials[partial].row < r->id) partial++;
+    for (from = partial; partial < rows->n_partials && rows->partials[partial].row == r->id;) partial++;
+    if (hl_json_parse(r->body, &array, &err))
+      hl_log_write(e->log, HL_LOG_ERROR, "store", "row %lld of the inbox cannot be read: %s", (long long)r->id, err.text);
+    e->cursor = r->id;
+    load_row(e, row, array, r->hashes, rows->partials + from, partial - from);
+  }
+  /* Ids have gaps where receipts were refused: nothing found means level. */
+  if (!rows->n) e->cursor = e->read_upto;
+  hl_touch(e);
+  hl_inbox_more(e);
+}
+
+void hl_inbox_more(hl_engine *e) {
+  if (!hl_may_dispatch(e) || e->reading_log || e->cursor >= e->committed) return;
+  if (e->events > MAX_EVENTS / 2 || e->bytes > MAX_BYTES / 2) return;
+  e->reading_log = true;
+  e->read_upto = e->committed;
+  hl_store_read_log(e->store, e->cursor, e->committed, READ_ROWS, READ_BYTES, on_rows, e);
+}
+
+void hl_inbox_deinit(hl_engine *e) {
+  hl_receipts *lists[] = {&e->receipts, &e->flying, &e->failed};
+  for (size_t k = 0; k < HL_COUNT(lists); k++) {
+    while (lists[k]->first) {
+      hl_receipt_job *job = lists[k]->first;
+      lists[k]->first = job->next;
+      free_receipt(job);
+    }
+  }
+  while (e->rows) {
+    hl_row *row = e->rows;
+    e->rows = row->next;
+    cJSON_Delete(row->array);
+    if (!row->dirty) hl_free(row);
+  }
+  while (e->dirty_rows) {
+    hl_row *row = e->dirty_rows;
+    e->dirty_rows = row->dirty_next;
+    hl_free(row);
+  }
+  EVP_MAC_CTX_free(e->mac_ctx);
+  EVP_MAC_free(e->mac);
+}

@@ -1,0 +1,326 @@
+/* What the engine's files share. Inside src/engine only.
+ *
+ *   receive -> receipt ─commit─> row ─> ev (one event) ─> run (one handler) ─> lane ─> handler
+ *
+ * Everything that must survive is gathered in `e->tx`; one transaction is out at
+ * a time, and what gathers meanwhile is the next (group commit). Memory is
+ * bounded: events beyond the limits stay in the log and are read again. */
+#ifndef HL_ENGINE_INSIDE_H
+#define HL_ENGINE_INSIDE_H
+
+#include "engine/dedupe.h"
+#include "engine/engine.h"
+#include "engine/map.h"
+#include "store/store.h"
+
+enum {
+  MAX_EVENTS = 20000,          /* events in memory; above it the log is read again later */
+  MAX_BYTES = 32 << 20,        /* of their bodies */
+  MAX_HELD = 4096,             /* failed runs that wait in memory with their lane */
+  MAX_KV_VALUE = 256 << 10,
+  MAX_KV_KEY = 512,
+  MAX_KV_CACHE = 32 << 20,
+  MAX_DEPTH = 8,               /* of a chain of own events */
+  DEFAULT_CONCURRENCY = 50,
+  DEFAULT_RETRIES = 10,
+};
+
+typedef struct hl_row hl_row;
+typedef struct hl_ev hl_ev;
+typedef struct hl_lane hl_lane;
+typedef struct hl_receipt_job hl_receipt_job;
+typedef struct hl_kv_entry hl_kv_entry;
+typedef struct hl_waiter hl_waiter;
+
+/* A log row with events that are not done. */
+struct hl_row {
+  hl_row *prev, *next;         /* open rows by id */
+  hl_row *dirty_next;
+  int64_t id, received, received_us, committed_us;
+  const char *source, *account;/* interned */
+  unsigned n, open;            /* open: events not done */
+  bool dirty, keep;            /* keep: holds another state than ran or duplicate */
+  cJSON *array;
+  size_t bytes;                /* counted in e->bytes while the array lives */
+  uint8_t states[];
+};
+
+/* An event in memory: of a row, or of a parked row (row NULL). */
+struct hl_ev {
+  hl_row *row;
+  unsigned index;
+  unsigned left;               /* handlers that have neither finished nor parked it */
+  unsigned refs;               /* runs in memory */
+  hl_state base;
+  bool split;                  /* partial or parked rows exist: it leaves the log through hl_tx_leave */
+  bool parks;                  /* parked rows exist */
+  const cJSON *json;
+  cJSON *own;                  /* json, once it is not the row's any more */
+  const char *type;            /* in json */
+  const char *source, *account, *object_type;
+  int64_t occurred, received, received_us, committed_us;
+  int64_t parked_row;          /* for the id, when row is NULL */
+  char object_id[40];
+};
+
+typedef enum hl_effect_kind { EF_SET, EF_INCR, EF_EMIT, EF_AUDIT } hl_effect_kind;
+
+typedef struct hl_effect {
+  struct hl_effect *next, *prev;
+  hl_effect_kind kind;
+  int64_t number, at;          /* INCR: delta; SET: expiry; EMIT: delay */
+  char *script, *account;      /* kv; AUDIT: kind, key; EMIT: object type, id */
+  char *name;                  /* EMIT; kv: key */
+  size_t name_n;
+  char *text;                  /* value, payload; NULL: delete */
+  size_t text_n;
+  hl_kv_entry *pinned;         /* INCR: what it adds to stays in memory */
+} hl_effect;
+
+/* Ids of parked rows that are in memory, or whose going is not yet committed. */
+typedef struct hl_parked_ref {
+  hl_node node;
+  int64_t id;
+  struct hl_parked_ref *next;  /* leaving, by seq */
+  uint64_t seq;
+} hl_parked_ref;
+
+typedef enum hl_run_kind { RUN_EVENT, RUN_SCHEDULE, RUN_FREE } hl_run_kind;
+
+struct hl_run {
+  hl_run *prev, *next;         /* all runs of the engine */
+  hl_run *lane_next;
+  hl_engine *e;
+  hl_run_kind kind;
+  bool running, waiting;       /* waiting: failed, in memory until `timer` */
+  hl_handler *h;
+  hl_ev *ev;
+  hl_lane *lane;
+  int64_t occurred;            /* order in the lane */
+  int64_t parked;              /* 0: none */
+  hl_parked_ref *ref;
+  unsigned attempt;            /* finished attempts */
+  int64_t first_failed;        /* mono ms */
+  int64_t fired_at;            /* schedules: the time that was due */
+  int depth;
+  hl_timer timer;
+  hl_effect effects;           /* list head */
+  char *script, *account;      /* RUN_FREE */
+};
+
+struct hl_lane {
+  hl_node node;
+  hl_handler *h;
+  hl_lane *ready_next;
+  hl_run *first, *last;        /* by occurred; the first one may be running */
+  bool busy, ready, mapped;
+  size_t key_n;
+  char key[];
+};
+
+struct hl_handler {
+  hl_handler *next;            /* all */
+  hl_handler *type_next;       /* of one type */
+  hl_handler *active_next;
+  hl_engine *e;
+  char *type, *script, *name, *account, *property;
+  unsigned concurrency, retries, running;
+  hl_handler_cb cb;
+  void *arg;
+  hl_lane *ready, **ready_tail;
+  bool active;
+  /* schedules */
+  bool scheduled, firing;
+  int64_t catch_until;         /* HL_CATCHUP_ALL: missed times up to here are run */
+  int64_t every_ms, last, due;
+  hl_cron cron;
+  hl_tz *tz;
+  hl_catchup catchup;
+  char *text;
+  cJSON *json;                 /* what a scheduled run sees as its event */
+  hl_timer timer;
+};
+
+typedef struct hl_type {
+  hl_node node;
+  hl_handler *handlers, **tail;
+  size_t n;
+  char *name;
+} hl_type;
+
+/* A body on its way into the log, or an event of our own (cb NULL). */
+struct hl_receipt_job {
+  hl_receipt_job *next;
+  int64_t id;                  /* 0: nothing but duplicates, no row */
+  int64_t received, received_us;
+  const char *source, *account;
+  cJSON *array;
+  size_t bytes;
+  unsigned n, pending;
+  hl_receipt result;
+  hl_receipt_cb cb;
+  void *arg;
+  unsigned char *hashes;       /* n * 16 */
+  uint8_t *states;             /* n */
+  size_t n_fresh;
+  hl_hash *fresh;              /* to be taken back when it cannot commit */
+};
+
+typedef struct hl_receipts {
+  hl_receipt_job *first, **tail;
+} hl_receipts;
+
+struct hl_waiter {
+  hl_waiter *next;
+  uint64_t seq;
+  void (*cb)(void *arg, int code);
+  void *arg;
+};
+
+typedef struct hl_link {
+  struct hl_link *prev, *next;
+} hl_link;
+
+struct hl_kv_entry {
+  hl_node node;
+  hl_link lru;                 /* least recently used first */
+  hl_kv_entry *dirty_next;
+  bool dirty;
+  unsigned pins;
+  uint64_t seq;                /* of the transaction that carries its newest value */
+  char *value;                 /* NULL: absent */
+  size_t value_n;
+  int64_t expires;
+  size_t script_n, account_n, key_n;
+  char names[];                /* script NUL account NUL key */
+};
+
+struct hl_engine {
+  hl_loop *loop;
+  hl_store *store;
+  hl_log *log;
+  bool started, draining, freeing;
+  hl_rng rng;
+  unsigned char key[HL_STORE_KEY_BYTES];
+  void *mac, *mac_ctx;         /* EVP_MAC */
+
+  /* what is to be committed */
+  hl_tx *tx;
+  hl_receipts receipts, flying;
+  uint64_t seq, done_seq;      /* of the transaction that gathers; of the last one committed */
+  bool out, stalled, want_commit;
+  hl_defer flush;
+  hl_timer probe;
+  int64_t probe_ms;
+  hl_row *dirty_rows;
+  hl_waiter *waiters;
+  unsigned moved[HL_ST_MAX];   /* pending -> state, counted since the last submit */
+  hl_store_counts counts;      /* as committed */
+  hl_receipts failed;          /* refused at once, to be answered later */
+
+  /* the log */
+  int64_t next_row, next_parked;
+  int64_t committed, cursor;   /* last row in the log; last one read or dispatched */
+  int64_t mark;                /* as submitted */
+  bool reading_log;
+  int64_t read_upto;           /* what the read that is out was asked for */
+  hl_row *rows, *last_open;
+  size_t events, bytes;
+  hl_dedupe *dedupe;
+
+  /* handlers */
+  hl_map types, lanes;
+  hl_handler *handlers;
+  hl_handler *active, **active_tail;
+  hl_defer pump;
+  hl_timer pump_later;
+  hl_run *runs;
+  size_t running, held;
+  uint64_t retried, failed_runs, commits;
+  uint64_t dispatch_us[32];
+
+  /* parked rows */
+  hl_map parked;
+  hl_parked_ref *leaving, **leaving_tail;
+  hl_timer due_timer;
+  int64_t next_due;
+  bool reading_due, due_blocked; /* blocked: no room in memory when it was due */
+
+  /* kv */
+  hl_map kv;
+  hl_link kv_lru, kv_asks;     /* list heads */
+  hl_kv_entry *kv_dirty;
+  size_t kv_bytes;
+
+  /* draining */
+  hl_timer drain_timer;
+  void (*drained)(void *arg);
+  void *drained_arg;
+
+  char **names;                /* interned sources and accounts */
+  size_t n_names;
+  char *path;
+};
+
+/* engine.c */
+const char *hl_intern(hl_engine *e, const char *name);
+void hl_touch(hl_engine *e);                 /* something is to be committed */
+void hl_waiter_add(hl_engine *e, void (*cb)(void *arg, int code), void *arg);
+void hl_drain_check(hl_engine *e);
+bool hl_may_dispatch(const hl_engine *e);
+void hl_receipts_push(hl_receipts *list, hl_receipt_job *job);
+
+/* inbox.c */
+void hl_inbox_hash_init(hl_engine *e);
+void hl_inbox_deinit(hl_engine *e);
+void hl_inbox_append_own(hl_engine *e, char *body, int64_t received); /* body taken over */
+void hl_inbox_committed(hl_engine *e, hl_receipt_job *job); /* and frees it */
+void hl_inbox_refuse(hl_engine *e, hl_receipt_job *job, int code, const char *why);
+void hl_inbox_more(hl_engine *e);            /* reads on when there is room */
+void hl_event_done(hl_engine *e, hl_ev *ev);
+void hl_ev_unref(hl_engine *e, hl_ev *ev);
+void hl_ev_name(hl_engine *e, hl_ev *ev);     /* type and object, out of its json */
+/* An event of a parked row: `json` is taken over. NULL when it has no type. */
+hl_ev *hl_ev_parked(hl_engine *e, const hl_parked *p, cJSON *json);
+bool hl_inbox_room(const hl_engine *e);
+void hl_row_progress(hl_engine *e);          /* dirty rows and the mark into e->tx */
+hl_type *hl_type_of(const hl_engine *e, const char *type);
+
+/* lanes.c */
+void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n);
+void hl_lane_again(hl_lane *lane);            /* ready, when it has a run and is not busy */
+void hl_pump_handler(hl_handler *h);          /* a slot or a lane is new */
+void hl_lane_enter(hl_run *run, bool alone);
+void hl_lane_leave(hl_run *run);             /* the next one of its lane may go */
+void hl_pump_soon(hl_engine *e);
+hl_run *hl_run_new(hl_engine *e, hl_run_kind kind, hl_handler *h);
+void hl_run_free(hl_run *run);
+void hl_run_start(hl_run *run);              /* calls the handler; run may be gone on return */
+hl_handler *hl_handler_by_name(hl_engine *e, const char *durable);
+void hl_handler_durable(const hl_handler *h, hl_buf *out);
+
+/* run.c */
+hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind);
+void hl_run_drop_effects(hl_run *run);
+const char *hl_run_script(const hl_run *run);
+const char *hl_run_account(const hl_run *run);
+
+/* parked.c */
+void hl_parked_due(hl_engine *e, int64_t due);  /* a row is due then */
+void hl_parked_check(hl_engine *e);
+hl_parked_ref *hl_parked_hold(hl_engine *e, int64_t id);
+void hl_parked_leave(hl_engine *e, hl_parked_ref *ref);  /* its going is in e->tx */
+void hl_parked_committed(hl_engine *e);
+
+/* kv.c */
+void hl_kv_write(hl_engine *e, const hl_effect *f);      /* applies SET or INCR to the cache */
+void hl_kv_flush(hl_engine *e);                          /* dirty entries into e->tx */
+void hl_kv_unpin(hl_engine *e, hl_kv_entry *entry);
+void hl_kv_deinit(hl_engine *e);
+
+/* schedule.c */
+void hl_schedule_start(hl_engine *e, hl_handler *h);
+void hl_schedule_ended(hl_run *run, bool record);
+void hl_schedule_resume(hl_engine *e);
+
+#endif

@@ -1,0 +1,354 @@
+/* Handlers and lanes. A lane is (handler, account, object type, object id): its
+ * runs go one at a time in the order of occurredAt. Lanes that may go queue up
+ * at their handler, and handlers at the engine, so that none starves another. */
+#include <assert.h>
+#include <limits.h>
+
+#include "base/mem.h"
+#include "engine/inside.h"
+
+enum { STARTS_A_TURN = 256 };
+
+/* ---- handlers ---- */
+
+void hl_handler_durable(const hl_handler *h, hl_buf *out) {
+  hl_buf_clear(out);
+  hl_buf_printf(out, "%s\t%s\t%s", h->script, h->type, h->name);
+}
+
+hl_handler *hl_handler_by_name(hl_engine *e, const char *durable) {
+  hl_buf b;
+  hl_handler *found = NULL;
+  hl_buf_init(&b, 1 << 16);
+  for (hl_handler *h = e->handlers; h && !found; h = h->next) {
+    hl_handler_durable(h, &b);
+    if (hl_str_eqz(hl_buf_str(&b), durable)) found = h;
+  }
+  hl_buf_deinit(&b);
+  return found;
+}
+
+static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_options *o, const char *name,
+                               hl_handler_cb cb, void *arg) {
+  hl_handler *h = HL_NEW(hl_handler);
+  h->e = e;
+  h->type = hl_strdup(type);
+  h->script = hl_strdup(o->script ? o->script : "");
+  h->name = hl_strdup(name);
+  h->account = hl_strdup(o->account);
+  h->property = hl_strdup(o->property);
+  h->concurrency = o->concurrency ? o->concurrency : DEFAULT_CONCURRENCY;
+  h->retries = o->retries == UINT_MAX ? DEFAULT_RETRIES : o->retries;
+  h->cb = cb;
+  h->arg = arg;
+  h->ready_tail = &h->ready;
+  hl_handler **p = &e->handlers;
+  while (*p) p = &(*p)->next;
+  *p = h;
+  return h;
+}
+
+static int check_name(hl_engine *e, const char *type, const char *script, const char *name, hl_error *err) {
+  for (const hl_handler *h = e->handlers; h; h = h->next)
+    if (strcmp(h->script, script) == 0 && strcmp(h->type, type) == 0 && strcmp(h->name, name) == 0)
+      return hl_fail(err, HL_EINVAL, "%s: “%s” has a handler named “%s” already; give this one a name of its own: { name = \"…\" }",
+                     script, type, name);
+  return 0;
+}
+
+int hl_engine_on(hl_engine *e, const char *type, bool own, const hl_handler_options *o, hl_handler_cb cb, void *arg,
+                 hl_handler **out, hl_error *err) {
+  const char *nearest = NULL, *script = o->script ? o->script : "", *name = o->name ? o->name : type;
+  if (!type || !*type) return hl_fail(err, HL_EINVAL, "%s: an event type is needed", script);
+  if (!own && !hl_event_type_known(type, &nearest))
+    return nearest ? hl_fail(err, HL_EINVAL, "“%s” is no event type of HubSpot; did you mean “%s”?", type, nearest)
+                   : hl_fail(err, HL_EINVAL, "“%s” is no event type of HubSpot; they look like “contact.creation” or “deal.propertyChange”", type);
+  int rc = check_name(e, type, script, name, err);
+  if (rc) return rc;
+  hl_type *t = hl_type_of(e, type);
+  if (!t) {
+    t = HL_NEW(hl_type);
+    t->name = hl_strdup(type);
+    t->tail = &t->handlers;
+    hl_map_add(&e->types, &t->node, hl_map_hash(&e->types, type, strlen(type)));
+  }
+  hl_handler *h = add_handler(e, type, o, name, cb, arg);
+  *t->tail = h;
+  t->tail = &h->type_next;
+  t->n++;
+  if (out) *out = h;
+  return 0;
+}
+
+int hl_engine_schedule(hl_engine *e, const hl_schedule_options *s, const hl_handler_options *o, hl_handler_cb cb,
+                       void *arg, hl_handler **out, hl_error *err) {
+  const char *script = o->script ? o->script : "", *name = o->name ? o->name : s->text ? s->text : "";
+  hl_tz *tz = s->tz;
+  int rc = check_name(e, "schedule", script, name, err);
+  if (!rc && !tz) rc = hl_tz_load("UTC", &tz, err);
+  if (!rc && !s->cron && s->every_ms < 1)
+    rc = hl_fail(err, HL_EINVAL, "%s: “%s”: an interval must be longer than zero", script, name);
+  if (!rc && s->cron && hl_cron_next(s->cron, tz, hl_loop_now(e->loop)) == INT64_MAX)
+    rc = hl_fail(err, HL_EINVAL, "%s: “%s” matches no time within five years", script, name);
+  if (rc) {
+    hl_tz_free(tz);
+    return rc;
+  }
+  hl_handler *h = add_handler(e, "schedule", o, name, cb, arg);
+  h->scheduled = true;
+  h->every_ms = s->every_ms;
+  if (s->cron) h->cron = *s->cron;
+  if (s->cron) h->every_ms = 0;
+  h->tz = tz;
+  h->catchup = s->catchup;
+  h->text = hl_strdup(s->text ? s->text : name);
+  h->json = cJSON_CreateObject();
+  h->timer.unref = true;
+  if (e->started) hl_schedule_start(e, h);
+  if (out) *out = h;
+  return 0;
+}
+
+/* ---- runs ---- */
+
+hl_run *hl_run_new(hl_engine *e, hl_run_kind kind, hl_handler *h) {
+  hl_run *run = HL_NEW(hl_run);
+  run->e = e;
+  run->kind = kind;
+  run->h = h;
+  run->timer.unref = true;
+  run->effects.next = run->effects.prev = &run->effects;
+  run->next = e->runs;
+  if (run->next) run->next->prev = run;
+  e->runs = run;
+  return run;
+}
+
+void hl_run_free(hl_run *run) {
+  hl_engine *e = run->e;
+  hl_run_drop_effects(run);
+  if (run->prev) run->prev->next = run->next;
+  else e->runs = run->next;
+  if (run->next) run->next->prev = run->prev;
+  hl_timer_stop(e->loop, &run->timer);
+  /* A lane of one is nowhere else once its run goes; the others die with the map. */
+  if (run->lane && !run->lane->mapped) hl_free(run->lane);
+  if (run->ev) hl_ev_unref(e, run->ev);
+  hl_free(run->script);
+  hl_free(run->account);
+  hl_free(run);
+}
+
+/* ---- dispatch ---- */
+
+static bool wants(const hl_handler *h, const hl_ev *ev) {
+  if (h->account && strcmp(h->account, ev->account) != 0) return false;
+  return !h->property || strcmp(h->property, hl_json_str(ev->json, "propertyName", "")) == 0;
+}
+
+/* True when an earlier life of this program has finished `h` with the event. */
+static bool already(const hl_handler *h, hl_ev *ev, const hl_store_partial *partials, size_t n) {
+  hl_buf b;
+  bool found = false;
+  if (!n) return false;
+  hl_buf_init(&b, 1 << 16);
+  hl_handler_durable(h, &b);
+  for (size_t i = 0; i < n && !found; i++) {
+    if (partials[i].index != ev->index || !hl_str_eqz(hl_buf_str(&b), partials[i].handler)) continue;
+    found = true;
+    if (partials[i].state == HL_ST_WAITING) ev->parks = true;
+    if (partials[i].state == HL_ST_RAN) ev->base = HL_ST_RAN;
+  }
+  hl_buf_deinit(&b);
+  return found;
+}
+
+void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n) {
+  hl_type *t = hl_type_of(e, ev->type);
+  ev->refs = ev->left = 1; /* ours, until all its handlers have been found */
+  for (size_t i = 0; i < n; i++)
+    if (partials[i].index == ev->index) ev->split = true;
+  int depth = (int)hl_json_int(ev->json, "depth", 0);
+  for (hl_handler *h = t ? t->handlers : NULL; h; h = h->type_next) {
+    if (!wants(h, ev) || already(h, ev, partials, n)) continue;
+    hl_run *run = hl_run_new(e, RUN_EVENT, h);
+    run->ev = ev;
+    run->occurred = ev->occurred;
+    run->depth = depth;
+    ev->refs++;
+    ev->left++;
+    hl_lane_enter(run, !ev->object_id[0]);
+  }
+  if (--ev->left == 0) hl_event_done(e, ev);
+  hl_ev_unref(e, ev);
+}
+
+/* ---- lanes ---- */
+
+static bool same_lane(const hl_node *node, const void *key) {
+  const hl_lane *a = HL_CONTAINER(node, hl_lane, node), *b = key;
+  return a->h == b->h && a->key_n == b->key_n && memcmp(a->key, b->key, a->key_n) == 0;
+}
+
+static hl_lane *new_lane(hl_handler *h, const char *key, size_t n) {
+  hl_lane *lane = hl_alloc(sizeof *lane + n);
+  lane->h = h;
+  lane->key_n = n;
+  if (n) memcpy(lane->key, key, n);
+  return lane;
+}
+
+static hl_lane *lane_of(hl_engine *e, hl_handler *h, const hl_ev *ev) {
+  size_t a = strlen(ev->account) + 1, t = strlen(ev->object_type) + 1, o = strlen(ev->object_id), n = a + t + o;
+  hl_lane *lane = hl_alloc(sizeof *lane + n);
+  lane->h = h;
+  lane->key_n = n;
+  memcpy(lane->key, ev->account, a);
+  memcpy(lane->key + a, ev->object_type, t);
+  memcpy(lane->key + a + t, ev->object_id, o);
+  uint64_t hash = hl_map_hash(&e->lanes, lane->key, n) ^ (uintptr_t)h;
+  hl_node *node = hl_map_find(&e->lanes, hash, same_lane, lane);
+  if (node) {
+    hl_free(lane);
+    return HL_CONTAINER(node, hl_lane, node);
+  }
+  lane->mapped = true;
+  hl_map_add(&e->lanes, &lane->node, hash);
+  return lane;
+}
+
+void hl_pump_handler(hl_handler *h) {
+  hl_engine *e = h->e;
+  if (h->active || !h->ready || h->running >= h->concurrency) return;
+  h->active = true;
+  h->active_next = NULL;
+  *e->active_tail = h;
+  e->active_tail = &h->active_next;
+  hl_pump_soon(e);
+}
+
+void hl_lane_again(hl_lane *lane) {
+  hl_handler *h = lane->h;
+  if (lane->busy || lane->ready || !lane->first) return;
+  lane->ready = true;
+  lane->ready_next = NULL;
+  *h->ready_tail = lane;
+  h->ready_tail = &lane->ready_next;
+  hl_pump_handler(h);
+}
+
+void hl_lane_enter(hl_run *run, bool alone) {
+  hl_lane *lane = alone ? new_lane(run->h, NULL, 0) : lane_of(run->e, run->h, run->ev);
+  run->lane = lane;
+  if (!lane->first) {
+    lane->first = lane->last = run;
+  } else if (lane->last->occurred <= run->occurred || lane->last == (lane->busy ? lane->first : NULL)) {
+    lane->last->lane_next = run;
+    lane->last = run;
+  } else {
+    /* Before the first later one; a busy lane's first has begun and stays. */
+    hl_run **p = lane->busy ? &lane->first->lane_next : &lane->first;
+    while ((*p)->occurred <= run->occurred) p = &(*p)->lane_next;
+    run->lane_next = *p;
+    *p = run;
+  }
+  hl_lane_again(lane);
+}
+
+void hl_lane_leave(hl_run *run) {
+  hl_lane *lane = run->lane;
+  assert(lane->first == run && lane->busy);
+  run->lane = NULL;
+  lane->busy = false;
+  lane->first = run->lane_next;
+  run->lane_next = NULL;
+  if (lane->first) {
+    hl_lane_again(lane);
+    return;
+  }
+  if (lane->mapped) hl_map_remove(&run->e->lanes, &lane->node);
+  hl_free(lane);
+}
+
+static unsigned bucket(int64_t us) {
+  unsigned i = 0;
+  while (i < 31 && us >= (INT64_C(1) << i)) i++;
+  return i;
+}
+
+void hl_run_start(hl_run *run) {
+  hl_engine *e = run->e;
+  hl_handler *h = run->h;
+  hl_ev *ev = run->ev;
+  hl_event event = {0};
+  run->running = true;
+  h->running++;
+  e->running++;
+  event.attempt = run->attempt + 1;
+  if (run->kind == RUN_SCHEDULE) {
+    snprintf(event.id, sizeof event.id, "timer.%lld", (long long)run->fired_at);
+    event.type = h->text;
+    event.account = h->account ? h->account : "";
+    event.source = "timer";
+    event.occurred_at = run->fired_at;
+    event.received_at = hl_loop_now(e->loop);
+    event.object_type = event.object_id = "";
+    event.json = h->json;
+  } else {
+    snprintf(event.id, sizeof event.id, "%lld.%u", (long long)ev->parked_row, ev->index);
+    event.type = ev->type;
+    event.account = ev->account;
+    event.source = ev->source;
+    event.occurred_at = ev->occurred;
+    event.received_at = ev->received;
+    event.received_us = ev->received_us;
+    event.object_type = ev->object_type;
+    event.object_id = ev->object_id;
+    event.json = ev->json;
+    if (ev->committed_us && !run->attempt) e->dispatch_us[bucket(hl_loop_mono_us(e->loop) - ev->committed_us)]++;
+  }
+  h->cb(h->arg, run, &event);
+}
+
+/* One start for each handler in turn. */
+static void pump(hl_engine *e) {
+  for (int starts = 0; e->active && hl_may_dispatch(e); starts++) {
+    if (starts == STARTS_A_TURN) {
+      hl_pump_soon(e);
+      return;
+    }
+    hl_handler *h = e->active;
+    e->active = h->active_next;
+    if (!e->active) e->active_tail = &e->active;
+    h->active = false;
+    if (!h->ready || h->running >= h->concurrency) continue;
+    hl_lane *lane = h->ready;
+    h->ready = lane->ready_next;
+    if (!h->ready) h->ready_tail = &h->ready;
+    lane->ready = false;
+    lane->busy = true;
+    hl_run *run = lane->first;
+    h->running++;  /* so that its concurrency counts it */
+    hl_pump_handler(h);
+    h->running--;
+    hl_run_start(run);
+  }
+}
+
+static void on_pump_later(hl_timer *t, void *arg) {
+  (void)t;
+  pump(arg);
+}
+
+static void on_pump(hl_defer *d, void *arg) {
+  (void)d;
+  hl_engine *e = arg;
+  pump(e);
+  /* The rest goes on in the next turn, after the sockets have had theirs. */
+  hl_defer_stop(e->loop, &e->pump);
+  if (e->active && hl_may_dispatch(e)) hl_timer_start(e->loop, &e->pump_later, 0, on_pump_later, e);
+}
+
+void hl_pump_soon(hl_engine *e) {
+  if (!e->freeing && hl_may_dispatch(e) && e->active && !hl_timer_armed(&e->pump_later)) hl_defer_start(e->loop, &e->pump, on_pump, e);
+}

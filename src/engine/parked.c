@@ -1,0 +1,124 @@
+/* Parked rows: retries that do not wait in memory, and delayed events. Only what
+ * is due is read, so that their number costs no memory. A row that has been read
+ * is known by its id until the commit in which it goes. */
+#include "base/mem.h"
+#include "engine/inside.h"
+
+enum { READ_MORE = 256 };
+static const int64_t LOOK_AGAIN_MS = 60 * 60 * 1000; /* the wall clock may step */
+
+static bool same_id(const hl_node *node, const void *key) {
+  return HL_CONTAINER(node, hl_parked_ref, node)->id == *(const int64_t *)key;
+}
+
+static bool known(const hl_engine *e, int64_t id) {
+  return hl_map_find(&e->parked, hl_map_hash(&e->parked, &id, sizeof id), same_id, &id) != NULL;
+}
+
+hl_parked_ref *hl_parked_hold(hl_engine *e, int64_t id) {
+  hl_parked_ref *ref = HL_NEW(hl_parked_ref);
+  ref->id = id;
+  hl_map_add(&e->parked, &ref->node, hl_map_hash(&e->parked, &id, sizeof id));
+  return ref;
+}
+
+void hl_parked_leave(hl_engine *e, hl_parked_ref *ref) {
+  ref->seq = e->seq;
+  ref->next = NULL;
+  *e->leaving_tail = ref;
+  e->leaving_tail = &ref->next;
+  hl_touch(e);
+}
+
+void hl_parked_committed(hl_engine *e) {
+  while (e->leaving && e->leaving->seq <= e->done_seq) {
+    hl_parked_ref *ref = e->leaving;
+    e->leaving = ref->next;
+    if (!e->leaving) e->leaving_tail = &e->leaving;
+    hl_map_remove(&e->parked, &ref->node);
+    hl_free(ref);
+  }
+}
+
+static void on_timer(hl_timer *t, void *arg) {
+  (void)t;
+  hl_parked_check(arg);
+}
+
+static void arm(hl_engine *e) {
+  if (e->next_due == INT64_MAX || e->freeing) return;
+  int64_t wait = e->next_due - hl_loop_now(e->loop);
+  hl_timer_start(e->loop, &e->due_timer, wait < LOOK_AGAIN_MS ? wait : LOOK_AGAIN_MS, on_timer, e);
+}
+
+void hl_parked_due(hl_engine *e, int64_t due) {
+  if (due >= e->next_due) return;
+  e->next_due = due;
+  if (e->started && !e->reading_due) arm(e);
+}
+
+/* A retry goes alone: later events of its object have passed it by now. */
+static void retry(hl_engine *e, const hl_parked *p) {
+  hl_handler *h = hl_handler_by_name(e, p->handler);
+  cJSON *json = NULL;
+  if (!h) {
+    hl_tx_repark(e->tx, p->id, HL_ST_ORPHANED, p->attempts, 0, HL_STR("its handler does not exist any more"));
+    hl_parked_leave(e, hl_parked_hold(e, p->id));
+    return;
+  }
+  hl_ev *ev = hl_json_parse(p->event, &json, NULL) ? NULL : hl_ev_parked(e, p, json);
+  if (!ev) {
+    cJSON_Delete(json);
+    hl_tx_repark(e->tx, p->id, HL_ST_DEAD, p->attempts, 0, HL_STR("the stored event cannot be read"));
+    hl_parked_leave(e, hl_parked_hold(e, p->id));
+    return;
+  }
+  hl_run *run = hl_run_new(e, RUN_EVENT, h);
+  run->ev = ev;
+  run->occurred = ev->occurred;
+  run->parked = p->id;
+  run->attempt = p->attempts;
+  run->first_failed = INT64_MIN / 2; /* long ago: it waits in the store */
+  run->depth = (int)hl_json_int(ev->json, "depth", 0);
+  run->ref = hl_parked_hold(e, p->id);
+  hl_lane_enter(run, true);
+}
+
+static void on_due(void *arg, const hl_store_due *due) {
+  hl_engine *e = arg;
+  e->reading_due = false;
+  if (due->code) {
+    hl_log_write(e->log, HL_LOG_ERROR, "store", "cannot read what is due; it is tried again in an hour or with the next one");
+    e->next_due = hl_loop_now(e->loop) + LOOK_AGAIN_MS;
+    arm(e);
+    return;
+  }
+  for (size_t i = 0; i < due->n; i++) {
+    const hl_parked *p = &due->parked[i];
+    if (known(e, p->id)) continue;
+    if (p->kind == HL_ST_WAITING) {
+      retry(e, p);
+      continue;
+    }
+    hl_tx_release(e->tx, p->id);
+    hl_inbox_append_own(e, hl_strndup(p->event.p, p->event.n), hl_loop_now(e->loop));
+    hl_parked_leave(e, hl_parked_hold(e, p->id));
+  }
+  if (due->next < e->next_due) e->next_due = due->next;
+  arm(e);
+  hl_touch(e);
+}
+
+void hl_parked_check(hl_engine *e) {
+  int64_t now = hl_loop_now(e->loop);
+  if (!hl_may_dispatch(e) || e->reading_due || e->next_due == INT64_MAX) return;
+  if (e->next_due > now) {
+    arm(e);
+    return;
+  }
+  e->due_blocked = !hl_inbox_room(e);
+  if (e->due_blocked) return;
+  e->reading_due = true;
+  e->next_due = INT64_MAX; /* what becomes known meanwhile counts, and the answer */
+  hl_store_read_due(e->store, now, e->parked.n + READ_MORE, on_due, e);
+}

@@ -1,0 +1,293 @@
+/* Runs: what a handler does locally is buffered here and commits with its
+ * completion, or not at all (SEMANTICS 5). */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "engine/inside.h"
+
+enum { MAX_PAYLOAD = 1 << 20, MAX_NAME = 200, MAX_ERROR = 16 << 10 };
+static const int64_t RETRY_BASE_MS = 1000, RETRY_MAX_MS = 10 * 60 * 1000, HOLD_MS = 60 * 1000;
+
+hl_run *hl_engine_begin(hl_engine *e, const char *script, const char *account) {
+  hl_run *run = hl_run_new(e, RUN_FREE, NULL);
+  run->script = hl_strdup(script ? script : "");
+  run->account = hl_strdup(account ? account : "");
+  return run;
+}
+
+const char *hl_run_script(const hl_run *run) { return run->h ? run->h->script : run->script; }
+const char *hl_run_account(const hl_run *run) {
+  if (run->ev) return run->ev->account;
+  if (run->h) return run->h->account ? run->h->account : "";
+  return run->account;
+}
+
+/* ---- buffered effects ---- */
+
+void hl_run_drop_effects(hl_run *run) {
+  while (run->effects.next != &run->effects) {
+    hl_effect *f = run->effects.next;
+    run->effects.next = f->next;
+    f->next->prev = &run->effects;
+    if (f->pinned) hl_kv_unpin(run->e, f->pinned);
+    hl_free(f->script);
+    hl_free(f->account);
+    hl_free(f->name);
+    hl_free(f->text);
+    hl_free(f);
+  }
+}
+
+hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind) {
+  hl_effect *f = HL_NEW(hl_effect);
+  f->kind = kind;
+  f->next = &run->effects;
+  f->prev = run->effects.prev;
+  f->prev->next = f;
+  run->effects.prev = f;
+  return f;
+}
+
+int hl_run_emit(hl_run *run, const char *name, hl_str payload, int64_t delay_ms, const char *object_type,
+                const char *object_id, hl_error *err) {
+  cJSON *json = NULL;
+  size_t n = name ? strlen(name) : 0;
+  if (!n || n > MAX_NAME) return hl_fail(err, HL_EINVAL, "emit: an event's name has 1 to %d bytes", MAX_NAME);
+  if (payload.n > MAX_PAYLOAD)
+    return hl_fail(err, HL_ELIMIT, "emit “%s”: the payload has %zu bytes, at most %d are allowed", name, payload.n, MAX_PAYLOAD);
+  if (payload.n && hl_json_parse(payload, &json, err)) {
+    if (err) hl_fail_in(err, "emit “%s”", name);
+    return HL_EINVAL;
+  }
+  cJSON_Delete(json);
+  hl_effect *f = hl_run_add_effect(run, EF_EMIT);
+  f->name = hl_strdup(name);
+  f->text = payload.n ? hl_strndup(payload.p, payload.n) : hl_strdup("null");
+  f->number = delay_ms > 0 ? delay_ms : 0;
+  f->script = hl_strdup(object_type);
+  f->account = hl_strdup(object_id);
+  return 0;
+}
+
+int hl_run_audit(hl_run *run, const char *kind, const char *key, hl_str json, hl_error *err) {
+  if (json.n > MAX_PAYLOAD)
+    return hl_fail(err, HL_ELIMIT, "audit “%s”: the record has %zu bytes, at most %d are allowed", key, json.n, MAX_PAYLOAD);
+  hl_effect *f = hl_run_add_effect(run, EF_AUDIT);
+  f->script = hl_strdup(kind);
+  f->account = hl_strdup(key);
+  f->text = hl_strndup(json.p ? json.p : "", json.n);
+  f->text_n = json.n;
+  return 0;
+}
+
+/* The body of an event of our own, as it lies in the log. The payload is spliced
+ * in as text: it was JSON when it came. */
+static char *own_body(hl_run *run, const hl_effect *f, int64_t at) {
+  cJSON *head = cJSON_CreateObject();
+  hl_buf b;
+  cJSON_AddStringToObject(head, "subscriptionType", f->name);
+  cJSON_AddItemToObject(head, "occurredAt", hl_json_int64(at));
+  cJSON_AddStringToObject(head, "account", hl_run_account(run));
+  if (f->script) cJSON_AddStringToObject(head, "objectTypeId", f->script);
+  if (f->account) cJSON_AddStringToObject(head, "objectId", f->account);
+  cJSON_AddNumberToObject(head, "depth", run->depth + 1);
+  char *text = hl_json_print(head);
+  cJSON_Delete(head);
+  hl_buf_init(&b, SIZE_MAX / 2);
+  hl_buf_puts(&b, "[");
+  hl_buf_append(&b, text, strlen(text) - 1); /* without the closing brace */
+  hl_buf_puts(&b, ",\"payload\":");
+  hl_buf_puts(&b, f->text);
+  hl_buf_puts(&b, "}]");
+  hl_free(text);
+  return hl_buf_detach(&b, NULL);
+}
+
+/* All of a run's effects into the transaction that gathers. */
+static void apply(hl_run *run) {
+  hl_engine *e = run->e;
+  int64_t now = hl_loop_now(e->loop);
+  for (hl_effect *f = run->effects.next; f != &run->effects; f = f->next) {
+    if (f->kind == EF_SET || f->kind == EF_INCR) {
+      hl_kv_write(e, f);
+    } else if (f->kind == EF_AUDIT) {
+      hl_tx_audit(e->tx, now, hl_run_script(run), hl_run_account(run), f->script, f->account, (hl_str){f->text, f->text_n});
+    } else if (f->number > 0) {
+      char *body = own_body(run, f, now + f->number);
+      hl_parked p = {.id = e->next_parked++, .kind = HL_ST_DELAYED, .handler = "", .type = f->name, .source = "emit",
+                     .account = hl_run_account(run), .received = now, .due = now + f->number, .event = hl_str_of(body)};
+      hl_tx_park(e->tx, &p, false);
+      hl_free(body);
+      hl_parked_due(e, p.due);
+    } else {
+      hl_inbox_append_own(e, own_body(run, f, now), now);
+    }
+  }
+  hl_run_drop_effects(run);
+  hl_touch(e);
+}
+
+void hl_run_commit(hl_run *run, void (*cb)(void *arg, int code), void *arg) {
+  assert(run->kind == RUN_FREE);
+  apply(run);
+  hl_waiter_add(run->e, cb, arg);
+}
+
+/* ---- finishing ---- */
+
+static void ended(hl_run *run) {
+  run->running = false;
+  run->h->running--;
+  run->e->running--;
+  /* A slot is free: the handler may have lanes that wait for it. */
+  hl_pump_handler(run->h);
+}
+
+/* The event no longer needs this handler in the log. */
+static void settle(hl_run *run, hl_state state) {
+  hl_engine *e = run->e;
+  hl_ev *ev = run->ev;
+  if (state == HL_ST_RAN) ev->base = HL_ST_RAN;
+  if (--ev->left == 0) {
+    hl_event_done(e, ev);
+  } else if (ev->row) {
+    hl_buf name;
+    hl_buf_init(&name, 1 << 16);
+    hl_handler_durable(run->h, &name);
+    hl_tx_partial(e->tx, ev->row->id, ev->index, name.p, state);
+    hl_buf_deinit(&name);
+    ev->split = true;
+  }
+}
+
+static void finish_done(hl_run *run, hl_state state) {
+  hl_engine *e = run->e;
+  if (state == HL_ST_RAN) apply(run);
+  if (run->parked) {
+    hl_tx_unpark(e->tx, run->parked, state);
+    if (state == HL_ST_RAN) run->ev->base = HL_ST_RAN;
+    hl_parked_leave(e, run->ref);
+  } else {
+    settle(run, state);
+  }
+  hl_lane_leave(run);
+  ended(run);
+  hl_run_free(run);
+}
+
+static void on_retry(hl_timer *t, void *arg) {
+  (void)t;
+  hl_run *run = arg;
+  hl_engine *e = run->e;
+  run->waiting = false;
+  e->held--;
+  if (e->freeing) return;
+  /* The lane was kept: its first run goes again. */
+  run->lane->busy = false;
+  hl_lane_again(run->lane);
+}
+
+/* The event's JSON becomes its own, because its row may close without it. */
+static void own_json(hl_engine *e, hl_ev *ev) {
+  if (ev->own || !ev->row) return;
+  /* The row's array is walked by load_row while handlers may fail at once, so it keeps its links: a copy. */
+  ev->own = cJSON_Duplicate(ev->json, true);
+  ev->json = ev->own;
+  hl_ev_name(e, ev);
+}
+
+static void finish_failed(hl_run *run, bool dead, hl_str error) {
+  hl_engine *e = run->e;
+  hl_ev *ev = run->ev;
+  int64_t now = hl_loop_now(e->loop), mono = hl_loop_mono(e->loop), delay = 0;
+  hl_run_drop_effects(run);
+  e->failed_runs++;
+  run->attempt++;
+  if (run->attempt == 1) run->first_failed = mono;
+  if (error.n > MAX_ERROR) error.n = MAX_ERROR;
+  if (run->attempt > run->h->retries) dead = true;
+  if (!dead) {
+    int64_t top = run->attempt < 20 ? RETRY_BASE_MS << (run->attempt - 1) : RETRY_MAX_MS;
+    if (top > RETRY_MAX_MS) top = RETRY_MAX_MS;
+    delay = 1 + (int64_t)hl_rng_below(&e->rng, (uint64_t)top);
+    e->retried++;
+  }
+  hl_state kind = dead ? HL_ST_DEAD : HL_ST_WAITING;
+  own_json(e, ev);
+  if (run->parked) {
+    hl_tx_repark(e->tx, run->parked, kind, run->attempt, now + delay, error);
+    hl_touch(e);
+  } else {
+    char *json = hl_json_print(ev->json);
+    hl_buf name;
+    hl_buf_init(&name, 1 << 16);
+    hl_handler_durable(run->h, &name);
+    run->parked = e->next_parked++;
+    run->ref = hl_parked_hold(e, run->parked);
+    hl_parked p = {.id = run->parked, .row = ev->parked_row, .index = ev->index, .kind = kind, .open = true,
+                   .handler = name.p, .type = ev->type, .source = ev->source, .account = ev->account,
+                   .received = ev->received, .due = now + delay, .attempts = run->attempt,
+                   .event = hl_str_of(json), .error = error};
+    hl_tx_park(e->tx, &p, false);
+    hl_buf_deinit(&name);
+    hl_free(json);
+    ev->split = ev->parks = true;
+    settle(run, HL_ST_WAITING);
+  }
+  if (dead)
+    hl_log_write(e->log, HL_LOG_WARN, "engine", "%s “%s” event %lld.%u: dead letter after %u attempt%s: " HL_STR_FMT,
+                 run->h->script, ev->type, (long long)ev->parked_row, ev->index, run->attempt, run->attempt == 1 ? "" : "s",
+                 (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");
+  run->running = false;
+  run->h->running--;
+  e->running--;
+  if (!dead && e->held < MAX_HELD && mono + delay - run->first_failed <= HOLD_MS && !e->draining && run->lane) {
+    /* Its lane waits with it. */
+    run->waiting = true;
+    e->held++;
+    hl_timer_start(e->loop, &run->timer, delay, on_retry, run);
+    hl_pump_handler(run->h);
+    return;
+  }
+  hl_parked_leave(e, run->ref);
+  if (!dead) hl_parked_due(e, now + delay);
+  hl_lane_leave(run);
+  hl_pump_handler(run->h);
+  hl_run_free(run);
+}
+
+void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
+  hl_engine *e = run->e;
+  if (run->kind == RUN_FREE) {
+    if (outcome == HL_RUN_DONE) apply(run);
+    hl_run_free(run);
+    return;
+  }
+  assert(run->running);
+  if (run->kind == RUN_SCHEDULE) {
+    if (outcome == HL_RUN_DONE) apply(run);
+    if (outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD) {
+      e->failed_runs++;
+      hl_log_write(e->log, HL_LOG_WARN, "engine", "%s “%s” failed; it goes on at its next time: " HL_STR_FMT, run->h->script,
+                   run->h->text, (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");
+    }
+    run->running = false;
+    run->h->running--;
+    e->running--;
+    hl_schedule_ended(run, outcome != HL_RUN_CUT);
+  } else if (outcome == HL_RUN_CUT) {
+    hl_lane *lane = run->lane;
+    run->running = false;
+    run->h->running--;
+    e->running--;
+    hl_run_drop_effects(run);
+    lane->busy = false;
+    hl_lane_again(lane);
+  } else if (outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD) {
+    finish_failed(run, outcome == HL_RUN_DEAD, error);
+  } else {
+    finish_done(run, outcome == HL_RUN_DONE ? HL_ST_RAN : HL_ST_FILTERED);
+  }
+  hl_inbox_more(e);
+  hl_touch(e);
+}

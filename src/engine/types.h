@@ -1,0 +1,21 @@
+/* HubSpot's webhook event types (FACTS 5): one list for checks, help and tests.
+ * hl_event_type_known is in engine/engine.h. */
+#ifndef HL_ENGINE_TYPES_H
+#define HL_ENGINE_TYPES_H
+
+#define HL_CRM_TYPES(X, object)                                                     \
+  X(object ".creation") X(object ".deletion") X(object ".merge") X(object ".restore") \
+  X(object ".propertyChange") X(object ".associationChange")
+
+#define HL_EVENT_TYPES(X)                                                        \
+  HL_CRM_TYPES(X, "contact") HL_CRM_TYPES(X, "company") HL_CRM_TYPES(X, "deal")  \
+  HL_CRM_TYPES(X, "ticket") HL_CRM_TYPES(X, "product") HL_CRM_TYPES(X, "line_item") \
+  HL_CRM_TYPES(X, "object")                                                      \
+  X("contact.privacyDeletion")                                                   \
+  X("conversation.creation") X("conversation.deletion") X("conversation.privacyDeletion") \
+  X("conversation.propertyChange") X("conversation.newMessage")
+
+/* NULL-terminated. */
+extern const char *const hl_event_types[];
+
+#endif

@@ -1,0 +1,44 @@
+/* SQLite behind the store: every SQL text of ours is in sqlite.c. Called by the
+ * writer thread, or by the loop thread when it holds the store's lock. Blocks. */
+#ifndef HL_STORE_SQLITE_H
+#define HL_STORE_SQLITE_H
+
+#include "store/tx.h"
+
+typedef struct hl_db hl_db;
+
+/* Bytes that live until hl_bag_deinit: what a read answers with. */
+typedef struct hl_bag {
+  struct hl_bag_block *blocks;
+} hl_bag;
+hl_str hl_bag_copy(hl_bag *bag, const void *p, size_t n); /* with a NUL behind */
+void *hl_bag_alloc(hl_bag *bag, size_t n);
+void hl_bag_deinit(hl_bag *bag);
+
+/* path NULL: in memory. `fresh_key` is stored when the file is new. */
+int hl_db_open(const char *path, const unsigned char fresh_key[HL_STORE_KEY_BYTES], hl_db **out, hl_error *err);
+void hl_db_close(hl_db *db);
+void hl_db_state(hl_db *db, hl_store_state *out);
+/* One durable transaction. On failure nothing of it has happened. */
+int hl_db_apply(hl_db *db, const hl_tx *tx, hl_error *err);
+
+int hl_db_each_hash(hl_db *db, int64_t since, void (*each)(void *arg, int64_t received, hl_str hashes), void *arg,
+                    hl_error *err);
+int hl_db_each_schedule(hl_db *db, void (*each)(void *arg, const char *name, int64_t last), void *arg, hl_error *err);
+int hl_db_reconcile(hl_db *db, bool (*exists)(void *arg, const char *handler), void *arg, int64_t now, hl_error *err);
+
+int hl_db_read_log(hl_db *db, int64_t after, int64_t upto, size_t max_rows, size_t max_bytes, hl_bag *bag,
+                   hl_store_rows *out);
+int hl_db_read_due(hl_db *db, int64_t until, size_t max, hl_bag *bag, hl_store_due *out);
+int hl_db_kv_get(hl_db *db, const char *script, const char *account, hl_str key, int64_t now, hl_bag *bag,
+                 hl_str *value, int64_t *expires);
+int hl_db_kv_list(hl_db *db, const char *script, const char *account, hl_str prefix, size_t max, int64_t now,
+                  hl_bag *bag, hl_str **keys, size_t *n);
+
+/* Pages in the write-ahead log that are not yet in the file. */
+int hl_db_wal_pages(const hl_db *db);
+void hl_db_checkpoint(hl_db *db);
+/* One small step of deleting what was received before `before`; true when there may be more. */
+bool hl_db_expire(hl_db *db, int64_t before, int64_t now);
+
+#endif

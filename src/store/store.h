@@ -1,0 +1,164 @@
+/* The store: what must survive, as durable operations by name. The engine is
+ * its only client. Changes are gathered in a transaction (hl_tx) on the loop
+ * thread and committed whole, in the order of submission; the answer comes back
+ * on the loop, never from inside. Nothing here blocks the loop thread but the
+ * calls marked (start): they run before events flow. With a file, one writer
+ * thread does the work; in memory it is done at once and answered in order.
+ *
+ * The counters of event states live here and change in the same transactions
+ * as the rows, so that acknowledged = the sum of the states, always. */
+#ifndef HL_STORE_STORE_H
+#define HL_STORE_STORE_H
+
+#include "loop/loop.h"
+
+typedef struct hl_store hl_store;
+typedef struct hl_tx hl_tx;
+
+/* The state of an event (SEMANTICS 3); also its byte in `progress`, where
+ * HL_ST_WAITING means "left the log: has parked rows of its own". */
+typedef enum hl_state {
+  HL_ST_PENDING, HL_ST_RAN, HL_ST_FILTERED, HL_ST_DUPLICATE,
+  HL_ST_WAITING, HL_ST_DEAD, HL_ST_UNHANDLED, HL_ST_ORPHANED,
+  HL_ST_MAX,
+  HL_ST_DELAYED = 20, /* a parked row only: an `after` event not yet due; counts as waiting */
+} hl_state;
+
+typedef struct hl_store_counts {
+  int64_t acknowledged, state[HL_ST_MAX];
+} hl_store_counts;
+
+enum { HL_HASH_BYTES = 16, HL_STORE_KEY_BYTES = 16 };
+
+/* path NULL: in memory, synchronous. Creates a missing directory, file mode
+ * 0600. HL_EBUSY, HL_ECORRUPT, HL_EIO, HL_EFULL name the file and the remedy. */
+int hl_store_open(hl_loop *loop, const char *path, int64_t retention_ms, hl_store **out, hl_error *err);
+/* Finishes what was submitted; its callbacks are not called any more, and the
+ * transactions are freed. */
+void hl_store_free(hl_store *s);
+
+/* ---- (start) what the engine needs before events flow ---- */
+typedef struct hl_store_state {
+  unsigned char key[HL_STORE_KEY_BYTES]; /* of the event hashes */
+  int64_t mark;                          /* every event of a row up to here is done */
+  int64_t last_row, last_parked;
+  hl_store_counts counts;
+} hl_store_state;
+void hl_store_state_get(hl_store *s, hl_store_state *out);
+/* Rows received since `since`, oldest first; bodies are not read. */
+int hl_store_each_hash(hl_store *s, int64_t since, void (*each)(void *arg, int64_t received, hl_str hashes),
+                       void *arg, hl_error *err);
+int hl_store_each_schedule(hl_store *s, void (*each)(void *arg, const char *name, int64_t last), void *arg,
+                           hl_error *err);
+/* Parked rows of handlers that `exists` denies become orphaned; orphaned rows of
+ * handlers that exist again wait, due now. *counts is what is true afterwards. */
+int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg, int64_t now,
+                       hl_store_counts *counts, hl_error *err);
+
+/* ---- transactions: strings are copied ---- */
+hl_tx *hl_tx_new(void);
+void hl_tx_free(hl_tx *tx);
+bool hl_tx_empty(const hl_tx *tx);
+/* Puts what is in `first` before what is in `tx`; `first` is gone. */
+void hl_tx_prepend(hl_tx *tx, hl_tx *first);
+/* Drops every operation that was added with `receipt` true. */
+void hl_tx_drop_receipts(hl_tx *tx);
+
+typedef struct hl_append {
+  int64_t id, received;      /* ids ascend; the engine gives them */
+  const char *source, *account;
+  unsigned n;                /* events in the body */
+  unsigned counts[HL_ST_MAX];/* how many of them are in which state now */
+  hl_str hashes;             /* 16 bytes an event, all zero: skip it; or empty */
+  hl_str states;             /* a byte an event; empty: all pending */
+  hl_str body;
+} hl_append;
+void hl_tx_append(hl_tx *tx, const hl_append *a, bool receipt);
+/* Acknowledged without a row: a body of nothing but duplicates. */
+void hl_tx_duplicates(hl_tx *tx, unsigned n, bool receipt);
+
+/* Moves `n` events from pending to `to`. */
+void hl_tx_count(hl_tx *tx, hl_state to, unsigned n);
+void hl_tx_progress(hl_tx *tx, int64_t row, hl_str states, bool keep);
+/* Rows up to `mark` are done; their progress, unless kept, is dropped. */
+void hl_tx_mark(hl_tx *tx, int64_t before, int64_t mark);
+/* One handler of several has finished with an event that is still pending. */
+void hl_tx_partial(hl_tx *tx, int64_t row, unsigned index, const char *handler, hl_state state);
+/* An event that has partial or parked rows is done with: from now on its state
+ * is what its parked rows say, else `base`. */
+void hl_tx_leave(hl_tx *tx, int64_t row, unsigned index, hl_state base);
+
+typedef struct hl_parked {
+  int64_t id;                /* the engine gives it */
+  int64_t row;               /* 0 for HL_ST_DELAYED */
+  unsigned index;
+  hl_state kind;             /* WAITING, DEAD, ORPHANED, DELAYED */
+  bool open;                 /* its event is still pending in the log */
+  const char *handler, *type, *source, *account;
+  int64_t received, due;     /* due: WAITING and DELAYED, epoch ms */
+  unsigned attempts;
+  hl_str event, error;       /* JSON text; why */
+} hl_parked;
+void hl_tx_park(hl_tx *tx, const hl_parked *p, bool receipt);
+void hl_tx_repark(hl_tx *tx, int64_t id, hl_state kind, unsigned attempts, int64_t due, hl_str error);
+/* A parked row's handler has finished with `state` (RAN or FILTERED). */
+void hl_tx_unpark(hl_tx *tx, int64_t id, hl_state state);
+/* A delayed row goes; the same transaction appends its event to the log. */
+void hl_tx_release(hl_tx *tx, int64_t id);
+
+void hl_tx_kv(hl_tx *tx, const char *script, const char *account, hl_str key, hl_str value, int64_t expires);
+void hl_tx_audit(hl_tx *tx, int64_t at, const char *script, const char *account, const char *kind,
+                 const char *key, hl_str json);
+void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at);
+
+/* Gives `tx` to the store; the callback gives it back (free it, or submit it
+ * again). why: text when code != 0. */
+typedef void (*hl_commit_cb)(void *arg, hl_tx *tx, int code, const hl_store_counts *counts, const char *why);
+void hl_store_commit(hl_store *s, hl_tx *tx, hl_commit_cb cb, void *arg);
+
+/* ---- reads: answered in order with the commits ---- */
+typedef struct hl_store_row {
+  int64_t id, received;
+  const char *source, *account;
+  unsigned n;
+  hl_str hashes, states, body;   /* states: empty when nothing is done yet */
+} hl_store_row;
+typedef struct hl_store_partial {
+  int64_t row;
+  unsigned index;
+  const char *handler;
+  hl_state state;
+} hl_store_partial;
+typedef struct hl_store_rows {   /* borrowed for the length of the callback */
+  int code;
+  const hl_store_row *rows;
+  size_t n;
+  const hl_store_partial *partials;
+  size_t n_partials;
+} hl_store_rows;
+/* Rows after `after` up to `upto`, at most max_rows and about max_bytes of bodies (one at least). */
+void hl_store_read_log(hl_store *s, int64_t after, int64_t upto, size_t max_rows, size_t max_bytes,
+                       void (*cb)(void *arg, const hl_store_rows *rows), void *arg);
+
+typedef struct hl_store_due {
+  int code;
+  const hl_parked *parked;       /* earliest first */
+  size_t n;
+  int64_t next;                  /* due of the first one not in the list; INT64_MAX: none */
+} hl_store_due;
+/* Waiting and delayed rows due by `until`. */
+void hl_store_read_due(hl_store *s, int64_t until, size_t max, void (*cb)(void *arg, const hl_store_due *due),
+                       void *arg);
+
+/* value.p NULL: not there, or expired at `now`. */
+void hl_store_kv_get(hl_store *s, const char *script, const char *account, hl_str key, int64_t now,
+                     void (*cb)(void *arg, int code, hl_str value, int64_t expires), void *arg);
+void hl_store_kv_list(hl_store *s, const char *script, const char *account, hl_str prefix, size_t max, int64_t now,
+                      void (*cb)(void *arg, int code, const hl_str *keys, size_t n), void *arg);
+
+/* ---- named fault points, for tests ---- */
+/* "commit": the next `times` commits fail with `code`. "pause": nothing is
+ * executed while times > 0 (code is not used). */
+void hl_store_fault(hl_store *s, const char *point, int code, unsigned times);
+
+#endif

@@ -1,0 +1,152 @@
+#include "store/tx.h"
+
+#include "base/mem.h"
+
+hl_tx *hl_tx_new(void) {
+  hl_tx *tx = HL_NEW(hl_tx);
+  tx->tail = &tx->first;
+  return tx;
+}
+
+void hl_tx_free(hl_tx *tx) {
+  if (!tx) return;
+  for (hl_op *op = tx->first; op;) {
+    hl_op *next = op->next;
+    hl_free(op);
+    op = next;
+  }
+  hl_free(tx);
+}
+
+bool hl_tx_empty(const hl_tx *tx) { return !tx->first; }
+
+void hl_tx_prepend(hl_tx *tx, hl_tx *first) {
+  if (first->first) {
+    *first->tail = tx->first;
+    if (!tx->first) tx->tail = first->tail;
+    tx->first = first->first;
+    first->first = NULL;
+  }
+  hl_free(first);
+}
+
+void hl_tx_drop_receipts(hl_tx *tx) {
+  hl_op **p = &tx->first;
+  while (*p) {
+    hl_op *op = *p;
+    if (op->receipt) {
+      *p = op->next;
+      hl_free(op);
+    } else {
+      p = &op->next;
+    }
+  }
+  tx->tail = p;
+}
+
+/* The texts are copied behind the struct: one allocation an operation. A text
+ * whose p is NULL stays NULL. */
+static hl_op *add(hl_tx *tx, hl_op_kind kind, bool receipt, const hl_str *s, size_t n) {
+  size_t bytes = sizeof(hl_op);
+  for (size_t k = 0; k < n; k++) bytes += s[k].n + 1;
+  hl_op *op = hl_realloc(NULL, bytes); /* not zeroed: bodies may be large */
+  *op = (hl_op){0};
+  char *at = (char *)(op + 1);
+  op->kind = kind;
+  op->receipt = receipt;
+  for (size_t k = 0; k < n; k++) {
+    if (!s[k].p) continue;
+    memcpy(at, s[k].p, s[k].n);
+    op->s[k] = (hl_str){at, s[k].n};
+    at += s[k].n + 1;
+  }
+  *tx->tail = op;
+  tx->tail = &op->next;
+  return op;
+}
+
+void hl_tx_append(hl_tx *tx, const hl_append *a, bool receipt) {
+  hl_str s[] = {hl_str_of(a->source), hl_str_of(a->account), a->hashes, a->states, a->body};
+  hl_op *op = add(tx, OP_APPEND, receipt, s, HL_COUNT(s));
+  op->i[0] = a->id;
+  op->i[1] = a->received;
+  op->i[2] = a->n;
+  for (int k = 0; k < HL_ST_MAX; k++) op->i[3 + k] = a->counts[k];
+}
+
+void hl_tx_duplicates(hl_tx *tx, unsigned n, bool receipt) {
+  add(tx, OP_DUPLICATES, receipt, NULL, 0)->i[0] = n;
+}
+
+void hl_tx_count(hl_tx *tx, hl_state to, unsigned n) {
+  hl_op *op = add(tx, OP_COUNT, false, NULL, 0);
+  op->i[0] = to;
+  op->i[1] = n;
+}
+
+void hl_tx_progress(hl_tx *tx, int64_t row, hl_str states, bool keep) {
+  hl_op *op = add(tx, OP_PROGRESS, false, &states, 1);
+  op->i[0] = row;
+  op->i[1] = keep;
+}
+
+void hl_tx_mark(hl_tx *tx, int64_t before, int64_t mark) {
+  hl_op *op = add(tx, OP_MARK, false, NULL, 0);
+  op->i[0] = before;
+  op->i[1] = mark;
+}
+
+void hl_tx_partial(hl_tx *tx, int64_t row, unsigned index, const char *handler, hl_state state) {
+  hl_str s = hl_str_of(handler);
+  hl_op *op = add(tx, OP_PARTIAL, false, &s, 1);
+  op->i[0] = row;
+  op->i[1] = index;
+  op->i[2] = state;
+}
+
+void hl_tx_leave(hl_tx *tx, int64_t row, unsigned index, hl_state base) {
+  hl_op *op = add(tx, OP_LEAVE, false, NULL, 0);
+  op->i[0] = row;
+  op->i[1] = index;
+  op->i[2] = base;
+}
+
+void hl_tx_park(hl_tx *tx, const hl_parked *p, bool receipt) {
+  hl_str s[] = {hl_str_of(p->handler), hl_str_of(p->type), hl_str_of(p->source), hl_str_of(p->account),
+                p->event, p->error};
+  hl_op *op = add(tx, OP_PARK, receipt, s, HL_COUNT(s));
+  int64_t i[] = {p->id, p->row, p->index, p->kind, p->open, p->received, p->due, p->attempts};
+  memcpy(op->i, i, sizeof i);
+}
+
+void hl_tx_repark(hl_tx *tx, int64_t id, hl_state kind, unsigned attempts, int64_t due, hl_str error) {
+  hl_op *op = add(tx, OP_REPARK, false, &error, 1);
+  op->i[0] = id;
+  op->i[1] = kind;
+  op->i[2] = attempts;
+  op->i[3] = due;
+}
+
+void hl_tx_unpark(hl_tx *tx, int64_t id, hl_state state) {
+  hl_op *op = add(tx, OP_UNPARK, false, NULL, 0);
+  op->i[0] = id;
+  op->i[1] = state;
+}
+
+void hl_tx_release(hl_tx *tx, int64_t id) { add(tx, OP_RELEASE, false, NULL, 0)->i[0] = id; }
+
+void hl_tx_kv(hl_tx *tx, const char *script, const char *account, hl_str key, hl_str value, int64_t expires) {
+  hl_str s[] = {hl_str_of(script), hl_str_of(account), key, value};
+  add(tx, OP_KV, false, s, HL_COUNT(s))->i[0] = expires;
+}
+
+void hl_tx_audit(hl_tx *tx, int64_t at, const char *script, const char *account, const char *kind,
+                 const char *key, hl_str json) {
+  hl_str s[] = {hl_str_of(script), hl_str_of(account), hl_str_of(kind), hl_str_of(key), json};
+  add(tx, OP_AUDIT, false, s, HL_COUNT(s))->i[0] = at;
+}
+
+void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at) {
+  hl_str s = hl_str_of(schedule);
+  add(tx, OP_FIRED, false, &s, 1)->i[0] = at;
+}

@@ -1,0 +1,26 @@
+/* A transaction's operations as the writer sees them. Inside src/store only. */
+#ifndef HL_STORE_TX_H
+#define HL_STORE_TX_H
+
+#include "store/store.h"
+
+typedef enum hl_op_kind {
+  OP_APPEND, OP_DUPLICATES, OP_COUNT, OP_PROGRESS, OP_MARK, OP_PARTIAL, OP_LEAVE, OP_PARK, OP_REPARK,
+  OP_UNPARK, OP_RELEASE, OP_KV, OP_AUDIT, OP_FIRED,
+} hl_op_kind;
+
+enum { OP_INTS = 12, OP_TEXTS = 6 };
+
+typedef struct hl_op {
+  struct hl_op *next;
+  hl_op_kind kind;
+  bool receipt;
+  int64_t i[OP_INTS];
+  hl_str s[OP_TEXTS];        /* point into the bytes behind the struct */
+} hl_op;
+
+struct hl_tx {
+  hl_op *first, **tail;
+};
+
+#endif
