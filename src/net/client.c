@@ -316,8 +316,6 @@ static CURL *easy_new(client *c) {
   curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
   curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
-  curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-  curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
   curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
   curl_easy_setopt(e, CURLOPT_USERAGENT, "hubloop/" HL_VERSION);
   curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
@@ -504,6 +502,11 @@ static int start_hop(hl_http_op *op, hl_error *err) {
   hl_buf_clear(&op->answer_body);
 
   curl_easy_setopt(e, CURLOPT_URL, op->url);
+  /* With TLS, requests of one turn wait for the handshake to learn whether they can
+   * share the connection. Without, they would wait for the first answer: no. */
+  bool tls = strncasecmp(op->url, "https:", 6) == 0;
+  curl_easy_setopt(e, CURLOPT_HTTP_VERSION, tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+  curl_easy_setopt(e, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
   curl_easy_setopt(e, CURLOPT_HTTPGET, 1L); /* forgets the body and kind of the request before */
   bool head = strcmp(op->method, "HEAD") == 0;
   bool post = op->body_n > 0 || strcmp(op->method, "POST") == 0 || strcmp(op->method, "PUT") == 0 ||
