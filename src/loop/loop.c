@@ -307,11 +307,12 @@ void hl_loop_free(hl_loop *l) {
 
 void hl_loop_stop(hl_loop *l) { l->stopped = true; }
 
-/* One turn. False when nothing is left that could ever run. */
-static bool turn(hl_loop *l) {
+/* One turn. False when nothing is left that could ever run. What a timer or a
+ * deferred call has made true is seen before the pass that may block. */
+static bool turn(hl_loop *l, const bool *flag) {
   run_timers(l);
   run_deferred(l);
-  if (l->stopped) return true;
+  if (l->stopped || (flag && *flag)) return true;
 
   bool due = l->n && l->heap[0]->due <= hl_loop_mono(l);
   if (l->is_virtual) {
@@ -345,13 +346,13 @@ static bool turn(hl_loop *l) {
 
 void hl_loop_run(hl_loop *l) {
   l->stopped = false;
-  while (!l->stopped && turn(l)) {}
+  while (!l->stopped && turn(l, NULL)) {}
 }
 
 int hl_loop_run_until(hl_loop *l, const bool *flag) {
   l->stopped = false;
   while (!*flag)
-    if (!turn(l)) return *flag ? 0 : HL_ETIMEOUT;
+    if (!turn(l, flag)) return *flag ? 0 : HL_ETIMEOUT;
   return 0;
 }
 
