@@ -81,6 +81,7 @@ struct hl_http_op {
   size_t header_bytes;
   unsigned times_sent;           /* of this hop */
   bool sent;                     /* of any hop */
+  bool headers_ended;            /* the empty line came; curl takes an answer cut before it for a whole one */
   bool too_big, header_too_big, repeat_refused;
   char denied[48];               /* the last address that the policy refused */
   char detail[CURL_ERROR_SIZE];
@@ -257,8 +258,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg) {
   while (n && (p[n - 1] == '\r' || p[n - 1] == '\n')) n--;
   if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
     hl_headers_deinit(&op->answer); /* a new block: the one before was interim */
+    op->headers_ended = false;
     return all;
   }
+  if (n == 0) op->headers_ended = true;
   const char *colon = memchr(p, ':', n);
   if (!colon || colon == p) return all;
   hl_str name = {p, (size_t)(colon - p)}, value = {colon + 1, n - (size_t)(colon - p) - 1};
@@ -496,6 +499,7 @@ static int start_hop(hl_http_op *op, hl_error *err) {
   if (!e) return hl_fail(err, HL_ENOMEM, "no memory for a request");
 
   op->times_sent = 0;
+  op->headers_ended = false;
   op->header_bytes = 0;
   op->denied[0] = op->detail[0] = '\0';
   hl_headers_deinit(&op->answer);
@@ -630,6 +634,7 @@ static void finish(hl_http_op *op) {
   hl_http_response r = {0};
   long status = 0;
   int rc = 0;
+  if (op->result == CURLE_OK && !op->headers_ended) op->result = CURLE_PARTIAL_FILE;
   if (op->result == CURLE_OK) {
     curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &status);
     rc = follow(op, status, &r.err);
