@@ -1,0 +1,229 @@
+/* Named accounts: what is checked before a token is ever used, which queue and
+ * which portal's budgets an account shares with others. */
+#include <ctype.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "hubspot/queue.h"
+
+static const struct { const char *name; unsigned window; int64_t day; } tiers[] = {
+  /* FACTS 3, for private apps and service keys; the answer headers correct them. */
+  {"free", 100, 250000}, {"starter", 100, 250000}, {"professional", 190, 625000}, {"enterprise", 190, 1000000},
+};
+enum { SEARCH_PER_SECOND = 5, TOKEN_MAX = 2048 };
+
+hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport) {
+  hl_hubspot *h = HL_NEW(hl_hubspot);
+  h->loop = loop;
+  h->transport = transport;
+  return h;
+}
+
+static void account_free(hl_account *a) {
+  for (size_t i = 0; i < a->n_secrets; i++) {
+    union { const char *in; char *out; } unconst = {.in = a->secrets[i].p};
+    hl_free(unconst.out);
+  }
+  hl_free(a->secrets);
+  hl_free(a->name);
+  hl_free(a->version);
+  hl_free(a);
+}
+
+void hl_hubspot_free(hl_hubspot *h) {
+  h->closing = true;
+  for (hl_queue *q = h->queues; q; q = q->next) hl_queue_cancel_all(q);
+  for (hl_queue *q = h->queues, *next; q; q = next) {
+    next = q->next;
+    hl_queue_free(q);
+  }
+  for (hl_portal *p = h->portals, *next; p; p = next) {
+    next = p->next;
+    hl_window_deinit(&p->search);
+    hl_free(p);
+  }
+  for (hl_account *a = h->accounts, *next; a; a = next) {
+    next = a->next;
+    account_free(a);
+  }
+  hl_free(h);
+}
+
+/* ---- what may be an account ---- */
+
+static bool is_api_key(hl_str t) {
+  if (hl_str_starts(t, "hapikey")) return true;
+  if (t.n != 36) return false;
+  for (size_t i = 0; i < t.n; i++) {
+    bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? t.p[i] != '-' : !isxdigit((unsigned char)t.p[i])) return false;
+  }
+  return true;
+}
+
+static int check_token(const char *account, const char *token, hl_error *err) {
+  hl_str t = hl_str_of(token);
+  if (t.n == 0)
+    return hl_fail(err, HL_EAUTH, "account \"%s\" has no token: put a service key or private app token into the "
+                   "variable or setting that it is read from", account);
+  if (t.n > TOKEN_MAX) return hl_fail(err, HL_EAUTH, "the token of account \"%s\" is longer than %d bytes", account, TOKEN_MAX);
+  for (size_t i = 0; i < t.n; i++)
+    if ((unsigned char)t.p[i] <= ' ' || (unsigned char)t.p[i] >= 0x7f)
+      return hl_fail(err, HL_EAUTH, "the token of account \"%s\" holds a blank, a line break or a character that no "
+                     "token has (byte %zu): paste it again, without blanks or quotes around it", account, i + 1);
+  if (is_api_key(t))
+    return hl_fail(err, HL_EAUTH, "the token of account \"%s\" is an API key (hapikey). HubSpot ended API keys on "
+                   "2022-11-30: create a service key (Settings > Integrations > Service Keys) or use a private app's "
+                   "access token, give it the scopes that the scripts need (hubloop scopes), and store that", account);
+  return 0;
+}
+
+static bool is_loopback(hl_str host) {
+  if (hl_str_ieqz(host, "localhost") || hl_str_eqz(host, "[::1]")) return true;
+  unsigned parts = 0;
+  for (size_t i = 0; i < host.n; i++) {
+    if (host.p[i] == '.') parts++;
+    else if (!isdigit((unsigned char)host.p[i])) return false;
+  }
+  return parts == 3 && hl_str_starts(host, "127.");
+}
+
+/* Scheme and authority only; *out is the same without a final '/'. */
+static int check_base(const char *account, const char *url, char **out, hl_error *err) {
+  hl_str u = hl_str_of(url);
+  bool tls = hl_str_starts(u, "https://");
+  if (!tls && !hl_str_starts(u, "http://"))
+    return hl_fail(err, HL_EINVAL, "base_url of account \"%s\" must begin with https:// (http:// only for this machine): "
+                   "%s", account, url);
+  size_t from = tls ? 8 : 7;
+  while (u.n > from && u.p[u.n - 1] == '/') u.n--;
+  hl_str authority = {u.p + from, u.n - from}, host = authority;
+  for (size_t i = 0; i < authority.n; i++)
+    if (strchr("/?#@\\", authority.p[i]) || (unsigned char)authority.p[i] <= ' ')
+      return hl_fail(err, HL_EINVAL, "base_url of account \"%s\" may only be scheme, host and port: %s", account, url);
+  for (size_t i = authority.n; i-- > 0 && authority.p[i] != ']';)
+    if (authority.p[i] == ':') host.n = i;
+  if (host.n == 0) return hl_fail(err, HL_EINVAL, "base_url of account \"%s\" names no host: %s", account, url);
+  if (!tls && !is_loopback(host))
+    return hl_fail(err, HL_EINVAL, "base_url of account \"%s\" is plain http to another machine, which would send the "
+                   "token in the clear: use https:// (%s)", account, url);
+  *out = hl_strndup(u.p, u.n);
+  return 0;
+}
+
+static bool is_version(const char *v) {
+  static const char shape[] = "dddd-dd";
+  size_t i = 0;
+  for (; v[i] && shape[i]; i++)
+    if (shape[i] == 'd' ? !isdigit((unsigned char)v[i]) : v[i] != '-') return false;
+  return !v[i] && !shape[i];
+}
+
+static hl_account *find(hl_hubspot *h, const char *name) {
+  hl_account *a = h->accounts;
+  while (a && strcmp(a->name, name) != 0) a = a->next;
+  return a;
+}
+
+/* ---- adding ---- */
+
+static hl_portal *portal_of(hl_hubspot *h, int64_t id, int64_t day) {
+  hl_portal *p = id ? h->portals : NULL;
+  while (p && p->id != id) p = p->next;
+  if (p) return p;
+  p = HL_NEW(hl_portal);
+  p->id = id;
+  hl_window_init(&p->search, SEARCH_PER_SECOND, HL_SECOND, 0);
+  p->day = (hl_day){.limit = day, .remaining = -1};
+  p->next = h->portals;
+  h->portals = p;
+  return p;
+}
+
+/* Two names for one token share its queue: HubSpot counts them as one. */
+static hl_queue *queue_of(hl_hubspot *h, const hl_account_options *o, const char *base, size_t tier) {
+  hl_queue *q = h->queues;
+  while (q && (strcmp(q->token, o->token) != 0 || strcmp(q->base_url, base) != 0)) q = q->next;
+  if (q) return q;
+  q = hl_queue_new(h, o->token, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, tiers[tier].window,
+                   portal_of(h, o->portal, tiers[tier].day));
+  q->next = h->queues;
+  h->queues = q;
+  return q;
+}
+
+int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_account **out, hl_error *err) {
+  const char *version = o->version ? o->version : "2026-09";
+  const char *tier = o->tier ? o->tier : "free";
+  size_t t = 0;
+  char *base = NULL;
+  if (!o->name || !*o->name) return hl_fail(err, HL_EINVAL, "an account needs a name");
+  if (find(h, o->name)) return hl_fail(err, HL_EINVAL, "there is an account \"%s\" already: names are used once", o->name);
+  while (t < HL_COUNT(tiers) && strcmp(tiers[t].name, tier) != 0) t++;
+  if (t == HL_COUNT(tiers))
+    return hl_fail(err, HL_EINVAL, "account \"%s\": unknown tier \"%s\": one of free, starter, professional, enterprise",
+                   o->name, tier);
+  if (!is_version(version))
+    return hl_fail(err, HL_EINVAL, "account \"%s\": the API version \"%s\" is no dated one, such as 2026-09", o->name,
+                   version);
+  int rc = check_token(o->name, o->token, err);
+  if (!rc) rc = check_base(o->name, o->base_url ? o->base_url : "https://api.hubapi.com", &base, err);
+  if (rc) return rc;
+
+  hl_log *log = hl_loop_log(h->loop);
+  hl_account *a = HL_NEW(hl_account);
+  a->hubspot = h;
+  a->name = hl_strdup(o->name);
+  a->version = hl_strdup(version);
+  a->portal = o->portal;
+  a->n_secrets = o->n_client_secrets;
+  if (a->n_secrets) a->secrets = hl_alloc(a->n_secrets * sizeof *a->secrets);
+  for (size_t i = 0; i < a->n_secrets; i++) {
+    a->secrets[i] = (hl_str){hl_strndup(o->client_secrets[i].p, o->client_secrets[i].n), o->client_secrets[i].n};
+    hl_log_add_secret(log, a->secrets[i]);
+  }
+  hl_log_add_secret(log, hl_str_of(o->token));
+  a->queue = queue_of(h, o, base, t);
+  hl_free(base);
+  hl_account **at = &h->accounts; /* in the order they were added */
+  while (*at) at = &(*at)->next;
+  *at = a;
+  if (out) *out = a;
+  return 0;
+}
+
+/* ---- looking up ---- */
+
+int hl_hubspot_account(hl_hubspot *h, const char *name, hl_account **out, hl_error *err) {
+  hl_account *a = h->accounts;
+  if (name && *name) a = find(h, name);
+  else if (a && a->next) a = NULL;
+  if (a) {
+    *out = a;
+    return 0;
+  }
+  char known[512] = "";
+  size_t n = 0;
+  for (hl_account *k = h->accounts; k && n < sizeof known - 1; k = k->next) {
+    int w = snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", k->name);
+    n = w < 0 ? sizeof known : n + (size_t)w;
+  }
+  if (!h->accounts) return hl_fail(err, HL_ENOTFOUND, "no HubSpot account is set up: set HUBSPOT_TOKEN, or accounts in hubloop.lua");
+  if (name && *name) return hl_fail(err, HL_ENOTFOUND, "there is no account \"%s\"; known: %s", name, known);
+  return hl_fail(err, HL_EINVAL, "there are several accounts (%s): say which, with hubspot.account(name)", known);
+}
+
+size_t hl_hubspot_accounts(hl_hubspot *h, hl_account **out, size_t max) {
+  size_t n = 0;
+  for (hl_account *a = h->accounts; a; a = a->next, n++)
+    if (n < max) out[n] = a;
+  return n;
+}
+
+const char *hl_account_name(const hl_account *a) { return a->name; }
+int64_t hl_account_portal(const hl_account *a) { return a->portal; }
+const char *hl_account_version(const hl_account *a) { return a->version; }
+size_t hl_account_secrets(const hl_account *a, const hl_str **out) {
+  *out = a->secrets;
+  return a->n_secrets;
+}

@@ -1,0 +1,504 @@
+/* Order and budget: which call leaves next, and when.
+ *
+ * Classes: a ready live call leaves before any normal one, that before any bulk
+ * one. Inside a class the scripts take turns, inside a script calls keep their
+ * order. Searches and the rest have a window each and do not wait for one
+ * another. Nothing leaves before the end of the turn in which it was asked for,
+ * so that what one turn asks for can travel together. */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "hubspot/paths.h"
+#include "hubspot/queue.h"
+
+enum { PROBE_POLL_MS = 1000, REFUSE_MS = 200, PATH_MAX_BYTES = 8192, DEEP = 1 << 30 };
+
+static void turn(hl_defer *defer, void *arg);
+
+static void stream_init(hl_stream *s, hl_window *w) {
+  s->window = w;
+  for (int i = 0; i < HL_CLASSES; i++) {
+    hl_link_init(&s->lanes[i]);
+    hl_link_init(&s->again[i]);
+  }
+}
+
+hl_queue *hl_queue_new(hl_hubspot *h, const char *token, const char *base_url, hl_net_policy policy,
+                       unsigned limit, hl_portal *portal) {
+  hl_queue *q = HL_NEW(hl_queue);
+  q->hubspot = h;
+  q->token = hl_strdup(token);
+  q->base_url = hl_strdup(base_url);
+  q->policy = policy;
+  q->portal = portal;
+  hl_window_init(&q->window, limit, 10 * HL_SECOND, 1);
+  stream_init(&q->main, &q->window);
+  stream_init(&q->search, &portal->search);
+  hl_link_init(&q->calls);
+  q->cap_objects = 64;
+  q->objects = hl_alloc(q->cap_objects * sizeof *q->objects);
+  return q;
+}
+
+void hl_queue_free(hl_queue *q) {
+  assert(q->n_ops == 0 && hl_link_alone(&q->calls) && q->n_objects == 0 && !q->groups);
+  hl_timer_stop(q->hubspot->loop, &q->timer);
+  hl_defer_stop(q->hubspot->loop, &q->turn);
+  hl_window_deinit(&q->window);
+  hl_free(q->objects);
+  hl_free(q->token);
+  hl_free(q->base_url);
+  hl_free(q);
+}
+
+void hl_queue_kick(hl_queue *q) {
+  if (!q->hubspot->closing) hl_defer_start(q->hubspot->loop, &q->turn, turn, q);
+}
+
+/* ---- objects: calls on one object keep their order around its writes ---- */
+
+static char *object_key(const hl_api_op *op) {
+  hl_buf b;
+  hl_buf_init(&b, DEEP);
+  hl_buf_printf(&b, "%s\x1f%s\x1f%s\x1f%s", op->account->version, hl_path_type_id(op->type),
+                op->id_property ? op->id_property : "", op->id);
+  return hl_buf_detach(&b, NULL);
+}
+
+static uint64_t hash_of(const char *key) {
+  uint64_t h = UINT64_C(1469598103934665603);
+  for (; *key; key++) h = (h ^ (unsigned char)*key) * UINT64_C(1099511628211);
+  return h;
+}
+
+static void grow_objects(hl_queue *q) {
+  size_t cap = q->cap_objects * 2;
+  hl_object **table = hl_alloc(cap * sizeof *table);
+  for (size_t i = 0; i < q->cap_objects; i++) {
+    for (hl_object *o = q->objects[i], *next; o; o = next) {
+      next = o->next;
+      o->next = table[o->hash & (cap - 1)];
+      table[o->hash & (cap - 1)] = o;
+    }
+  }
+  hl_free(q->objects);
+  q->objects = table;
+  q->cap_objects = cap;
+}
+
+/* True when the op has to wait behind a write. An update that need not becomes
+ * its object's writer. */
+static bool object_holds(hl_queue *q, hl_api_op *op) {
+  if (op->kind == HL_API_RAW) return false;
+  char *key = object_key(op);
+  uint64_t hash = hash_of(key);
+  hl_object *o = q->objects[hash & (q->cap_objects - 1)];
+  while (o && (o->hash != hash || strcmp(o->key, key) != 0)) o = o->next;
+  if (o) {
+    hl_free(key);
+    op->object = o;
+    hl_link_before(&o->waiting, &op->link);
+    return true;
+  }
+  if (op->kind == HL_API_GET) {
+    hl_free(key);
+    return false;
+  }
+  if (q->n_objects >= q->cap_objects) grow_objects(q);
+  o = HL_NEW(hl_object);
+  o->hash = hash;
+  o->key = key;
+  o->writer = op;
+  hl_link_init(&o->waiting);
+  o->next = q->objects[hash & (q->cap_objects - 1)];
+  q->objects[hash & (q->cap_objects - 1)] = o;
+  q->n_objects++;
+  op->object = o;
+  return false;
+}
+
+static void object_free(hl_queue *q, hl_object *o) {
+  hl_object **at = &q->objects[o->hash & (q->cap_objects - 1)];
+  while (*at != o) at = &(*at)->next;
+  *at = o->next;
+  q->n_objects--;
+  hl_free(o->key);
+  hl_free(o);
+}
+
+/* ---- lanes and groups ---- */
+
+static hl_stream *stream_of(hl_queue *q, const hl_api_op *op) { return op->search ? &q->search : &q->main; }
+
+static hl_lane *lane_of(hl_stream *s, hl_api_class klass, const char *script) {
+  for (hl_link *l = s->lanes[klass].next; l != &s->lanes[klass]; l = l->next) {
+    hl_lane *lane = HL_LINKED(l, hl_lane, ring);
+    if (strcmp(lane->script, script) == 0) return lane;
+  }
+  hl_lane *lane = HL_NEW(hl_lane);
+  lane->script = hl_strdup(script);
+  hl_link_init(&lane->ops);
+  hl_link_before(&s->lanes[klass], &lane->ring);
+  return lane;
+}
+
+static bool same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+static hl_group *group_of(hl_queue *q, const hl_api_op *op) {
+  bool defaults = op->kind == HL_API_GET && !op->properties;
+  hl_group *g = q->groups;
+  while (g && (g->kind != op->kind || g->defaults != defaults || g->account != op->account ||
+               strcmp(g->type, op->type) != 0 || !same(g->id_property, op->id_property)))
+    g = g->next;
+  if (g) return g;
+  g = HL_NEW(hl_group);
+  g->account = op->account;
+  g->kind = op->kind;
+  g->defaults = defaults;
+  g->type = hl_strdup(op->type);
+  g->id_property = hl_strdup(op->id_property);
+  for (int i = 0; i < HL_CLASSES; i++) hl_link_init(&g->ops[i]);
+  g->next = q->groups;
+  q->groups = g;
+  return g;
+}
+
+/* A read by another property matches rows by that property, which HubSpot's
+ * default set does not hold: such a get travels alone. */
+static bool mergeable(const hl_api_op *op) {
+  return op->kind != HL_API_RAW && !op->alone && !(op->kind == HL_API_GET && op->id_property && !op->properties);
+}
+
+static void make_ready(hl_queue *q, hl_api_op *op, bool first) {
+  hl_stream *s = stream_of(q, op);
+  op->state = HL_OP_READY;
+  op->lane = lane_of(s, op->klass, op->script);
+  hl_link_before(first ? op->lane->ops.next : &op->lane->ops, &op->link);
+  s->ready++;
+  if (mergeable(op)) {
+    op->group = group_of(q, op);
+    hl_link_before(&op->group->ops[op->klass], &op->in_group);
+    op->group->n++;
+  }
+}
+
+static void leave_lane(hl_queue *q, hl_api_op *op) {
+  hl_link_remove(&op->link);
+  stream_of(q, op)->ready--;
+  hl_lane *lane = op->lane;
+  op->lane = NULL;
+  if (hl_link_alone(&lane->ops)) {
+    hl_link_remove(&lane->ring);
+    hl_free(lane->script);
+    hl_free(lane);
+  }
+  hl_group *g = op->group;
+  if (!g) return;
+  op->group = NULL;
+  hl_link_remove(&op->in_group);
+  if (--g->n) return;
+  hl_group **at = &q->groups;
+  while (*at != g) at = &(*at)->next;
+  *at = g->next;
+  hl_free(g->type);
+  hl_free(g->id_property);
+  hl_free(g);
+}
+
+void hl_queue_take(hl_queue *q, hl_api_op *op, hl_call *call) {
+  leave_lane(q, op);
+  op->state = HL_OP_TRAVELLING;
+  op->account->stats.queued--;
+  hl_link_before(&call->ops, &op->link);
+  if (op->klass < call->klass) call->klass = op->klass;
+}
+
+void hl_queue_alone(hl_queue *q, hl_api_op *op) {
+  hl_link_remove(&op->link);
+  op->alone = true;
+  op->account->stats.queued++;
+  make_ready(q, op, true);
+  hl_queue_kick(q);
+}
+
+void hl_queue_again(hl_queue *q, hl_call *call) {
+  hl_link_before(&call->stream->again[call->klass], &call->link);
+  call->stream->ready++;
+  hl_queue_kick(q);
+}
+
+/* ---- ends ---- */
+
+static void op_free(hl_queue *q, hl_api_op *op) {
+  q->n_ops--;
+  if (op->state != HL_OP_TRAVELLING) op->account->stats.queued--;
+  hl_free(op->script);
+  hl_free(op->method);
+  hl_free(op->path);
+  hl_free(op->query);
+  hl_free(op->content_type);
+  hl_free(op->body);
+  hl_free(op->type);
+  hl_free(op->id);
+  hl_free(op->id_property);
+  for (char **p = op->properties; p && *p; p++) hl_free(*p);
+  hl_free(op->properties);
+  hl_free(op);
+}
+
+/* The writer is through: gets behind it may go, and one more write. */
+static void object_release(hl_queue *q, hl_api_op *op) {
+  hl_object *o = op->object;
+  if (!o || o->writer != op) return;
+  o->writer = NULL;
+  while (!o->writer && !hl_link_alone(&o->waiting)) {
+    hl_api_op *next = HL_LINKED(o->waiting.next, hl_api_op, link);
+    hl_link_remove(&next->link);
+    if (next->kind == HL_API_UPDATE) o->writer = next;
+    else next->object = NULL;
+    make_ready(q, next, false);
+    hl_queue_kick(q);
+  }
+  if (!o->writer) object_free(q, o);
+}
+
+void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, const hl_api_error *error) {
+  hl_link_remove(&op->link);
+  object_release(q, op);
+  hl_api_result result = {.status = status, .json = json, .error = error};
+  if (error) op->account->stats.errors++;
+  hl_api_cb cb = op->cb;
+  void *arg = op->arg;
+  op_free(q, op);
+  if (cb) cb(arg, &result);
+}
+
+static void refuse(hl_queue *q, hl_api_op *op, const hl_api_error *error) {
+  if (op->state == HL_OP_READY) leave_lane(q, op);
+  hl_queue_finish(q, op, error->status, NULL, error);
+}
+
+/* Ends what has not left. Bounded by what is there now: a callback may ask again. */
+static void refuse_all(hl_queue *q, const hl_api_error *error) {
+  hl_stream *streams[] = {&q->main, &q->search};
+  for (size_t i = 0; i < 2; i++) {
+    hl_stream *s = streams[i];
+    size_t n = s->ready;
+    for (int k = 0; k < HL_CLASSES; k++) {
+      for (; n && !hl_link_alone(&s->again[k]); n--) {
+        s->ready--;
+        hl_call_fail(HL_LINKED(s->again[k].next, hl_call, link), error->status, error);
+      }
+      for (; n && !hl_link_alone(&s->lanes[k]); n--) {
+        hl_lane *lane = HL_LINKED(s->lanes[k].next, hl_lane, ring);
+        refuse(q, HL_LINKED(lane->ops.next, hl_api_op, link), error);
+      }
+    }
+  }
+}
+
+void hl_queue_cancel_all(hl_queue *q) {
+  hl_fault f;
+  hl_fault_plain(&f, hl_err_name(HL_ECANCELLED), NULL, false, "the call was cancelled: hubloop is stopping");
+  while (!hl_link_alone(&q->calls)) {
+    hl_call *c = HL_LINKED(q->calls.next, hl_call, link);
+    if (c->out) {
+      q->hubspot->transport->cancel(q->hubspot->transport, c->http);
+      c->out = false;
+      q->in_flight--;
+    }
+    hl_call_fail(c, 0, &f.e);
+  }
+  /* Each end may make a waiting call ready, so until nothing is. */
+  while (q->main.ready || q->search.ready) refuse_all(q, &f.e);
+  hl_fault_deinit(&f);
+}
+
+/* ---- leaving ---- */
+
+static void leave(hl_queue *q, hl_stream *s) {
+  for (int k = 0; k < HL_CLASSES; k++) {
+    if (!hl_link_alone(&s->again[k])) {
+      hl_call *c = HL_LINKED(s->again[k].next, hl_call, link);
+      hl_link_remove(&c->link);
+      s->ready--;
+      hl_call_send(c);
+      return;
+    }
+    if (hl_link_alone(&s->lanes[k])) continue;
+    hl_lane *lane = HL_LINKED(s->lanes[k].next, hl_lane, ring);
+    hl_link_remove(&lane->ring); /* its turn is taken: to the end of the ring */
+    hl_link_before(&s->lanes[k], &lane->ring);
+    hl_call_send(hl_batch_gather(q, HL_LINKED(lane->ops.next, hl_api_op, link)));
+    return;
+  }
+  assert(false);
+}
+
+static void refuse_day(hl_queue *q, int64_t until) {
+  hl_loop *loop = q->hubspot->loop;
+  char limit[64] = "", iso[25];
+  if (q->portal->day.limit > 0) snprintf(limit, sizeof limit, " of %lld calls", (long long)q->portal->day.limit);
+  hl_time_iso(hl_loop_now(loop) + until - hl_loop_mono(loop), iso);
+  hl_fault f;
+  hl_fault_plain(&f, "hubspot", "RATE_LIMITS", true,
+                 "the account's daily limit%s is used up; HubSpot resets it at midnight in the account's time zone. "
+                 "No call is sent before %s, then one tries again", limit, iso);
+  f.e.status = 429;
+  refuse_all(q, &f.e);
+  hl_fault_deinit(&f);
+}
+
+static void woken(hl_timer *timer, void *arg) {
+  (void)timer;
+  hl_queue_kick(arg);
+}
+
+/* On a timer, so that a script which asks again at once cannot keep the loop in one turn. */
+static void woken_to_refuse(hl_timer *timer, void *arg) {
+  (void)timer;
+  hl_queue *q = arg;
+  int64_t until = hl_day_blocked(&q->portal->day, hl_loop_mono(q->hubspot->loop));
+  if (until) refuse_day(q, until);
+  hl_queue_kick(q);
+}
+
+static void turn(hl_defer *defer, void *arg) {
+  (void)defer;
+  hl_queue *q = arg;
+  hl_loop *loop = q->hubspot->loop;
+  hl_stream *streams[] = {&q->search, &q->main}; /* few searches can leave, so they go first */
+  int64_t wake = INT64_MAX;
+  int64_t blocked = hl_day_blocked(&q->portal->day, hl_loop_mono(loop));
+  if (blocked) {
+    if (!q->main.ready && !q->search.ready) hl_timer_stop(loop, &q->timer);
+    else if (!hl_timer_armed(&q->timer) || q->timer.cb != woken_to_refuse)
+      hl_timer_start(loop, &q->timer, REFUSE_MS, woken_to_refuse, q);
+    return;
+  }
+  for (size_t i = 0; i < 2; i++) {
+    hl_stream *s = streams[i];
+    while (s->ready) {
+      int64_t now = hl_loop_mono(loop);
+      if (q->in_flight >= HL_IN_FLIGHT_MAX) break; /* an answer kicks */
+      int64_t at = hl_window_free_at(s->window, now);
+      if (at > now) {
+        /* The answer waited for may be that of another queue of this portal. */
+        if (at == INT64_MAX) at = now + PROBE_POLL_MS;
+        if (at < wake) wake = at;
+        break;
+      }
+      hl_day_try(&q->portal->day, now);
+      leave(q, s);
+      if (hl_day_blocked(&q->portal->day, now)) {
+        hl_queue_kick(q);
+        return;
+      }
+    }
+  }
+  if (wake == INT64_MAX) hl_timer_stop(loop, &q->timer);
+  else hl_timer_start(loop, &q->timer, wake - hl_loop_mono(loop), woken, q);
+}
+
+/* ---- the door ---- */
+
+static int check_word(const char *what, const char *s, hl_error *err) {
+  if (!s || !*s) return hl_fail(err, HL_EINVAL, "the %s is missing", what);
+  if (strlen(s) > 512) return hl_fail(err, HL_ELIMIT, "the %s is longer than 512 bytes", what);
+  return 0;
+}
+
+static int fill_raw(hl_api_op *op, const hl_api_call *call, hl_error *err) {
+  static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", NULL};
+  int rc = check_word("method", call->method, err);
+  size_t i = 0;
+  while (!rc && methods[i] && strcmp(methods[i], call->method) != 0) i++;
+  if (rc) return rc;
+  if (!methods[i]) return hl_fail(err, HL_EINVAL, "unknown method %s: one of GET POST PUT PATCH DELETE HEAD", call->method);
+  for (const char *p = call->query ? call->query : ""; *p; p++)
+    if ((unsigned char)*p <= ' ' || *p == '#' || *p == 0x7f)
+      return hl_fail(err, HL_EINVAL, "the query holds a character that must be percent-encoded");
+  hl_buf path;
+  hl_buf_init(&path, PATH_MAX_BYTES);
+  rc = hl_path_build(hl_str_of(call->path), op->account->version, &path, err);
+  if (rc) {
+    hl_buf_deinit(&path);
+    return rc;
+  }
+  op->path = hl_buf_detach(&path, NULL);
+  op->method = hl_strdup(call->method);
+  op->query = hl_strdup(call->query);
+  op->content_type = hl_strdup(call->content_type);
+  op->body_n = call->body.n;
+  if (call->body.n) op->body = hl_strndup(call->body.p, call->body.n);
+  op->search = hl_path_is_search(op->method, hl_str_of(op->path));
+  return 0;
+}
+
+static int fill_object(hl_api_op *op, const hl_api_call *call, hl_error *err) {
+  int rc = check_word("object type", call->type, err);
+  if (!rc) rc = check_word("id", call->id, err);
+  if (rc) return rc;
+  if (strcmp(call->id, ".") == 0 || strcmp(call->id, "..") == 0)
+    return hl_fail(err, HL_EINVAL, "\"%s\" is no id", call->id);
+  op->type = hl_strdup(call->type);
+  op->id = hl_strdup(call->id);
+  op->id_property = call->id_property && *call->id_property ? hl_strdup(call->id_property) : NULL;
+  if (call->kind == HL_API_UPDATE) {
+    cJSON *body = NULL;
+    rc = hl_json_parse(call->body, &body, err);
+    if (rc) return hl_fail_in(err, "the body of an update");
+    const cJSON *properties = hl_json_get(body, "properties");
+    if (cJSON_IsObject(properties)) op->body = hl_json_print(properties);
+    else rc = hl_fail(err, HL_EINVAL, "the body of an update must be {\"properties\": {…}}");
+    cJSON_Delete(body);
+    return rc;
+  }
+  size_t n = 0;
+  if (!call->properties || !call->properties[0]) return 0;
+  while (call->properties[n]) n++;
+  op->properties = hl_alloc((n + 1) * sizeof *op->properties);
+  for (size_t i = 0; i < n; i++) op->properties[i] = hl_strdup(call->properties[i]);
+  return 0;
+}
+
+int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg, hl_api_op **out,
+                hl_error *err) {
+  hl_queue *q = account->queue;
+  if (q->hubspot->closing) return hl_fail(err, HL_ECANCELLED, "no calls are taken: hubloop is stopping");
+  hl_api_op *op = HL_NEW(hl_api_op);
+  hl_link_init(&op->link);
+  hl_link_init(&op->in_group);
+  op->account = account;
+  op->kind = call->kind;
+  op->klass = call->klass;
+  op->alone = call->no_batch;
+  op->script = hl_strdup(call->script ? call->script : "");
+  op->cb = cb;
+  op->arg = arg;
+  q->n_ops++;
+  account->stats.queued++;
+  int rc = call->kind == HL_API_RAW ? fill_raw(op, call, err) : fill_object(op, call, err);
+  if (rc) {
+    op_free(q, op);
+    return rc;
+  }
+  account->stats.calls++;
+  if (!object_holds(q, op)) make_ready(q, op, false);
+  hl_queue_kick(q);
+  if (out) *out = op;
+  return 0;
+}
+
+void hl_api_cancel(hl_api_op *op) {
+  hl_queue *q = op->account->queue;
+  op->cb = NULL;
+  if (op->state == HL_OP_TRAVELLING) return; /* ends with its request */
+  if (op->state == HL_OP_READY) leave_lane(q, op);
+  hl_link_remove(&op->link);
+  object_release(q, op);
+  op_free(q, op);
+}
+
+void hl_account_stats(const hl_account *a, hl_api_stats *out) { *out = a->stats; }

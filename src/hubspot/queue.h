@@ -1,0 +1,186 @@
+/* The API queue of one credential, inside: shared by queue.c (order and
+ * budget), batch.c (merging and taking apart), request.c (one HTTP exchange and
+ * its repetitions) and accounts.c. Nobody else includes it. Loop thread.
+ *
+ * The life of a call (hl_api_op): WAITING behind an earlier write to the same
+ * object -> READY in the lane of its script (and in a group, if it can be
+ * merged) -> TRAVELLING in a request -> finished: the callback, then gone. */
+#ifndef HL_HUBSPOT_QUEUE_H
+#define HL_HUBSPOT_QUEUE_H
+
+#include "hubspot/api.h"
+#include "hubspot/budget.h"
+#include "hubspot/errors.h"
+
+enum { HL_CLASSES = 3, HL_IN_FLIGHT_MAX = 16, HL_BATCH_MAX = 100 };
+
+typedef struct hl_link { struct hl_link *next, *prev; } hl_link; /* ring; a head is one too */
+
+static inline void hl_link_init(hl_link *l) { l->next = l->prev = l; }
+static inline bool hl_link_alone(const hl_link *l) { return l->next == l; }
+static inline void hl_link_before(hl_link *place, hl_link *l) {
+  l->next = place;
+  l->prev = place->prev;
+  place->prev->next = l;
+  place->prev = l;
+}
+static inline void hl_link_remove(hl_link *l) {
+  l->prev->next = l->next;
+  l->next->prev = l->prev;
+  hl_link_init(l);
+}
+#define HL_LINKED(link, type, member) HL_CONTAINER(link, type, member)
+
+typedef struct hl_portal { /* what all credentials of one portal share (SEMANTICS 31) */
+  struct hl_portal *next;
+  int64_t id;              /* 0: unknown, belongs to one queue alone */
+  hl_window search;
+  hl_day day;
+} hl_portal;
+
+typedef struct hl_lane { /* one script's ready calls of one class; gone when empty */
+  hl_link ring;
+  char *script;
+  hl_link ops;
+} hl_lane;
+
+typedef struct hl_stream { /* what one window governs */
+  hl_window *window;
+  hl_link lanes[HL_CLASSES];  /* the first is the next one served */
+  hl_link again[HL_CLASSES];  /* requests to be sent again, or halves */
+  size_t ready;               /* ops in lanes and requests in again */
+} hl_stream;
+
+typedef struct hl_group { /* ready calls that fit in one batch; gone when empty */
+  struct hl_group *next;
+  hl_account *account;
+  hl_api_kind kind;
+  bool defaults;          /* gets that named no properties */
+  char *type, *id_property;
+  hl_link ops[HL_CLASSES];
+  size_t n;
+} hl_group;
+
+typedef struct hl_object { /* one with a write queued or out; gone when there is none */
+  struct hl_object *next;
+  uint64_t hash;
+  char *key;
+  hl_api_op *writer;
+  hl_link waiting;        /* later calls on it, in program order */
+} hl_object;
+
+typedef enum { HL_OP_WAITING, HL_OP_READY, HL_OP_TRAVELLING } hl_op_state;
+
+struct hl_api_op {
+  hl_link link;           /* object's waiting, lane's ops, or request's ops */
+  hl_link in_group;
+  hl_op_state state;
+  hl_account *account;
+  hl_api_kind kind;
+  hl_api_class klass;
+  bool alone;             /* not merged: asked so, or sent singly after a batch */
+  bool search;
+  hl_lane *lane;
+  hl_group *group;
+  hl_object *object;      /* an update: whose writer it is or will be */
+  char *script;
+  char *method, *path, *query, *content_type; /* RAW; path is final */
+  char *body;             /* RAW: the body; UPDATE: the text of "properties" */
+  size_t body_n;
+  char *type, *id, *id_property;
+  char **properties;      /* NULL-terminated, or NULL */
+  size_t input;           /* in a batch: which input is its */
+  hl_api_cb cb;           /* NULL: cancelled */
+  void *arg;
+};
+
+typedef struct hl_call { /* a request: one HTTP exchange, and its repetitions */
+  hl_link link;           /* queue's calls, or a stream's again */
+  struct hl_queue *queue;
+  hl_account *account;
+  hl_stream *stream;
+  hl_api_class klass;
+  hl_api_kind kind;
+  hl_link ops;
+  size_t inputs;          /* distinct objects; 0: not a batch */
+  const char *method;     /* borrowed from the first op, or constant */
+  char *method_own, *path, *query;
+  char *content_type;
+  hl_buf body;
+  bool safe, out;
+  unsigned attempts;
+  int64_t first_sent;
+  size_t slot;
+  hl_http_op *http;
+  hl_timer timer;         /* until it may be sent again */
+} hl_call;
+
+typedef struct hl_queue {
+  struct hl_queue *next;
+  hl_hubspot *hubspot;
+  char *token, *base_url;
+  hl_net_policy policy;
+  hl_portal *portal;
+  hl_window window;
+  hl_stream main, search;
+  hl_group *groups;
+  hl_object **objects;    /* hash table, power of two */
+  size_t n_objects, cap_objects;
+  hl_link calls;          /* every request that is out or waits for its timer */
+  size_t in_flight, n_ops;
+  hl_timer timer;         /* a window frees */
+  hl_defer turn;          /* the end of this turn of the loop */
+} hl_queue;
+
+struct hl_account {
+  hl_account *next;
+  hl_hubspot *hubspot;
+  hl_queue *queue;
+  char *name, *version;
+  int64_t portal;
+  hl_str *secrets;
+  size_t n_secrets;
+  hl_api_stats stats;
+};
+
+struct hl_hubspot {
+  hl_loop *loop;
+  hl_transport *transport;
+  hl_account *accounts;
+  hl_queue *queues;
+  hl_portal *portals;
+  bool closing;
+};
+
+/* queue.c */
+hl_queue *hl_queue_new(hl_hubspot *h, const char *token, const char *base_url, hl_net_policy policy,
+                       unsigned limit, hl_portal *portal);
+void hl_queue_free(hl_queue *q);   /* after hl_queue_cancel_all */
+void hl_queue_cancel_all(hl_queue *q);
+void hl_queue_kick(hl_queue *q);   /* look for work at the end of the turn */
+/* A travelling op goes back to its lane to be sent alone, first of all. */
+void hl_queue_alone(hl_queue *q, hl_api_op *op);
+/* Takes a ready op out of lane and group, to travel in `call`. */
+void hl_queue_take(hl_queue *q, hl_api_op *op, hl_call *call);
+/* `call` (in no list) is sent when its window and class allow. */
+void hl_queue_again(hl_queue *q, hl_call *call);
+/* Ends a travelling op: lets calls behind it go on, calls back, frees it. */
+void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
+
+/* batch.c */
+/* The request for a ready op, which takes along what fits; taken from the lanes. */
+hl_call *hl_batch_gather(hl_queue *q, hl_api_op *op);
+/* Gives each op of an answered batch its result or error, or sends it alone.
+ * False when the answer has not the shape of a batch answer. */
+bool hl_batch_take_apart(hl_call *call, int status, const cJSON *json);
+/* Two requests of half the inputs each instead of `call`, whose ops leave it. */
+void hl_batch_halve(hl_call *call);
+
+/* request.c */
+hl_call *hl_call_new(hl_queue *q, hl_account *account, hl_stream *stream);
+void hl_call_free(hl_call *call);
+void hl_call_send(hl_call *call);  /* its window is free */
+/* Ends every op of it with `error` and frees it. */
+void hl_call_fail(hl_call *call, int status, const hl_api_error *error);
+
+#endif

@@ -1,0 +1,242 @@
+/* One HTTP exchange: sending, what its answer teaches the budgets, whether it is
+ * repeated (retry.h), and who gets the result. */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "hubspot/paths.h"
+#include "hubspot/queue.h"
+#include "hubspot/retry.h"
+
+enum { BODY_MAX = 64 << 20, ANSWER_MAX = 64 << 20, URL_MAX_BYTES = 64 << 10 };
+
+hl_call *hl_call_new(hl_queue *q, hl_account *account, hl_stream *stream) {
+  hl_call *c = HL_NEW(hl_call);
+  c->queue = q;
+  c->account = account;
+  c->stream = stream;
+  c->klass = HL_CLASS_BULK;
+  hl_link_init(&c->link);
+  hl_link_init(&c->ops);
+  hl_buf_init(&c->body, BODY_MAX);
+  return c;
+}
+
+void hl_call_free(hl_call *c) {
+  assert(hl_link_alone(&c->ops) && !c->out);
+  hl_timer_stop(c->queue->hubspot->loop, &c->timer);
+  hl_link_remove(&c->link);
+  hl_free(c->method_own);
+  hl_free(c->path);
+  hl_free(c->query);
+  hl_free(c->content_type);
+  hl_buf_deinit(&c->body);
+  hl_free(c);
+}
+
+void hl_call_fail(hl_call *c, int status, const hl_api_error *error) {
+  hl_queue *q = c->queue;
+  hl_link_remove(&c->link);
+  while (!hl_link_alone(&c->ops))
+    hl_queue_finish(q, HL_LINKED(c->ops.next, hl_api_op, link), status, NULL, error);
+  hl_call_free(c);
+}
+
+static bool wanted(const hl_call *c) {
+  for (const hl_link *l = c->ops.next; l != &c->ops; l = l->next)
+    if (HL_LINKED(l, const hl_api_op, link)->cb) return true;
+  return false;
+}
+
+static int64_t header_int(const hl_headers *h, const char *name) {
+  int64_t v;
+  const char *text = hl_headers_get(h, name);
+  return text && hl_str_int64(hl_str_of(text), &v) == 0 && v >= 0 ? v : -1;
+}
+
+static void learn(hl_call *c, const hl_http_response *r) {
+  int64_t now = hl_loop_mono(c->queue->hubspot->loop);
+  if (c->stream == &c->queue->main)
+    hl_window_learn(c->stream->window, c->slot, now, header_int(&r->headers, "X-HubSpot-RateLimit-Max"),
+                    header_int(&r->headers, "X-HubSpot-RateLimit-Remaining"),
+                    header_int(&r->headers, "X-HubSpot-RateLimit-Interval-Milliseconds"));
+  hl_day_learn(&c->queue->portal->day, now, header_int(&r->headers, "X-HubSpot-RateLimit-Daily"),
+               header_int(&r->headers, "X-HubSpot-RateLimit-Daily-Remaining"));
+}
+
+/* A 429 names the policy that ran out; without a name it is the window. */
+static void limited(hl_call *c, const hl_http_response *r, const cJSON *body) {
+  hl_queue *q = c->queue;
+  hl_log *log = hl_loop_log(q->hubspot->loop);
+  int64_t now = hl_loop_mono(q->hubspot->loop);
+  const char *policy = hl_json_str(body, "policyName", "");
+  int64_t after = hl_retry_after_ms(429, hl_headers_get(&r->headers, "Retry-After"));
+  c->account->stats.limited++;
+  if (strcmp(policy, "DAILY") == 0) {
+    hl_window_answered(c->stream->window, c->slot, now);
+    hl_day_limited(&q->portal->day, now);
+  } else {
+    hl_window_limited(c->stream->window, c->slot, now, after);
+  }
+  hl_log_write(log, HL_LOG_WARN, "hubspot", "account %s: 429 %s for %s: waiting until calls are free again",
+               c->account->name, *policy ? policy : "(no policy named)", c->path);
+}
+
+static void retry_due(hl_timer *timer, void *arg) {
+  (void)timer;
+  hl_call *c = arg;
+  hl_link_remove(&c->link);
+  hl_queue_again(c->queue, c);
+}
+
+/* False when the deadline does not allow it. */
+static bool retry(hl_call *c, int status, int64_t after) {
+  hl_queue *q = c->queue;
+  hl_loop *loop = q->hubspot->loop;
+  int64_t delay = status == 429 ? 0 : hl_retry_delay(c->attempts, status, after, hl_rng_unit(hl_loop_rng(loop)));
+  if (hl_loop_mono(loop) + delay + (status == 429 ? after : 0) > c->first_sent + HL_RETRY_DEADLINE_MS) return false;
+  c->account->stats.retries++;
+  if (status == 429) { /* the window's pause is its delay, so nobody comes as a herd */
+    hl_link_remove(&c->link);
+    hl_queue_again(q, c);
+  } else {
+    hl_timer_start(loop, &c->timer, delay, retry_due, c);
+  }
+  return true;
+}
+
+static void fail(hl_call *c, hl_fault *f) {
+  hl_call_fail(c, f->e.status, &f->e);
+  hl_fault_deinit(f);
+}
+
+/* 4xx that speak of a row, not of the token, the path or the moment. */
+static bool blames_a_row(int status) {
+  return status >= 400 && status < 500 && status != 401 && status != 403 && status != 404 && status != 405 &&
+         status != 408 && status != 423 && status != 429 && status != 477;
+}
+
+static void succeed(hl_call *c, int status, const cJSON *json, const hl_http_response *r,
+                    const hl_fault_place *at) {
+  if (c->inputs) {
+    if (hl_batch_take_apart(c, status, json)) {
+      hl_call_free(c);
+      return;
+    }
+    hl_fault f;
+    hl_fault_protocol(&f, at, status, r->body, false);
+    fail(c, &f);
+    return;
+  }
+  while (!hl_link_alone(&c->ops))
+    hl_queue_finish(c->queue, HL_LINKED(c->ops.next, hl_api_op, link), status, json, NULL);
+  hl_call_free(c);
+}
+
+static void answered(void *arg, const hl_http_response *r) {
+  hl_call *c = arg;
+  hl_queue *q = c->queue;
+  hl_loop *loop = q->hubspot->loop;
+  int64_t now = hl_loop_mono(loop);
+  hl_fault_place at = {c->account->name, c->method, c->path, hl_loop_log(loop)};
+  hl_fault f;
+  cJSON *json = NULL;
+  hl_error bad = {0};
+  bool sent = r->status != 0 || r->sent;
+  c->out = false;
+  c->http = NULL;
+  q->in_flight--;
+  c->account->stats.in_flight--;
+  hl_queue_kick(q);
+
+  if (r->status && r->body.n) hl_json_parse(r->body, &json, &bad);
+  learn(c, r);
+  if (r->status == 429) limited(c, r, json);
+  else if (!sent) hl_window_drop(c->stream->window, c->slot);
+  else hl_window_answered(c->stream->window, c->slot, now);
+
+  hl_retry decision = hl_retry_decide(r->status, r->err.code, sent, c->safe);
+  if (decision == HL_RETRY_AGAIN) {
+    int64_t after = hl_retry_after_ms(r->status, hl_headers_get(&r->headers, "Retry-After"));
+    if (!wanted(c) && !c->inputs && c->kind != HL_API_UPDATE) decision = HL_RETRY_NEVER;
+    else if (retry(c, r->status, after)) goto out;
+  }
+  bool retryable = decision == HL_RETRY_AGAIN;
+  if (decision == HL_RETRY_UNCERTAIN) {
+    hl_fault_uncertain(&f, &at, r->status, &r->err);
+  } else if (r->status == 0) {
+    hl_fault_transport(&f, &at, &r->err, retryable);
+  } else if (r->status >= 200 && r->status < 300 && !bad.code) {
+    succeed(c, r->status, json, r, &at);
+    goto out;
+  } else if (r->status < 300 && !c->safe) {
+    /* It was carried out, but its answer is lost. */
+    hl_error lost;
+    hl_fail(&lost, HL_EPROTOCOL, "HubSpot answered %d, but the answer is no JSON", r->status);
+    hl_fault_uncertain(&f, &at, 0, &lost);
+    f.e.status = r->status;
+  } else if (r->status < 300 || (bad.code && r->status != 401) || (!json && r->status < 400)) {
+    hl_fault_protocol(&f, &at, r->status, r->body, retryable);
+  } else {
+    if (c->inputs > 1 && blames_a_row(r->status)) {
+      hl_batch_halve(c);
+      hl_call_free(c);
+      goto out;
+    }
+    hl_fault_hubspot(&f, &at, r->status, json, retryable);
+  }
+  fail(c, &f);
+out:
+  cJSON_Delete(json);
+}
+
+static int headers_of(const hl_call *c, hl_headers *h) {
+  hl_buf bearer;
+  hl_buf_init(&bearer, 8192);
+  int rc = hl_buf_printf(&bearer, "Bearer %s", c->queue->token);
+  hl_headers_add(h, HL_STR("Authorization"), hl_buf_str(&bearer));
+  hl_buf_deinit(&bearer);
+  hl_headers_add(h, HL_STR("User-Agent"), HL_STR("hubloop/" HL_VERSION));
+  hl_headers_add(h, HL_STR("Accept"), HL_STR("application/json"));
+  if (c->body.n)
+    hl_headers_add(h, HL_STR("Content-Type"), hl_str_of(c->content_type ? c->content_type : "application/json"));
+  return rc;
+}
+
+void hl_call_send(hl_call *c) {
+  hl_queue *q = c->queue;
+  hl_loop *loop = q->hubspot->loop;
+  int64_t now = hl_loop_mono(loop);
+  hl_headers headers = {0};
+  hl_error err = {0};
+  hl_buf url;
+  hl_buf_init(&url, URL_MAX_BYTES);
+  int rc = hl_buf_printf(&url, "%s%s%s%s", q->base_url, c->path, c->query && *c->query ? "?" : "",
+                         c->query ? c->query : "");
+  if (!rc) rc = headers_of(c, &headers);
+  if (rc) {
+    hl_fail(&err, HL_ELIMIT, "the URL is longer than %d bytes: ask for less in one call", URL_MAX_BYTES);
+    goto out;
+  }
+  hl_http_request request = {.method = c->method, .url = url.p, .headers = &headers, .body = hl_buf_str(&c->body),
+                             .max_body = ANSWER_MAX, .policy = q->policy};
+  if (!c->attempts) c->first_sent = now;
+  hl_link_before(&q->calls, &c->link);
+  rc = q->hubspot->transport->send(q->hubspot->transport, &request, answered, c, &c->http, &err);
+  if (rc) goto out;
+  c->attempts++;
+  c->slot = hl_window_take(c->stream->window, now);
+  c->out = true;
+  q->in_flight++;
+  c->account->stats.in_flight++;
+  c->account->stats.requests++;
+out:
+  hl_buf_deinit(&url);
+  hl_headers_deinit(&headers);
+  if (rc) {
+    hl_fault f;
+    hl_fault_place at = {c->account->name, c->method, c->path, hl_loop_log(loop)};
+    hl_fault_transport(&f, &at, &err, false);
+    fail(c, &f);
+  }
+}
