@@ -122,3 +122,64 @@ describe("declaring", function()
     end).to.raise("DE is already")
   end)
 end)
+
+describe("one load for many", function()
+  local single = require "routing.single"
+
+  it("runs once for all who come meanwhile", function()
+    local runs = 0
+    local load, running = single(function()
+      runs = runs + 1
+      task.sleep(1)
+    end)
+    local began, ended = time.now(), {}
+    local list = {}
+    for i = 1, 20 do
+      list[i] = function()
+        load()
+        ended[i] = time.now() - began
+      end
+    end
+    task.all(list)
+    expect(runs).to.equal(1)
+    for i = 1, 20 do expect(ended[i]).to.equal(1000) end
+    expect(running()).to.be_false()
+    load()
+    expect(runs).to.equal(2)
+  end)
+
+  it("shares an error with all who wait, and tries again for the next", function()
+    local runs = 0
+    local load = single(function()
+      runs = runs + 1
+      task.sleep(1)
+      if runs == 1 then error("away", 0) end
+    end)
+    local failed = 0
+    task.map({ 1, 2, 3 }, function()
+      local ok, err = pcall(load)
+      if not ok and err == "away" then failed = failed + 1 end
+    end)
+    expect(failed).to.equal(3)
+    expect(runs).to.equal(1)
+    load()
+    expect(runs).to.equal(2)
+  end)
+
+  it("goes on with a waiter when the one who loads is cancelled", function()
+    local runs, loaded = 0, 0
+    local load = single(function()
+      runs = runs + 1
+      task.sleep(5)
+      loaded = loaded + 1
+    end)
+    local first = task.spawn(load)
+    task.sleep(1)
+    local others = { task.spawn(load), task.spawn(load) }
+    task.sleep(1)
+    first:cancel()
+    for _, other in ipairs(others) do other:wait() end
+    expect(runs).to.equal(2)
+    expect(loaded).to.equal(1)
+  end)
+end)
