@@ -6,7 +6,7 @@
 
 #define OP_META "hubloop.kv_op"
 
-enum { VALUE_MAX = 256 * 1024, LIST_MAX = 10000 };
+enum { VALUE_MAX = 256 * 1024, LIST_MAX = 10000, LOADS_MAX = 5 };
 
 typedef enum { KV_GET, KV_SET, KV_INCR, KV_CAS, KV_DELETE } kv_what;
 
@@ -21,6 +21,7 @@ typedef struct kv_op {
   char *script, *account, *key, *value, *old;
   size_t key_n, value_n, old_n;
   int64_t expires_at, delta;
+  unsigned loads;
   int code;                /* result */
   hl_error err;
   hl_str got;              /* GET, borrowed */
@@ -115,6 +116,11 @@ static void on_load(void *arg, int code) {
     return;
   }
   op->code = code ? code : attempt(op);
+  /* Memory is short and it went again: once more, then it is an error. */
+  if (op->code == HL_EBUSY && op->loads++ < LOADS_MAX) {
+    hl_kv_load(op->engine, scope_of(op), (hl_str){op->key, op->key_n}, on_load, op);
+    return;
+  }
   if (!op->code && needs_commit(op)) hl_run_commit(op->run, on_commit, op);
   else finish(op);
 }

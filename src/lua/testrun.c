@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "lua/testbed.h"
 
-enum { LOG_MAX = 256 * 1024, PORTAL = 62515 };
+enum { LOG_MAX = 4 * 1024 * 1024, LOG_SHOWN = 30, PORTAL = 62515 };
 #define HOOKS_URL "https://hooks.test/hubspot"
 #define TEST_LIMIT_MS (366 * HL_DAY)  /* virtual */
 
@@ -351,7 +351,13 @@ static void run_test(hl_testbed *bed, size_t index, hl_buf *message) {
   if (bed->code == 0) return;
   if (bed->code == HL_ETIMEOUT) hl_buf_puts(message, "the test waits for something that never comes: ");
   hl_buf_puts(message, bed->text && *bed->text ? bed->text : hl_err_name(bed->code));
-  if (bed->logged.n) hl_buf_printf(message, "\nlog:\n%s", bed->logged.p);
+  if (!bed->logged.n) return;
+  /* The end of the log says most about how it came to this. */
+  const char *from = bed->logged.p + bed->logged.n;
+  for (unsigned lines = 0; from > bed->logged.p && lines <= LOG_SHOWN; from--)
+    if (from[-1] == '\n') lines++;
+  if (from > bed->logged.p) from += 2;
+  hl_buf_printf(message, "\nlog%s:\n%s", from > bed->logged.p ? " (its last lines)" : "", from);
 }
 
 int hl_testrun_file(const char *path, const hl_testrun_options *o, const hl_test_reporter *reporter,
