@@ -183,6 +183,9 @@ static void waiting_routes_do_not_hold_others(void **state) {
       "local gate = task.channel(1)\n"
       "serve('GET /slow', { auth = false }, function() return gate:receive() end)\n"
       "serve('GET /open', { auth = false }, function() gate:send('opened') return 'ok' end)\n"
+      "serve('GET /first', { auth = false }, function() return 'first' end)\n"
+      /* Until its first answer the client waits to see whether the peer takes several requests a connection. */
+      "http.get(base .. '/first')\n"
       "local a, b = table.unpack(task.all { function() return http.get(base .. '/slow').body end,\n"
       "  function() return http.get(base .. '/open').body end })\n"
       "print(a, b)\n");
