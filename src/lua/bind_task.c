@@ -171,18 +171,17 @@ static void start_member(lua_State *L, group *g, int idx, lua_Integer index, int
   }
   hl_error err;
   hl_task_options o = {.timeout_ms = timeout_ms};
-  member *m = HL_NEW(member);
-  hl_task *t;
-  *m = (member){.g = g, .index = index};
-  if (hl_task_spawn(L, parent, nargs, &o, member_end, m, &t, &err) != 0) {
-    hl_free(m);
+  hl_task *t = NULL;
+  if (hl_task_spawn(L, parent, nargs, &o, member_end, NULL, &t, &err) != 0) {
     hl_lua_raise(L, "limit", "%s", err.text);
     return;
   }
-  m->task = t;
-  m->next = g->members;
+  /* Only now: hl_task_spawn may raise, and would lose it. */
+  member *m = HL_NEW(member);
+  *m = (member){.g = g, .task = t, .index = index, .next = g->members};
   if (m->next) m->next->prev = m;
   g->members = m;
+  t->end_arg = m;
 }
 
 static int core_group(lua_State *L) {

@@ -20,7 +20,7 @@ typedef struct hl_threads {
   unsigned n, cap, nested;
 } hl_threads;
 
-typedef enum { HL_REQ_NONE, HL_REQ_WAIT, HL_REQ_RESUME, HL_REQ_YIELD } hl_request_kind;
+typedef enum { HL_REQ_NONE, HL_REQ_WAIT, HL_REQ_RESUME, HL_REQ_YIELD, HL_REQ_LIMIT } hl_request_kind;
 
 typedef struct hl_pooled { lua_State *co; int ref; } hl_pooled;
 
@@ -46,6 +46,8 @@ struct hl_state {
   hl_request_kind request;
   lua_State *req_co;
   int req_nargs;
+  bool hook_raised;            /* by the watchdog, in this resume */
+  char limit_text[256];        /* what the watchdog says */
   hl_push_fn push;             /* results for the task that is being resumed */
   void *push_arg;
   hl_rng rng;
@@ -89,13 +91,17 @@ struct hl_task {
   bool offline, wait_children, exposed;
 };
 
-/* Marks a user coroutine that is on some task's thread stack. */
-static inline void hl_thread_set_busy(lua_State *co, hl_state *s, bool busy) {
-  *(uintptr_t *)lua_getextraspace(co) = (uintptr_t)s | (busy ? 1u : 0u);
+/* The extra word of a Lua thread: its state, and two marks in the low bits. Busy:
+ * on some task's stack of threads. Deaf: an error left its hook, after which Lua
+ * 5.4 calls no hook on it any more, so nothing may run on it. */
+enum { HL_THREAD_BUSY = 1, HL_THREAD_DEAF = 2, HL_THREAD_MARKS = 3 };
+static inline uintptr_t *hl_thread_word(lua_State *co) { return (uintptr_t *)lua_getextraspace(co); }
+static inline void hl_thread_set_busy(lua_State *co, bool busy) {
+  if (busy) *hl_thread_word(co) |= HL_THREAD_BUSY;
+  else *hl_thread_word(co) &= ~(uintptr_t)HL_THREAD_BUSY;
 }
-static inline bool hl_thread_busy(lua_State *co) {
-  return (*(uintptr_t *)lua_getextraspace(co) & 1u) != 0;
-}
+static inline bool hl_thread_busy(lua_State *co) { return (*hl_thread_word(co) & HL_THREAD_BUSY) != 0; }
+static inline bool hl_thread_deaf(lua_State *co) { return (*hl_thread_word(co) & HL_THREAD_DEAF) != 0; }
 
 /* state.c */
 /* The state's buffer, empty: for the text of one C function that makes no other use of it. */
@@ -111,11 +117,13 @@ void hl_task_fail(hl_task *t, int code, lua_State *from, hl_str text);
 void hl_task_sleep(hl_task *t, int64_t ms);
 void hl_tasks_end_all(hl_state *s);          /* cancels, and runs every on_end now */
 /* Runs the topmost of `th` (nargs on its stack) until the stack of threads is
- * back at `base`, or the task waits (LUA_YIELD with th->n above or at base). */
+ * back at `base`; LUA_YIELD from the outermost means that the task waits or (request
+ * HL_REQ_LIMIT) that the watchdog stopped it. */
 int hl_threads_spin(hl_state *s, hl_threads *th, unsigned base, lua_State *from, int nargs, int *nres);
 hl_threads *hl_threads_current(hl_state *s);
-void hl_threads_push(hl_state *s, hl_threads *th, lua_State *co);
-/* lua_resetthread under the memory limit and the watchdog. */
+void hl_threads_push(hl_threads *th, lua_State *co);
+/* lua_resetthread under the memory limit and the watchdog. A deaf thread is left
+ * to the collector: what it would close could not be stopped. */
 int hl_thread_close(hl_state *s, lua_State *co);
 
 /* coroutine.c */

@@ -10,24 +10,31 @@
  * refused there. */
 #include "lua/core.h"
 
+enum { CLOSING_ROOM = 256 << 10 };
+
 hl_threads *hl_threads_current(hl_state *s) { return s->current ? &s->current->threads : &s->outer; }
 
 static lua_State *top_of(const hl_threads *th) { return th->n ? th->v[th->n - 1] : th->main; }
 
-void hl_threads_push(hl_state *s, hl_threads *th, lua_State *co) {
+void hl_threads_push(hl_threads *th, lua_State *co) {
   if (th->n == th->cap) {
     th->cap = th->cap ? th->cap * 2 : 4;
     th->v = hl_realloc(th->v, th->cap * sizeof *th->v);
   }
   th->v[th->n++] = co;
-  hl_thread_set_busy(co, s, true);
+  hl_thread_set_busy(co, true);
 }
 
 int hl_thread_close(hl_state *s, lua_State *co) {
+  if (hl_thread_deaf(co)) return LUA_ERRRUN;
   lua_State *before = hl_watch_enter(co);
+  /* Closing must be possible in a state that is full, and not collect it each time. */
+  size_t limit = s->limit;
+  s->limit = (s->used > limit ? s->used : limit) + CLOSING_ROOM;
   s->limited++;
   int status = lua_resetthread(co);
   s->limited--;
+  s->limit = limit;
   hl_watch_leave(co, before);
   return status;
 }
@@ -51,26 +58,51 @@ static int deliver(hl_state *s, lua_State *co, lua_State *to, int status, int n)
   return n + 1;
 }
 
+/* The watchdog stopped coroutines under C that cannot yield: they end, and the
+ * first of them leaves the error for its resumer, whose own hook raises next. */
+static void drop_threads(hl_state *s, hl_threads *th, unsigned base, lua_State *from) {
+  unsigned limited = s->limited;
+  while (th->n > base) {
+    lua_State *co = th->v[--th->n];
+    hl_thread_set_busy(co, false);
+    (void)hl_thread_close(s, co);
+    lua_settop(co, 0);
+    if (th->n > base) continue;
+    s->limited = 0;
+    hl_lua_push_error(from, "limit", s->limit_text, 0, NULL, NULL, false);
+    lua_xmove(from, co, 1);
+    s->limited = limited;
+  }
+}
+
 int hl_threads_spin(hl_state *s, hl_threads *th, unsigned base, lua_State *from, int nargs, int *nres) {
   for (;;) {
     lua_State *co = top_of(th);
     int n = 0;
     s->request = HL_REQ_NONE;
+    s->hook_raised = false;
     s->limited++;
     lua_State *before = hl_watch_enter(co);
     int status = lua_resume(co, from, nargs, &n);
     hl_watch_leave(co, before);
     s->limited--;
     if (status == LUA_YIELD && s->request == HL_REQ_WAIT) return LUA_YIELD;
+    if (status == LUA_YIELD && s->request == HL_REQ_LIMIT) {
+      if (!from) return LUA_YIELD;
+      drop_threads(s, th, base, from);
+      *nres = 1;
+      return LUA_ERRRUN;
+    }
+    if (status != LUA_OK && status != LUA_YIELD && s->hook_raised) *hl_thread_word(co) |= HL_THREAD_DEAF;
     if (status == LUA_YIELD && s->request == HL_REQ_RESUME) {
       nargs = s->req_nargs;
-      hl_threads_push(s, th, s->req_co);
+      hl_threads_push(th, s->req_co);
       continue;
     }
     *nres = n;
     if (th->n == 0) return status;
     th->n--;
-    hl_thread_set_busy(co, s, false);
+    hl_thread_set_busy(co, false);
     if (th->n == base && from) return status;
     unsigned limited = s->limited;
     s->limited = 0;
@@ -152,7 +184,7 @@ static int resume(lua_State *L, lua_State *co, int nargs, lua_KFunction k) {
   }
   int n = 0;
   unsigned base = th->n;
-  hl_threads_push(s, th, co);
+  hl_threads_push(th, co);
   th->nested++;
   int status = hl_threads_spin(s, th, base, L, nargs, &n);
   th->nested--;
@@ -164,7 +196,7 @@ static int co_create(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_State *co = lua_newthread(L);
   lua_sethook(co, NULL, 0, 0);
-  hl_thread_set_busy(co, hl_state_of(L), false);
+  *hl_thread_word(co) = (uintptr_t)hl_state_of(L);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
   return 1;
@@ -234,7 +266,10 @@ static int co_close(lua_State *L) {
     return 1;
   }
   lua_pushboolean(L, 0);
-  lua_xmove(co, L, 1);
+  if (lua_gettop(co) > 0)
+    lua_xmove(co, L, 1);
+  else
+    lua_pushnil(L);
   return 2;
 }
 

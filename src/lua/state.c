@@ -39,7 +39,7 @@ static int panic(lua_State *L) {
 }
 
 hl_state *hl_state_of(lua_State *L) {
-  return (hl_state *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)1);
+  return (hl_state *)(*hl_thread_word(L) & ~(uintptr_t)HL_THREAD_MARKS);
 }
 lua_State *hl_state_lua(hl_state *s) { return s->L; }
 void *hl_state_owner(hl_state *s) { return s->owner; }
@@ -101,7 +101,7 @@ int hl_state_new(const hl_state_options *o, hl_state **out, hl_error *err) {
   s->outer.main = L;
   lua_atpanic(L, panic);
   /* New threads copy this word: every thread knows its state. */
-  *(uintptr_t *)lua_getextraspace(L) = (uintptr_t)s;
+  *hl_thread_word(L) = (uintptr_t)s;
   lua_newtable(L);
   s->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
   hl_sandbox_open(L);

@@ -58,7 +58,7 @@ static lua_State *take_thread(hl_state *s, lua_State *L, int *ref) {
   lua_sethook(co, NULL, 0, 0);
   *ref = luaL_ref(L, -2);
   lua_pop(L, 1);
-  hl_thread_set_busy(co, s, true);
+  hl_thread_set_busy(co, true);
   return co;
 }
 
@@ -66,13 +66,13 @@ static void give_thread(hl_task *t) {
   hl_state *s = t->state;
   lua_State *co = t->threads.main;
   hl_free(t->threads.v);
-  if (!t->exposed && s->n_pool < HL_POOL_MAX && lua_resetthread(co) == LUA_OK) {
+  if (!t->exposed && !hl_thread_deaf(co) && s->n_pool < HL_POOL_MAX && lua_resetthread(co) == LUA_OK) {
     lua_settop(co, 0);
     s->pool[s->n_pool++] = (hl_pooled){co, t->ref};
     return;
   }
   lua_settop(co, 0);
-  hl_thread_set_busy(co, s, false);
+  hl_thread_set_busy(co, false);
   lua_rawgeti(s->L, LUA_REGISTRYINDEX, s->anchors);
   luaL_unref(s->L, -1, t->ref);
   lua_pop(s->L, 1);
@@ -175,7 +175,7 @@ static void end_now(hl_task *t, int code, const char *why, lua_State *from, hl_s
   s->limited = 0;
   s->cancel_depth++;
   hl_defer_stop(loop, &t->defer);
-  bool waited = t->phase == HL_TASK_WAITING;
+  bool waited = t->phase == HL_TASK_WAITING || t->phase == HL_TASK_RUNNING;
   t->phase = HL_TASK_ENDING;
   t->code = code;
   t->nresults = 0;
@@ -201,7 +201,7 @@ static void end_now(hl_task *t, int code, const char *why, lua_State *from, hl_s
   hl_watch_begin(s->cpu_ms, &saved);
   while (th->n > 0) {
     lua_State *inner = th->v[--th->n];
-    hl_thread_set_busy(inner, s, false);
+    hl_thread_set_busy(inner, false);
     (void)hl_thread_close(s, inner);
     lua_settop(inner, 0);
   }
@@ -275,7 +275,9 @@ static void go(hl_task *t, int nargs) {
   int status = hl_threads_spin(s, &t->threads, 0, NULL, nargs, &n);
   hl_watch_end(&saved);
   s->current = NULL;
-  if (status == LUA_YIELD) {
+  if (status == LUA_YIELD && s->request == HL_REQ_LIMIT) {
+    end_now(t, HL_ELIMIT, s->limit_text, NULL, (hl_str){NULL, 0});
+  } else if (status == LUA_YIELD) {
     assert(t->cleanup && "a binding yields after hl_task_wait");
     t->phase = HL_TASK_WAITING;
   } else {

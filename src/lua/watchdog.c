@@ -4,8 +4,9 @@
  * One timer on the CPU clock of the loop thread ticks every 10 ms of work (an
  * idle process is never woken); its signal goes to that thread, and when the
  * running code has used its budget the handler arms the hook on the Lua thread
- * that runs now, which lua.c does in the same way. The hook raises at each
- * instruction, so no pcall can hold on; every Lua thread that runs until the
+ * that runs now, which lua.c does in the same way. The hook yields out of the
+ * task, which no pcall can hold; under C that cannot yield it raises, at each
+ * instruction until it is out of there. Every Lua thread that runs until the
  * outermost resume returns is armed as well.
  *
  * This is the one place with state of the process: timers, signal handlers and
@@ -43,10 +44,15 @@ static void hook(lua_State *L, lua_Debug *ar) {
       break;
     }
   }
-  char text[256];
-  snprintf(text, sizeof text, "the task ran %d ms without yielding at %s", (int)watch.ticks * TICK_MS, where);
-  (void)s;
-  hl_lua_push_error(L, "limit", text, 0, NULL, NULL, false);
+  snprintf(s->limit_text, sizeof s->limit_text, "the task ran %d ms without yielding at %s",
+           (int)watch.ticks * TICK_MS, where);
+  if (lua_isyieldable(L)) {
+    s->request = HL_REQ_LIMIT;
+    lua_yield(L, 0);
+    return;
+  }
+  s->hook_raised = true;
+  hl_lua_push_error(L, "limit", s->limit_text, 0, NULL, NULL, false);
   lua_error(L);
 }
 
