@@ -11,7 +11,7 @@ local W = {}
 local BATCH = 100
 local TIMEOUT = 5
 -- Minutes between attempts: ten redeliveries within 24 hours.
-local GAPS = { 1, 3, 10, 30, 60, 120, 180, 240, 300, 420 }
+local GAPS = { 1, 3, 10, 30, 60, 120, 180, 240, 300, 360 }
 
 local KINDS = { creation = true, deletion = true, merge = true, restore = true, propertyChange = true,
   associationChange = true, privacyDeletion = true }
