@@ -172,7 +172,12 @@ local function api_total(state)
   return sum
 end
 
-local function check(run, first, now, stats)
+--- Tells `run.problem` of everything that is wrong.
+---@param run table contacts, routed, unrouted, bad = { forged, malformed }, problem(format, …)
+---@param first table the status before
+---@param now table the status after
+---@param stats table the simulator's counters
+function demo.check(run, first, now, stats)
   local problem, engine, webhook, api = run.problem, now.engine, now.webhook, api_total(now)
   local sum = 0
   for _, name in ipairs(STATES) do sum = sum + engine[name] end
@@ -216,8 +221,8 @@ local function summary(options, run, first, now, stats, elapsed)
   line("Refused", "%d forged (401), %d malformed (400)", webhook.forged - first.webhook.forged,
     webhook.malformed - first.webhook.malformed)
   line("Routed", "%s of %s contacts in %.1f s", number(run.routed), number(run.contacts), elapsed)
-  line("API calls", "%s requests for %s calls; one call per read and write would take %s and %d s of the limit",
-    number(api.requests), number(api.calls), number(by_hand), math.ceil(by_hand / 19))
+  line("API calls", "%s requests for %s reads and writes", number(api.requests), number(api.calls))
+  line("", "one call for each: %s requests, %s s at this limit", number(by_hand), number(math.ceil(by_hand / 19)))
   line("Limit", "%d answers of 429", api.limited)
   line("Latency", "p50 %s, p99 %s from the webhook to the owner set", latency(stats.p50), latency(stats.p99))
   print("")
@@ -249,13 +254,13 @@ function demo.run(options)
   local sent = 0
   repeat
     task.sleep(TICK)
-    if sent < BAD then
+    while sent < math.ceil(BAD * math.max(run.routed, 1) / run.contacts) do
       sent = sent + 1
       send_bad(options, run, sent)
     end
     stats, now = control(options, "stats"), status(options)
     run.routed, run.unrouted = stats.routed, stats.unrouted
-    draw(run.routed, run.contacts, ("routed, %d bad requests refused"):format(run.bad.forged + run.bad.malformed),
+    draw(run.routed, run.contacts, ("routed, %d forged or malformed refused"):format(sent),
       elapsed())
     local there = run.routed + run.unrouted >= run.contacts and run.unrouted == 0
     local settled = there and sent == BAD and stats.webhooks.pending == 0 and now.engine.pending == 0
@@ -263,7 +268,7 @@ function demo.run(options)
   local took = elapsed()
   draw(run.routed, run.contacts, "routed", took, true)
 
-  check(run, first, now, stats)
+  demo.check(run, first, now, stats)
   summary(options, run, first, now, stats, took)
   for _, text in ipairs(run.problems) do print("  problem: " .. text) end
   return { ok = #run.problems == 0, problems = run.problems }
