@@ -8,7 +8,8 @@ enum {
   HOLD_MS = 2000,    /* see the header */
   GRAIN_MS = 1,      /* clocks here are truncated to whole milliseconds */
   FOREIGN_MS = 1000, /* a lower figure of others' use is believed after this */
-  FOREIGN_MARGIN = 2 /* others go on while our request is on its way */
+  FOREIGN_MARGIN = 2, /* others go on while our request is on its way */
+  GUESS = 2          /* by this, and half of what is out, the figure of others' use may be too high */
 };
 
 void hl_window_init(hl_window *w, unsigned limit, int64_t interval, unsigned margin) {
@@ -26,10 +27,10 @@ static int64_t release_at(const hl_window *w, const hl_slot *s) {
   return end + w->interval + GRAIN_MS;
 }
 
-static unsigned allowed(const hl_window *w, int64_t now) {
+static unsigned allowed(const hl_window *w) {
   unsigned taken = w->margin;
-  if (w->foreign && now < w->foreign_until) taken += w->foreign + FOREIGN_MARGIN;
-  return w->limit > taken ? w->limit - taken : 0;
+  if (w->foreign) taken += w->foreign + FOREIGN_MARGIN;
+  return w->limit > taken ? w->limit - taken : 1; /* one call asks how it is now */
 }
 
 int64_t hl_window_free_at(const hl_window *w, int64_t now) {
@@ -44,8 +45,7 @@ int64_t hl_window_free_at(const hl_window *w, int64_t now) {
     held++;
     if (at < first) first = at;
   }
-  if (held < allowed(w, now)) return now;
-  if (w->foreign && now < w->foreign_until && w->foreign_until < first) first = w->foreign_until;
+  if (held < allowed(w)) return now;
   return first;
 }
 
@@ -107,18 +107,22 @@ void hl_window_learn(hl_window *w, size_t slot, int64_t now, int64_t max, int64_
   if (max <= 0 || remaining < 0 || remaining > max) return;
   /* Slots of so long ago are no longer all remembered. */
   if (now - w->slots[slot].sent > HOLD_MS) return;
-  /* All of ours that HubSpot may have counted with this one. What it counted
-   * beyond them is others' for certain. */
-  int64_t from = w->slots[slot].sent - w->interval;
+  /* Where between sending and answer HubSpot counted is not known: the middle is
+   * the best guess, and what it is wrong by does not matter much, because a wrong
+   * figure lives until the next answer only. */
+  int64_t half = (now - w->slots[slot].sent) / 2, middle = w->slots[slot].sent + half;
   int64_t own = 0;
-  for (size_t i = 0; i < w->n; i++)
-    if (w->slots[i].used && (w->slots[i].answered < 0 || w->slots[i].answered >= from)) own++;
-  int64_t others = max - remaining - own;
+  for (size_t i = 0; i < w->n; i++) {
+    const hl_slot *s = &w->slots[i];
+    if (!s->used) continue;
+    int64_t counted = s->answered < 0 ? s->sent + half : s->sent + (s->answered - s->sent) / 2;
+    if (counted > middle - w->interval && counted <= middle) own++;
+  }
+  int64_t others = max - remaining - own - GUESS - (int64_t)(w->in_flight / 2);
   if (others < 0) others = 0;
-  if (others >= w->foreign || now >= w->foreign_until || now - w->foreign_since >= FOREIGN_MS) {
+  if (others >= w->foreign || now - w->foreign_since >= FOREIGN_MS) {
     w->foreign = (unsigned)others;
     w->foreign_since = now;
-    w->foreign_until = now + w->interval + GRAIN_MS;
   }
 }
 

@@ -28,7 +28,7 @@ typedef struct hl_window { /* caller's memory */
   hl_slot *slots;
   size_t n, in_flight;
   unsigned foreign;       /* of the limit, used by others of the same token */
-  int64_t foreign_since, foreign_until;
+  int64_t foreign_since;
   int64_t paused_until;   /* after a 429 */
   unsigned refusals;      /* 429s in a row; above 0 one request at a time probes */
 } hl_window;

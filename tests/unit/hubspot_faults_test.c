@@ -1,0 +1,249 @@
+#include "hubspot_model.h"
+
+/* The n-th arrival is answered by the n-th step; the last one repeats. */
+typedef struct script {
+  struct step { int status; const char *body, *header, *value; bool lost, unsent; } steps[8];
+  size_t n, at;
+} script;
+
+static script plan;
+
+static void by_plan(model *m, model_request *r) {
+  (void)m;
+  const struct step *s = &plan.steps[plan.at < plan.n - 1 ? plan.at++ : plan.n - 1];
+  r->status = s->status;
+  r->lost = s->lost;
+  r->unsent = s->unsent;
+  if (s->body) hl_buf_puts(&r->answer, s->body);
+  if (s->header) hl_headers_add(&r->headers, hl_str_of(s->header), hl_str_of(s->value));
+}
+
+#define PLAN(...) \
+  do { \
+    const struct step list[] = {__VA_ARGS__}; \
+    plan = (script){.n = HL_COUNT(list)}; \
+    memcpy(plan.steps, list, sizeof list); \
+  } while (0)
+
+static int setup(void **state) {
+  model *m = model_new("professional", 3);
+  m->answer = by_plan;
+  *state = m;
+  return 0;
+}
+static int teardown(void **state) {
+  model_free(*state);
+  return 0;
+}
+
+static void call(model *m, asked *a, const char *method, const char *path) {
+  ask_raw(m, a, method, path, strcmp(method, "POST") == 0 ? "{}" : "");
+  hl_loop_run(m->loop);
+  assert_true(a->done);
+}
+
+static void passing_failures_are_repeated(void **state) {
+  model *m = *state;
+  static const int statuses[] = {423, 477, 502, 503, 504, 521, 522, 523, 524, 429};
+  for (size_t i = 0; i < HL_COUNT(statuses); i++) {
+    asked a;
+    size_t before = m->requests;
+    int64_t t0 = hl_loop_mono(m->loop);
+    PLAN({.status = statuses[i], .body = "<html>busy</html>", .header = "Retry-After", .value = "3"},
+         {.status = 200, .body = "{\"ok\":1}"});
+    call(m, &a, "GET", "/x");
+    assert_int_equal(m->requests - before, 2);
+    assert_string_equal(a.json, "{\"ok\":1}");
+    assert_true(a.at - t0 >= 3000);
+    asked_free(&a);
+  }
+}
+
+static void final_answers_are_not(void **state) {
+  model *m = *state;
+  static const int statuses[] = {400, 401, 403, 404, 409, 414, 500};
+  for (size_t i = 0; i < HL_COUNT(statuses); i++) {
+    asked a;
+    size_t before = m->requests;
+    PLAN({.status = statuses[i], .body = "{\"status\":\"error\",\"message\":\"why it is\",\"category\":\"SOME\","
+                                         "\"correlationId\":\"c-1\"}"});
+    call(m, &a, "GET", "/x");
+    assert_int_equal(m->requests - before, 1);
+    assert_string_equal(a.kind, "hubspot");
+    assert_int_equal(a.status, statuses[i]);
+    assert_string_equal(a.category, "SOME");
+    has(a.message, "why it is");
+    assert_false(a.retryable);
+    asked_free(&a);
+  }
+}
+
+static void the_deadline_ends_repetition(void **state) {
+  model *m = *state;
+  asked a;
+  PLAN({.status = 503, .body = "{\"message\":\"down\"}"});
+  call(m, &a, "GET", "/x");
+  assert_int_equal(a.status, 503);
+  assert_true(a.retryable);
+  assert_true(a.at <= 5 * 60 * 1000 + 1000);
+  assert_true(m->requests > 8);
+  asked_free(&a);
+}
+
+static void lost_connections(void **state) {
+  model *m = *state;
+  asked a;
+  PLAN({.lost = true}, {.unsent = true}, {.status = 200, .body = "{}"});
+  call(m, &a, "GET", "/x");
+  assert_null(a.kind);
+  assert_int_equal(m->requests, 3);
+  asked_free(&a);
+  /* A create may have happened: it is never repeated. */
+  PLAN({.lost = true}, {.status = 201, .body = "{}"});
+  call(m, &a, "POST", "/crm/objects/{version}/contacts");
+  assert_string_equal(a.kind, "uncertain");
+  has(a.message, "connection reset by peer");
+  assert_false(a.retryable);
+  assert_int_equal(m->requests, 4);
+  asked_free(&a);
+  /* It cannot have: it is. */
+  PLAN({.unsent = true}, {.status = 201, .body = "{}"});
+  call(m, &a, "POST", "/crm/objects/{version}/contacts");
+  assert_null(a.kind);
+  asked_free(&a);
+  PLAN({.status = 504, .body = "{}"}, {.status = 201, .body = "{}"});
+  call(m, &a, "POST", "/crm/objects/{version}/contacts");
+  assert_string_equal(a.kind, "uncertain");
+  assert_int_equal(a.status, 504);
+  asked_free(&a);
+  PLAN({.status = 201, .body = "{\"id\":\"1"});
+  call(m, &a, "POST", "/crm/objects/{version}/contacts");
+  assert_string_equal(a.kind, "uncertain");
+  asked_free(&a);
+}
+
+static void answers_that_are_no_json(void **state) {
+  model *m = *state;
+  asked a;
+  char token[64], page[200];
+  model_token(token);
+  snprintf(page, sizeof page, "\n<html>\n<body>hello %s</body>", token);
+  PLAN({.status = 200, .body = page});
+  call(m, &a, "GET", "/x");
+  assert_string_equal(a.kind, "protocol");
+  assert_int_equal(a.status, 200);
+  has(a.message, "answered 200 with HTML");
+  has(a.message, "<html> <body>hello");
+  assert_null(strstr(a.message, token));
+  asked_free(&a);
+  PLAN({.status = 200, .body = "{\"results\":[{\"id\""});
+  call(m, &a, "GET", "/x");
+  assert_string_equal(a.kind, "protocol");
+  has(a.message, "no valid JSON");
+  asked_free(&a);
+  PLAN({.status = 500, .body = "<h1>oops"});
+  call(m, &a, "GET", "/x");
+  assert_string_equal(a.kind, "protocol");
+  assert_int_equal(a.status, 500);
+  asked_free(&a);
+  PLAN({.status = 204});
+  call(m, &a, "DELETE", "/x");
+  assert_null(a.kind);
+  assert_int_equal(a.status, 204);
+  asked_free(&a);
+  PLAN({.status = 200, .body = "{\"surprise\":true}"});
+  asked b;
+  ask_get(m, &a, "1", NULL);
+  ask_get(m, &b, "2", NULL);
+  hl_loop_run(m->loop);
+  assert_string_equal(a.kind, "protocol");
+  assert_string_equal(b.kind, "protocol");
+  asked_free(&a), asked_free(&b);
+}
+
+static void refused_tokens_and_scopes(void **state) {
+  model *m = *state;
+  asked a;
+  PLAN({.status = 401, .body = "{\"message\":\"expired\",\"category\":\"INVALID_AUTHENTICATION\"}"});
+  call(m, &a, "GET", "/x");
+  has(a.message, "refused the token of account \"main\"");
+  has(a.message, "rotate");
+  asked_free(&a);
+  PLAN({.status = 403, .body = "{\"category\":\"MISSING_SCOPES\",\"message\":\"This app hasn't been granted all required "
+                               "scopes\",\"errors\":[{\"message\":\"x\",\"context\":{\"requiredGranularScopes\":"
+                               "[\"crm.objects.deals.read\",\"crm.objects.deals.write\"]}}]}"});
+  call(m, &a, "GET", "/x");
+  assert_string_equal(a.category, "MISSING_SCOPES");
+  has(a.message, "Missing scopes: crm.objects.deals.read, crm.objects.deals.write");
+  asked_free(&a);
+}
+
+static void add(hl_hubspot *h, const hl_account_options *o, int code, const char *why) {
+  hl_error err = {0};
+  hl_account *a;
+  int rc = hl_hubspot_add_account(h, o, &a, &err);
+  if (rc != code) fail_msg("%d instead of %d: %s", rc, code, err.text);
+  if (code) has(err.text, why);
+}
+
+static void accounts_are_checked(void **state) {
+  model *m = *state;
+  hl_hubspot *h = m->hubspot;
+  char key[40];
+  snprintf(key, sizeof key, "%s-%s", "01234567-89ab", "cdef-0123-456789abcdef");
+  add(h, &(hl_account_options){.name = "b", .token = key}, HL_EAUTH, "2022-11-30");
+  add(h, &(hl_account_options){.name = "b", .token = "hapikey=1"}, HL_EAUTH, "service key");
+  add(h, &(hl_account_options){.name = "b", .token = ""}, HL_EAUTH, "has no token");
+  add(h, &(hl_account_options){.name = "b", .token = "abc\n"}, HL_EAUTH, "line break");
+  add(h, &(hl_account_options){.name = "main", .token = "abcdef"}, HL_EINVAL, "already");
+  add(h, &(hl_account_options){.name = "b", .token = "abcdef", .tier = "pro"}, HL_EINVAL, "professional");
+  add(h, &(hl_account_options){.name = "b", .token = "abcdef", .version = "v3"}, HL_EINVAL, "2026-09");
+  static const char *const bad[] = {"http://example.com", "ftp://x", "https://u@x", "https://x/crm", "https://",
+                                    "http://127.0.0.1.evil.com", "http://localhost@evil.com", "http://127.1.1"};
+  for (size_t i = 0; i < HL_COUNT(bad); i++)
+    add(h, &(hl_account_options){.name = "b", .token = "abcdef", .base_url = bad[i]}, HL_EINVAL, "base_url");
+  add(h, &(hl_account_options){.name = "b", .token = "abcdef", .base_url = "http://127.0.0.1:9000/"}, 0, "");
+  add(h, &(hl_account_options){.name = "c", .token = "ghijkl", .base_url = "http://[::1]:9000"}, 0, "");
+  hl_account *a;
+  hl_error err;
+  assert_int_equal(hl_hubspot_account(h, NULL, &a, &err), HL_EINVAL);
+  has(err.text, "main, b, c");
+  assert_int_equal(hl_hubspot_account(h, "x", &a, &err), HL_ENOTFOUND);
+  assert_int_equal(hl_hubspot_account(h, "b", &a, &err), 0);
+  assert_string_equal(hl_account_name(a), "b");
+  assert_string_equal(hl_account_version(a), "2026-09");
+}
+
+static void misuse_is_refused_at_once(void **state) {
+  model *m = *state;
+  hl_error err = {0};
+  hl_api_op *op;
+  static const hl_api_call calls[] = {
+      {.kind = HL_API_RAW, .method = "GET", .path = "/crm/v3/objects/contacts"},
+      {.kind = HL_API_RAW, .method = "FETCH", .path = "/x"},
+      {.kind = HL_API_RAW, .method = "GET", .path = "/x", .query = "a b"},
+      {.kind = HL_API_GET, .type = "contacts", .id = ""},
+      {.kind = HL_API_GET, .type = "contacts", .id = ".."},
+      {.kind = HL_API_UPDATE, .type = "contacts", .id = "1", .body = {"{\"x\":1}", 7}},
+      {.kind = HL_API_UPDATE, .type = "contacts", .id = "1", .body = {"{", 1}},
+  };
+  for (size_t i = 0; i < HL_COUNT(calls); i++) {
+    asked a = {.m = m};
+    assert_int_equal(hl_api_send(m->account, &calls[i], asked_done, &a, &op, &err), HL_EINVAL);
+  }
+  hl_loop_run(m->loop);
+  assert_int_equal(m->requests, 0);
+  hl_api_stats s;
+  hl_account_stats(m->account, &s);
+  assert_int_equal(s.queued + s.calls, 0);
+}
+
+int main(void) {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+  const struct CMUnitTest tests[] = {
+      T(passing_failures_are_repeated), T(final_answers_are_not), T(the_deadline_ends_repetition),
+      T(lost_connections), T(answers_that_are_no_json), T(refused_tokens_and_scopes), T(accounts_are_checked),
+      T(misuse_is_refused_at_once),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
