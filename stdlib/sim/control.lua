@@ -17,6 +17,7 @@
 --   fail {match = {method?, path?}, status= | drop=true|"after" | html=true | truncate=true | latency_ms=,
 --         policy?, retry_after?, times? (1; 0: always), share?}      no fields: ends all faults
 --   calls {limit?, method?, path?, clear?}  the API call log, oldest first
+--   sign {url, body, at?, version?}         the headers with which this account signs a webhook
 --   stats {}   owners {}   owner {email|id, archived?}   tokens {}   configure {…options}   reset {}
 local U = require "sim.util"
 local E = require "sim.errors"
@@ -284,6 +285,12 @@ function C.tokens(S)
   local out = {}
   for _, text in ipairs(U.keys(S.tokens)) do out[#out + 1] = text end
   return { tokens = json.array(out) }
+end
+
+function C.sign(S, args)
+  if type(args.url) ~= "string" or type(args.body) ~= "string" then error("url and body must be strings", 0) end
+  if not S.client_secret or S.client_secret == "" then error("the account has no client_secret", 0) end
+  return { headers = W.sign(S, args.url, args.body, args.version or S.webhook_signature, args.at) }
 end
 
 ---Settings that may change while the simulator runs.

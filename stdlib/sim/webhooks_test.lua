@@ -83,6 +83,9 @@ describe("webhooks", function()
     local at = r.headers["x-hubspot-request-timestamp"]
     expect(r.headers["x-hubspot-signature-v3"]).to.equal(
       crypto.hmac_sha256(SECRET, "POSThttps://hooks.example.com/hubspot?a=1,2" .. r.body .. at, "base64"))
+    local signed = H.S:control("sign", { url = "https://x.example.com/h", body = "[]", at = 5 }).headers
+    expect(signed["x-hubspot-request-timestamp"]).to.equal("5")
+    expect(signed["x-hubspot-signature-v3"]).to.equal(crypto.hmac_sha256(SECRET, "POSThttps://x.example.com/h[]5", "base64"))
     H.S:control("configure", { webhook_signature = "v1" })
     H.S:control("trigger", { type = "contact.creation", objectId = 6 })
     H.settle()
