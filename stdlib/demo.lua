@@ -245,7 +245,8 @@ function demo.run(options)
 
   local began = time.now()
   local function elapsed() return (time.now() - began) / 1000 end
-  local first, now, stats = status(options), nil, nil
+  local first = status(options)
+  local now, stats
   local draw = progress(options)
 
   control(options, "configure", { webhook_shuffle = true, webhook_duplicates = 0.04, redelivery_ms = 1000 })
