@@ -159,7 +159,11 @@ static void on_poll(uv_poll_t *handle, int status, int events) {
     s->mask = 0;
     return;
   }
-  int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+  int flags = 0;
+  if (status < 0) { /* libuv has stopped it; reading or writing will tell curl why */
+    s->mask = 0;
+    flags = CURL_CSELECT_IN | CURL_CSELECT_OUT;
+  }
   if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
   int running;

@@ -80,7 +80,7 @@ typedef struct raw_server {
   const char *answer;
   size_t answer_n;
   size_t answers_a_connection; /* then it closes; 0: never answers, closes at once when `drop` */
-  bool drop;
+  bool drop, reset;          /* reset: half an answer is followed by a reset */
   unsigned connections, requests;
   char last[8192];           /* the last request as received */
 } raw_server;
@@ -102,7 +102,9 @@ static inline void peer_write_done(uv_write_t *w, int status) {
   (void)status;
   raw_peer *p = (raw_peer *)(void *)w->handle;
   hl_free(w);
-  if (p->answered >= p->s->answers_a_connection && !uv_is_closing((uv_handle_t *)p)) uv_close((uv_handle_t *)p, raw_closed);
+  if (p->answered < p->s->answers_a_connection || uv_is_closing((uv_handle_t *)p)) return;
+  if (p->s->reset) uv_tcp_close_reset(&p->tcp, raw_closed);
+  else uv_close((uv_handle_t *)p, raw_closed);
 }
 
 static inline void peer_read(uv_stream_t *st, ssize_t n, const uv_buf_t *buf) {
