@@ -1,7 +1,5 @@
 /* The base library as scripts may have it (SEMANTICS 23, 24, 46), and require. */
-#include <errno.h>
 #include <limits.h>
-#include <math.h>
 #include <sys/stat.h>
 
 #include "base/embed.h"
