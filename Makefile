@@ -21,7 +21,7 @@ UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_te
 STDLIB  := $(shell find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -name '*.html' -o -name '*.json' \) ! -name '*_test.lua' | LC_ALL=C sort)
 
 .DEFAULT_GOAL := all
-.PHONY: all setup run test unit lua-test integration interop lint asan valgrind fuzz bench format install clean help
+.PHONY: all run test unit unit-programs lua-test lint asan valgrind bench install clean help
 
 all: $(BUILD)/hubloop $(BUILD)/libhubloop.a
 
@@ -49,11 +49,64 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhubloop.a
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
+# The first lines of `run` and `test` install; the build itself is a second make,
+# because pkg-config may only have arrived with them.
+run:
+	@sh tests/setup.sh build
+	@$(MAKE) --no-print-directory -j2 all
+	@$(BUILD)/hubloop demo scripts
+
+test:
+	@sh tests/setup.sh test
+	@$(MAKE) --no-print-directory -j2 all $(BUILD)/tests/embed unit-programs
+	@BUILD=$(BUILD) sh tests/run.sh $(UNIT)
+
+unit-programs: $(UNIT)
 unit: $(UNIT)
 	@sh tests/unit/run.sh $(UNIT)
 
+lua-test: $(BUILD)/hubloop
+	@$(BUILD)/hubloop test stdlib scripts
+
+# A C program that uses include/hubloop.h only.
+$(BUILD)/tests/embed: tests/integration/embed.c include/hubloop.h $(BUILD)/libhubloop.a
+	@mkdir -p $(@D)
+	@echo "  CC   $<"; $(CC) -std=c11 $(WARN) $(OPT) $(SAN) -Iinclude -o $@ $< $(HL_LDFLAGS) $(BUILD)/libhubloop.a $(HL_LIBS)
+
+lint:
+	@sh tests/setup.sh test
+	@sh tests/lint.sh
+
+# The whole suite under the address and undefined-behaviour sanitizers.
+asan:
+	@$(MAKE) --no-print-directory test BUILD=build-asan OPT="-O1 -g -fno-omit-frame-pointer" \
+	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+
+valgrind: $(UNIT)
+	@HL_TEST_TIMEOUT=900 HL_TEST_WRAP="valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9" \
+	  sh tests/unit/run.sh $(UNIT)
+
+bench:
+	@sh tests/setup.sh bench
+	@$(MAKE) --no-print-directory -j2 all
+	@BUILD=$(BUILD) sh tests/bench/run.sh $(B)
+
+install: all
+	install -D -m 755 $(BUILD)/hubloop $(DESTDIR)$(PREFIX)/bin/hubloop
+	install -D -m 644 include/hubloop.h $(DESTDIR)$(PREFIX)/include/hubloop.h
+	install -D -m 644 $(BUILD)/libhubloop.a $(DESTDIR)$(PREFIX)/lib/libhubloop.a
+
 clean:
-	rm -rf $(BUILD)
+	rm -rf build build-asan
 
 help:
-	@echo "make run | test | lint | asan | valgrind | bench [B=name] | install | clean"
+	@echo "make run               install what is missing, build, and show the whole thing at work (ONCE=1: end after the summary)"
+	@echo "make test              all tests; ends with a line 'N passed, N failed'"
+	@echo "make                   build/hubloop and build/libhubloop.a"
+	@echo "make lint              the house rules"
+	@echo "make asan              all tests under the address and undefined-behaviour sanitizers"
+	@echo "make valgrind          the unit tests under valgrind"
+	@echo "make unit | lua-test   some of the tests"
+	@echo "make bench [B=name]    measurements, side by side with what one would otherwise pick"
+	@echo "make install           to PREFIX (default /usr/local), DESTDIR respected"
+	@echo "make clean"

@@ -1,2 +1,3 @@
-#include <stdio.h>
-int main(void) { puts("hubloop"); return 0; }
+#include "cmd/cmd.h"
+
+int main(int argc, char **argv) { return hl_cmd_main(argc, argv); }

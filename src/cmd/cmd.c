@@ -1,0 +1,134 @@
+#include "cmd/cmd.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+const hl_command *const hl_commands[] = {
+    &hl_cmd_run,   &hl_cmd_serve, &hl_cmd_test,    &hl_cmd_sim, &hl_cmd_demo,
+    &hl_cmd_route, &hl_cmd_help,  &hl_cmd_version, NULL,
+};
+
+/* Commands of the design that this version does not have: said so, by name. */
+static const char *const later[] = {"record", "check",   "scopes", "migrate", "auth", "webhooks", "backup", "restore",
+                                    "forget", "events",  "calls",  "new",     "repl", "doctor",   "bench",  NULL};
+
+bool hl_cmd_is_tty(int fd) { return isatty(fd) && !getenv("NO_COLOR"); }
+
+int hl_cmd_columns(void) {
+  struct winsize w;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col >= 20) return w.ws_col;
+  return 80;
+}
+
+int hl_cmd_fail(int code, const char *fmt, ...) {
+  va_list ap;
+  fflush(stdout);
+  fputs(hl_cmd_is_tty(STDERR_FILENO) ? "\033[31mhubloop:\033[0m " : "hubloop: ", stderr);
+  va_start(ap, fmt);
+  vfprintf(stderr, fmt, ap);
+  va_end(ap);
+  fputc('\n', stderr);
+  return code;
+}
+
+int hl_cmd_error(const hl_error *err) {
+  return hl_cmd_fail(err->code == HL_EINVAL ? HL_EXIT_MISUSE : HL_EXIT_FAILED, "%s", err->text);
+}
+
+const char *hl_args_get(const hl_args *a, const char *flag) {
+  const char *found = NULL;
+  for (size_t i = 0; i < a->n_flags; i++)
+    if (strcmp(a->flag[i], flag) == 0) found = a->value[i];
+  return found;
+}
+
+bool hl_args_has(const hl_args *a, const char *flag) { return hl_args_get(a, flag) != NULL; }
+
+int hl_args_int(const hl_args *a, const char *flag, int64_t min, int64_t max, int64_t fallback, int64_t *out) {
+  const char *text = hl_args_get(a, flag);
+  *out = fallback;
+  if (!text || (hl_str_int64(hl_str_of(text), out) == 0 && *out >= min && *out <= max)) return 0;
+  return hl_cmd_fail(HL_EXIT_MISUSE, "--%s takes a number from %lld to %lld, not “%s”", flag, (long long)min,
+                     (long long)max, text);
+}
+
+static void print_help(const hl_command *c) {
+  printf("hubloop %s %s\n  %s\n", c->name, c->operands, c->summary);
+  if (c->flags && c->flags[0].name) puts("\nOptions");
+  for (const hl_flag *f = c->flags; f && f->name; f++) {
+    char left[64];
+    snprintf(left, sizeof left, "--%s%s%s", f->name, f->value ? " " : "", f->value ? f->value : "");
+    printf("  %-22s %s\n", left, f->help);
+  }
+  if (c->examples) printf("\nExamples\n%s", c->examples);
+}
+
+static const hl_flag *find_flag(const hl_command *c, hl_str name) {
+  for (const hl_flag *f = c->flags; f && f->name; f++)
+    if (hl_str_eqz(name, f->name)) return f;
+  return NULL;
+}
+
+static int unknown_flag(const hl_command *c, const char *given, hl_str name) {
+  const char *names[HL_ARGS_MAX] = {"help"};
+  size_t n = 1;
+  for (const hl_flag *f = c->flags; f && f->name && n + 1 < HL_ARGS_MAX; f++) names[n++] = f->name;
+  const char *near = hl_str_nearest(name, names);
+  if (near) return hl_cmd_fail(HL_EXIT_MISUSE, "%s: no option %s; did you mean --%s?", c->name, given, near);
+  return hl_cmd_fail(HL_EXIT_MISUSE, "%s: no option %s; hubloop %s --help lists them", c->name, given, c->name);
+}
+
+static int run_command(const hl_command *c, int argc, char **argv) {
+  hl_args a = {.command = c};
+  bool options = true;
+  for (int i = 0; i < argc; i++) {
+    const char *arg = argv[i];
+    if (options && strcmp(arg, "--") == 0) {
+      options = false;
+    } else if (options && (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)) {
+      print_help(c);
+      return HL_EXIT_OK;
+    } else if (options && arg[0] == '-' && arg[1]) {
+      size_t dashes = arg[1] == '-' ? 2 : 1;
+      const char *eq = strchr(arg, '=');
+      hl_str name = {arg + dashes, eq ? (size_t)(eq - arg) - dashes : strlen(arg + dashes)};
+      const hl_flag *f = dashes == 2 ? find_flag(c, name) : NULL;
+      if (!f) return unknown_flag(c, arg, name);
+      if (!f->value && eq) return hl_cmd_fail(HL_EXIT_MISUSE, "%s: --%s takes no value", c->name, f->name);
+      const char *value = eq ? eq + 1 : !f->value ? "" : i + 1 < argc ? argv[++i] : NULL;
+      if (!value) return hl_cmd_fail(HL_EXIT_MISUSE, "%s: --%s needs %s", c->name, f->name, f->value);
+      if (a.n_flags == HL_ARGS_MAX) return hl_cmd_fail(HL_EXIT_MISUSE, "%s: too many options", c->name);
+      a.flag[a.n_flags] = f->name;
+      a.value[a.n_flags++] = value;
+    } else if (a.n == HL_ARGS_MAX) {
+      return hl_cmd_fail(HL_EXIT_MISUSE, "%s: too many arguments", c->name);
+    } else {
+      a.positional[a.n++] = arg;
+    }
+  }
+  if (a.n < c->min || a.n > c->max)
+    return hl_cmd_fail(HL_EXIT_MISUSE, "%s takes %s; hubloop %s --help shows examples", c->name,
+                       c->max ? c->operands : "no arguments", c->name);
+  return c->run(&a);
+}
+
+int hl_cmd_main(int argc, char **argv) {
+  if (argc < 2) return run_command(&hl_cmd_help, 0, NULL);
+  const char *name = argv[1];
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";
+  if (strcmp(name, "--version") == 0) name = "version";
+  const char *names[HL_ARGS_MAX] = {NULL};
+  size_t n = 0;
+  for (const hl_command *const *c = hl_commands; *c; c++) {
+    if (strcmp((*c)->name, name) == 0) return run_command(*c, argc - 2, argv + 2);
+    names[n++] = (*c)->name;
+  }
+  for (const char *const *l = later; *l; l++)
+    if (strcmp(*l, name) == 0)
+      return hl_cmd_fail(HL_EXIT_MISUSE, "“%s” is planned but not in this version; hubloop help lists what is", name);
+  const char *near = hl_str_nearest(hl_str_of(name), names);
+  if (near) return hl_cmd_fail(HL_EXIT_MISUSE, "no command “%s”; did you mean “%s”?", name, near);
+  return hl_cmd_fail(HL_EXIT_MISUSE, "no command “%s”; hubloop help lists them", name);
+}

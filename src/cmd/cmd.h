@@ -1,0 +1,58 @@
+/* Commands: the table from which dispatch, argument checking and help come.
+ * Each command is a file of its own, cmd_X.c; main.c picks one and does nothing
+ * else. Exit codes: 0 well, 1 failed, 2 misuse, 3 some items failed. */
+#ifndef HL_CMD_CMD_H
+#define HL_CMD_CMD_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum { HL_EXIT_OK = 0, HL_EXIT_FAILED = 1, HL_EXIT_MISUSE = 2, HL_EXIT_SOME = 3 };
+
+typedef struct hl_flag {
+  const char *name;      /* "port": given as --port N or --port=N; NULL ends the table */
+  const char *value;     /* "N", or NULL for a switch */
+  const char *help;
+} hl_flag;
+
+enum { HL_ARGS_MAX = 64 };
+
+typedef struct hl_args {
+  const struct hl_command *command;
+  const char *flag[HL_ARGS_MAX], *value[HL_ARGS_MAX];
+  size_t n_flags;
+  const char *positional[HL_ARGS_MAX];
+  size_t n;
+} hl_args;
+
+typedef struct hl_command {
+  const char *name;
+  const char *operands;  /* "FILE|DIR" */
+  const char *summary;   /* one line */
+  const char *examples;  /* lines for --help */
+  const hl_flag *flags;
+  size_t min, max;       /* operands */
+  int (*run)(const hl_args *args);
+} hl_command;
+
+extern const hl_command *const hl_commands[];   /* NULL-terminated */
+
+/* Parses and runs; what main returns. */
+int hl_cmd_main(int argc, char **argv);
+
+const char *hl_args_get(const hl_args *a, const char *flag);  /* NULL: not given; the last one wins */
+bool hl_args_has(const hl_args *a, const char *flag);
+/* 0, or HL_EXIT_MISUSE after printing what the flag takes. */
+int hl_args_int(const hl_args *a, const char *flag, int64_t min, int64_t max, int64_t fallback, int64_t *out);
+
+/* "hubloop: …" on stderr, in red on a terminal; returns `code`. */
+int hl_cmd_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for an hl_error: HL_EXIT_MISUSE for HL_EINVAL, else HL_EXIT_FAILED. */
+int hl_cmd_error(const hl_error *err);
+int hl_cmd_columns(void);     /* of the terminal on stdout, 80 without one */
+bool hl_cmd_is_tty(int fd);   /* a terminal, and NO_COLOR not set */
+
+extern const hl_command hl_cmd_run, hl_cmd_serve, hl_cmd_test, hl_cmd_sim, hl_cmd_demo, hl_cmd_route,
+    hl_cmd_help, hl_cmd_version;
+
+#endif

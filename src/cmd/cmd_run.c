@@ -1,0 +1,117 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "cmd/runtime.h"
+
+/* `hubloop run`: a script's main task, and what it emits, until nothing is left
+ * to do. Its store lies in the user's state folder (SEMANTICS 29). */
+
+static const hl_flag flags[] = {
+    {"sim", NULL, "HubSpot is the built-in simulator; nothing leaves this machine"},
+    {"store", "FILE", "keep kv and pending events here instead of the state folder"},
+    {"allow-host", "HOST", "the script may reach this host with http (several: a,b)"},
+    {"allow-fs", "DIR", "the script may read this folder"},
+    {"allow-env", "NAME", "the script may read this environment variable"},
+    {"verbose", NULL, "log what the host does"},
+    {NULL, NULL, NULL},
+};
+
+typedef struct running {
+  hl_runtime *rt;
+  bool main_ended, interrupted;
+  int code;
+} running;
+
+static void main_ended(void *arg, int code, hl_str text) {
+  running *r = arg;
+  r->main_ended = true;
+  if (!code || r->interrupted) return;
+  r->code = HL_EXIT_FAILED;
+  hl_buf safe;
+  hl_buf_init(&safe, 64 * 1024);
+  hl_log_redact(r->rt->log, text, &safe);
+  hl_cmd_fail(0, "%s", safe.p ? safe.p : "the script failed");
+  hl_buf_deinit(&safe);
+}
+
+static void interrupt(void *arg, int signum) {
+  running *r = arg;
+  r->interrupted = true;
+  r->code = 128 + signum;
+}
+
+/* "a,b" to a NULL-terminated list; the text is kept in `copy`. */
+static const char *const *split(const char *text, char **copy, const char *list[], size_t max) {
+  size_t n = 0;
+  if (!text) return NULL;
+  *copy = hl_strdup(text);
+  for (char *p = *copy; p && n + 1 < max;) {
+    char *comma = strchr(p, ',');
+    if (comma) *comma++ = 0;
+    if (*p) list[n++] = p;
+    p = comma;
+  }
+  list[n] = NULL;
+  return list;
+}
+
+static int run(const hl_args *a) {
+  hl_error err = {0};
+  running r = {0};
+  hl_buf store;
+  char *copies[3] = {NULL};
+  const char *hosts[32], *fs[32], *env[32];
+  hl_script *script;
+  hl_buf_init(&store, 4096);
+  int rc = 0;
+  const char *path = a->positional[0];
+  if (access(path, R_OK) == 0 && !hl_args_has(a, "store") && (rc = hl_runtime_state_path(path, &store, &err))) goto failed;
+  hl_runtime_options o = {
+      .path = path, .store = hl_args_has(a, "store") ? hl_args_get(a, "store") : hl_args_has(a, "sim") ? NULL : store.p,
+      .simulator = hl_args_has(a, "sim"), .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_WARN,
+  };
+  if ((rc = hl_runtime_new(&o, &r.rt, &err))) goto failed;
+  hl_loop_on_signal(r.rt->loop, SIGINT, interrupt, &r, NULL);
+  hl_loop_on_signal(r.rt->loop, SIGTERM, interrupt, &r, NULL);
+  if (r.rt->project) {
+    hl_load_result loaded;
+    hl_runtime_load(r.rt, &loaded);
+    if (loaded.failed) r.code = loaded.loaded ? HL_EXIT_SOME : HL_EXIT_FAILED;
+  } else {
+    hl_permissions p = {split(hl_args_get(a, "allow-host"), &copies[0], hosts, HL_COUNT(hosts)),
+                        split(hl_args_get(a, "allow-fs"), &copies[1], fs, HL_COUNT(fs)),
+                        split(hl_args_get(a, "allow-env"), &copies[2], env, HL_COUNT(env))};
+    if ((rc = hl_host_load(r.rt->host, path, &p, &script, &err))) goto failed;
+    hl_script_on_end(script, main_ended, &r);
+  }
+  /* Registration ends with the main task's first wait or its end; events that a
+   * finished main task emitted are handled before the program ends. */
+  if ((rc = hl_engine_start(r.rt->engine, &err))) goto failed;
+  hl_runtime_run_idle(r.rt, &r.interrupted);
+  if (r.interrupted) hl_host_cancel_all(r.rt->host);
+  hl_runtime_drain(r.rt, r.interrupted ? 0 : 10 * 1000);
+  hl_engine_stats stats;
+  hl_engine_stats_get(r.rt->engine, &stats);
+  if (!r.code && stats.dead) {
+    hl_cmd_fail(0, "%llu event%s could not be handled and %s parked", (unsigned long long)stats.dead,
+                stats.dead == 1 ? "" : "s", stats.dead == 1 ? "is" : "are");
+    r.code = HL_EXIT_SOME;
+  }
+failed:
+  if (rc) r.code = err.code == HL_EINVAL || err.code == HL_ENOTFOUND ? HL_EXIT_MISUSE : HL_EXIT_FAILED;
+  if (rc) hl_cmd_fail(0, "%s", err.text);
+  hl_runtime_free(r.rt);
+  for (size_t i = 0; i < HL_COUNT(copies); i++) hl_free(copies[i]);
+  hl_buf_deinit(&store);
+  return r.code;
+}
+
+const hl_command hl_cmd_run = {
+    .name = "run", .operands = "FILE|DIR", .summary = "run a script until nothing is left to do", .flags = flags,
+    .min = 1, .max = 1, .run = run,
+    .examples = "  hubloop run hello.lua --sim          against the built-in simulator\n"
+                "  HUBSPOT_TOKEN=… hubloop run hello.lua\n"
+                "  hubloop run enrich.lua --sim --allow-host api.example.com\n",
+};

@@ -1,0 +1,146 @@
+#include <signal.h>
+
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "cmd/runtime.h"
+
+/* `hubloop serve`: webhooks, timers and routes for good. Two listeners: the
+ * public one (webhooks and the scripts' routes) and the operators' one, on
+ * loopback by default, which answers /status. SIGTERM and SIGINT drain. */
+
+enum { DRAIN_MS = 10 * 1000 };
+
+static const hl_flag flags[] = {
+    {"listen", "ADDR:PORT", "webhooks and routes; default http.listen of the settings, or 127.0.0.1:8480"},
+    {"admin", "ADDR:PORT", "status for operators; default admin.listen, or 127.0.0.1:8481; \"off\": none"},
+    {"store", "FILE", "the database; default the settings' store, or data/hubloop.db"},
+    {"json", NULL, "log as JSON lines"},
+    {"verbose", NULL, "log what the host does"},
+    {NULL, NULL, NULL},
+};
+
+typedef struct serving {
+  hl_runtime *rt;
+  hl_server *server, *admin;
+  bool stop, drained;
+} serving;
+
+static void deliver_done(void *arg, int status, const char *text) {
+  hl_request *request = arg;
+  hl_request_reply(request, status, NULL, hl_str_of(status == 204 ? "" : text));
+}
+
+static void on_request(void *arg, hl_request *q) {
+  serving *s = arg;
+  if (hl_str_eqz(hl_request_path(q), hl_webhook_path(s->rt->webhook))) {
+    hl_delivery d = {
+        .method = hl_request_method(q), .target = hl_request_target(q), .host = hl_request_header(q, "Host"),
+        .signature_v3 = hl_request_header(q, "X-HubSpot-Signature-v3"),
+        .timestamp = hl_request_header(q, "X-HubSpot-Request-Timestamp"),
+        .signature = hl_request_header(q, "X-HubSpot-Signature"),
+        .signature_version = hl_request_header(q, "X-HubSpot-Signature-Version"), .body = hl_request_body(q),
+    };
+    hl_webhook_deliver(s->rt->webhook, &d, deliver_done, q);
+  } else if (!hl_host_route(s->rt->host, q)) {
+    hl_request_reply(q, 404, NULL, HL_STR("nothing listens on this path\n"));
+  }
+}
+
+static void on_admin(void *arg, hl_request *q) {
+  serving *s = arg;
+  if (!hl_str_eqz(hl_request_path(q), "/status")) {
+    hl_request_reply(q, 404, NULL, HL_STR("try /status\n"));
+    return;
+  }
+  hl_buf body;
+  hl_headers headers = {0};
+  hl_buf_init(&body, 1 << 20);
+  hl_runtime_status(s->rt, &body);
+  hl_headers_add(&headers, HL_STR("Content-Type"), HL_STR("application/json"));
+  hl_request_reply(q, 200, &headers, hl_buf_str(&body));
+  hl_headers_deinit(&headers);
+  hl_buf_deinit(&body);
+}
+
+static void on_stop(void *arg, int signum) {
+  serving *s = arg;
+  if (s->stop) _Exit(128 + signum); /* the second one does not wait */
+  hl_log_write(s->rt->log, HL_LOG_INFO, "serve", "stopping: no new requests, running handlers end within %d s", DRAIN_MS / 1000);
+  s->stop = true;
+}
+
+static void set_flag(void *arg) { *(bool *)arg = true; }
+
+static int listen_on(serving *s, const char *address, hl_request_cb cb, hl_server **out, hl_error *err) {
+  hl_server_options o = {.listen = address};
+  return hl_server_new(s->rt->loop, &o, cb, s, out, err);
+}
+
+static void warn_without_secrets(const serving *s) {
+  hl_account *accounts[64];
+  size_t n = hl_hubspot_accounts(s->rt->hubspot, accounts, HL_COUNT(accounts));
+  for (size_t i = 0; i < n && i < HL_COUNT(accounts); i++) {
+    const hl_str *secrets;
+    if (hl_account_secrets(accounts[i], &secrets) == 0)
+      hl_log_write(s->rt->log, HL_LOG_WARN, "serve",
+                   "account %s has no client secret: its webhooks are refused (401); export HUBSPOT_CLIENT_SECRET or set client_secret in hubloop.lua",
+                   hl_account_name(accounts[i]));
+  }
+}
+
+static int run(const hl_args *a) {
+  serving s = {0};
+  hl_error err = {0};
+  hl_load_result loaded = {0};
+  int rc;
+  hl_runtime_options o = {
+      .path = a->n ? a->positional[0] : ".", .store = hl_args_get(a, "store"), .serving = true,
+      .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_INFO, .log_json = hl_args_has(a, "json"),
+  };
+  if ((rc = hl_runtime_new(&o, &s.rt, &err))) goto out;
+  if (!s.rt->project) {
+    rc = hl_fail(&err, HL_EINVAL, "serve takes a folder of scripts, not %s; a single script runs with hubloop run", o.path);
+    goto out;
+  }
+  hl_runtime_load(s.rt, &loaded);
+  if (loaded.loaded == 0) {
+    rc = hl_fail(&err, HL_ESCRIPT, "no script of %s could be loaded", s.rt->root);
+    goto out;
+  }
+  if ((rc = hl_engine_start(s.rt->engine, &err))) goto out;
+  const char *listen = hl_args_has(a, "listen") ? hl_args_get(a, "listen") : s.rt->project->listen;
+  const char *admin = hl_args_has(a, "admin") ? hl_args_get(a, "admin") : s.rt->project->admin;
+  if ((rc = listen_on(&s, listen, on_request, &s.server, &err))) goto out;
+  if (strcmp(admin, "off") != 0 && (rc = listen_on(&s, admin, on_admin, &s.admin, &err))) goto out;
+  hl_loop_on_signal(s.rt->loop, SIGTERM, on_stop, &s, NULL);
+  hl_loop_on_signal(s.rt->loop, SIGINT, on_stop, &s, NULL);
+  warn_without_secrets(&s);
+  /* The address may have named port 0. */
+  int host_len = (int)(strrchr(listen, ':') - listen);
+  hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "%zu script%s, %zu handler%s", loaded.loaded, loaded.loaded == 1 ? "" : "s",
+               hl_host_handlers(s.rt->host), hl_host_handlers(s.rt->host) == 1 ? "" : "s");
+  hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "listening on http://%.*s:%u (webhooks at %s)", host_len, listen,
+               hl_server_port(s.server), hl_webhook_path(s.rt->webhook));
+  if (s.admin)
+    hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "status on http://%.*s:%u/status", (int)(strrchr(admin, ':') - admin), admin,
+                 hl_server_port(s.admin));
+  hl_loop_run_until(s.rt->loop, &s.stop);
+  hl_server_drain(s.server, DRAIN_MS, set_flag, &s.drained);
+  hl_loop_run_until(s.rt->loop, &s.drained);
+  hl_runtime_drain(s.rt, DRAIN_MS);
+  hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "stopped");
+out:
+  if (rc) rc = hl_cmd_error(&err);
+  else if (loaded.failed) rc = HL_EXIT_SOME;
+  hl_server_free(s.server);
+  hl_server_free(s.admin);
+  hl_runtime_free(s.rt);
+  return rc;
+}
+
+const hl_command hl_cmd_serve = {
+    .name = "serve", .operands = "[DIR]", .summary = "run a folder of scripts for good: webhooks, timers, routes",
+    .flags = flags, .max = 1, .run = run,
+    .examples = "  hubloop serve                        the folder you are in\n"
+                "  hubloop serve my-automations --listen 127.0.0.1:9000\n",
+};

@@ -1,0 +1,148 @@
+#include <signal.h>
+
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "cmd/runtime.h"
+
+/* `hubloop sim`: the simulator over HTTP on loopback. The token and client
+ * secret it accepts come from the environment (arguments would show in the
+ * process list), or are made for this run and printed. */
+
+static const hl_flag flags[] = {
+    {"port", "N", "port on 127.0.0.1; default 8482, 0: any"},
+    {"tier", "NAME", "free, starter, professional (default), enterprise: the limits"},
+    {"contacts", "N", "start with N contacts"},
+    {"companies", "N", "start with N companies"},
+    {"deals", "N", "start with N deals"},
+    {"owners", "N", "start with N owners"},
+    {"seed", "N", "another seed, another population; default 7"},
+    {"portal", "N", "the account's id; default 62515"},
+    {"latency", "MS", "answer after MS milliseconds"},
+    {"webhook-url", "URL", "deliver webhooks here (subscriptions are set through /_sim/subscribe)"},
+    {"record", "FILE", "append every request and answer as JSON lines"},
+    {NULL, NULL, NULL},
+};
+
+typedef struct simulating {
+  hl_log *log;
+  hl_loop *loop;
+  hl_transport *client;
+  hl_sim *sim;
+  hl_server *server;
+  bool stop;
+} simulating;
+
+static void answered(void *arg, const hl_http_response *r) {
+  hl_request_reply(arg, r->status ? r->status : 500, &r->headers, r->body);
+}
+
+static void copy_header(void *arg, const char *name, const char *value) {
+  hl_headers_add(arg, hl_str_of(name), hl_str_of(value));
+}
+
+static void control(simulating *s, hl_request *q, const char *name) {
+  hl_error err = {0};
+  char *out = NULL;
+  hl_headers headers = {0};
+  hl_headers_add(&headers, HL_STR("Content-Type"), HL_STR("application/json"));
+  hl_str body = hl_request_body(q);
+  int rc = hl_sim_control(s->sim, name, body.n ? body : HL_STR("{}"), &out, &err);
+  if (rc) hl_request_reply(q, 400, NULL, hl_str_of(err.text));
+  else hl_request_reply(q, 200, &headers, hl_str_of(out));
+  hl_free(out);
+  hl_headers_deinit(&headers);
+}
+
+static void on_request(void *arg, hl_request *q) {
+  simulating *s = arg;
+  hl_str path = hl_request_path(q);
+  static const char prefix[] = "/_sim/";
+  if (hl_str_starts(path, prefix)) {
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)(path.n - (sizeof prefix - 1)), path.p + sizeof prefix - 1);
+    control(s, q, name);
+    return;
+  }
+  hl_headers headers = {0};
+  hl_request_headers(q, copy_header, &headers);
+  hl_sim_handle(s->sim, hl_request_method(q), hl_request_target(q), &headers, hl_request_body(q), answered, q);
+  hl_headers_deinit(&headers);
+}
+
+static void on_stop(void *arg, int signum) {
+  (void)signum;
+  ((simulating *)arg)->stop = true;
+}
+
+/* Takes a credential from the environment or makes one; true when made. */
+static bool credential(cJSON *json, const char *key, const char *variable, hl_rng *rng, const char *prefix) {
+  const char *value = getenv(variable);
+  if (value && value[0]) {
+    cJSON_AddStringToObject(json, key, value);
+    return false;
+  }
+  char id[37], text[64];
+  hl_rng_uuid(rng, id);
+  snprintf(text, sizeof text, "%s%s", prefix, id);
+  cJSON_AddStringToObject(json, key, text);
+  printf("export %s=%s\n", variable, text);
+  return true;
+}
+
+static int run(const hl_args *a) {
+  static const struct { const char *flag, *option; int64_t max; } numbers[] = {
+      {"contacts", "contacts", 1000000}, {"companies", "companies", 1000000}, {"deals", "deals", 1000000},
+      {"owners", "owners", 10000},       {"seed", "seed", INT32_MAX},         {"portal", "portal", INT32_MAX},
+      {"latency", "latency_ms", 60000},
+  };
+  simulating s = {0};
+  hl_error err = {0};
+  int64_t port, v;
+  int rc = hl_args_int(a, "port", 0, 65535, 8482, &port);
+  if (rc) return rc;
+  cJSON *json = cJSON_CreateObject();
+  char *text = NULL;
+  for (size_t i = 0; i < HL_COUNT(numbers); i++) {
+    if ((rc = hl_args_int(a, numbers[i].flag, 0, numbers[i].max, -1, &v))) {
+      cJSON_Delete(json);
+      return rc;
+    }
+    if (v >= 0) cJSON_AddItemToObject(json, numbers[i].option, hl_json_int64(v));
+  }
+  if (hl_args_has(a, "tier")) cJSON_AddStringToObject(json, "tier", hl_args_get(a, "tier"));
+  if (hl_args_has(a, "webhook-url")) cJSON_AddStringToObject(json, "webhook_url", hl_args_get(a, "webhook-url"));
+  s.log = hl_log_new(HL_LOG_INFO, false);
+  if ((rc = hl_loop_new(NULL, s.log, &s.loop, &err))) goto out;
+  credential(json, "token", "HUBSPOT_TOKEN", hl_loop_rng(s.loop), "pat-na1-");
+  credential(json, "client_secret", "HUBSPOT_CLIENT_SECRET", hl_loop_rng(s.loop), "");
+  text = hl_json_print(json);
+  if ((rc = hl_client_new(s.loop, &s.client, &err))) goto out;
+  hl_sim_options so = {.json = text, .deliver = s.client, .record = hl_args_get(a, "record")};
+  if ((rc = hl_sim_new(s.loop, &so, &s.sim, &err))) goto out;
+  char address[32];
+  snprintf(address, sizeof address, "127.0.0.1:%d", (int)port);
+  hl_server_options vo = {.listen = address, .max_body = 16u << 20};
+  if ((rc = hl_server_new(s.loop, &vo, on_request, &s, &s.server, &err))) goto out;
+  hl_loop_on_signal(s.loop, SIGTERM, on_stop, &s, NULL);
+  hl_loop_on_signal(s.loop, SIGINT, on_stop, &s, NULL);
+  printf("export HUBSPOT_BASE_URL=http://127.0.0.1:%u\n", hl_server_port(s.server));
+  fflush(stdout);
+  hl_log_write(s.log, HL_LOG_INFO, "sim", "listening on http://127.0.0.1:%u", hl_server_port(s.server));
+  hl_loop_run_until(s.loop, &s.stop);
+out:
+  if (rc) rc = hl_cmd_error(&err);
+  hl_server_free(s.server);
+  hl_sim_free(s.sim);
+  if (s.client) s.client->free(s.client);
+  hl_loop_free(s.loop);
+  hl_log_free(s.log);
+  cJSON_Delete(json);
+  hl_free(text);
+  return rc;
+}
+
+const hl_command hl_cmd_sim = {
+    .name = "sim", .operands = "", .summary = "serve the HubSpot simulator on this machine", .flags = flags, .run = run,
+    .examples = "  hubloop sim --contacts 1000 --companies 200 --owners 12\n"
+                "  hubloop sim --port 0 --record traffic.jsonl\n",
+};

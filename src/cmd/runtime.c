@@ -1,0 +1,333 @@
+#include "cmd/runtime.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* ---- the simulator's webhooks, delivered in process ---- */
+
+typedef struct door {
+  hl_transport base;
+  hl_runtime *rt;
+} door;
+
+struct hl_http_op {        /* of the door only: each transport defines its own */
+  hl_http_cb cb;
+  void *arg;
+  bool cancelled;
+};
+
+static void delivered(void *arg, int status, const char *text) {
+  hl_http_op *op = arg;
+  hl_http_response response = {.status = status, .body = hl_str_of(text)};
+  if (!op->cancelled) op->cb(op->arg, &response);
+  hl_free(op);
+}
+
+static int door_send(hl_transport *t, const hl_http_request *q, hl_http_cb cb, void *arg, hl_http_op **out, hl_error *err) {
+  hl_runtime *rt = HL_CONTAINER(t, door, base)->rt;
+  (void)err;
+  const char *host = strstr(q->url, "://");
+  host = host ? host + 3 : q->url;
+  const char *target = strchr(host, '/');
+  char *name = target ? hl_strndup(host, (size_t)(target - host)) : hl_strdup(host);
+  hl_http_op *op = HL_NEW(hl_http_op);
+  *op = (hl_http_op){.cb = cb, .arg = arg};
+  hl_delivery d = {.method = q->method, .target = target ? target : "/", .host = name, .body = q->body};
+  if (q->headers) {
+    d.signature_v3 = hl_headers_get(q->headers, "X-HubSpot-Signature-v3");
+    d.timestamp = hl_headers_get(q->headers, "X-HubSpot-Request-Timestamp");
+    d.signature = hl_headers_get(q->headers, "X-HubSpot-Signature");
+    d.signature_version = hl_headers_get(q->headers, "X-HubSpot-Signature-Version");
+  }
+  hl_webhook_deliver(rt->webhook, &d, delivered, op);
+  hl_free(name);
+  *out = op;
+  return 0;
+}
+
+static void door_cancel(hl_transport *t, hl_http_op *op) {
+  (void)t;
+  op->cancelled = true;
+}
+
+static void door_free(hl_transport *t) { hl_free(HL_CONTAINER(t, door, base)); }
+
+static hl_transport *door_new(hl_runtime *rt) {
+  door *d = HL_NEW(door);
+  d->base = (hl_transport){.send = door_send, .cancel = door_cancel, .free = door_free};
+  d->rt = rt;
+  return &d->base;
+}
+
+/* ---- assembly ---- */
+
+/* With the simulator the token and secret are made here, for this run. */
+static int sim_new(hl_runtime *rt, const hl_runtime_options *o, char token[64], hl_error *err) {
+  char id[37];
+  hl_rng_uuid(hl_loop_rng(rt->loop), id);
+  snprintf(token, 64, "pat-%s-%s", "na1", id);
+  cJSON *json = NULL;
+  if (o->sim_json) {
+    int rc = hl_json_parse(hl_str_of(o->sim_json), &json, err);
+    if (rc) return rc;
+  } else {
+    json = cJSON_CreateObject();
+  }
+  cJSON_AddStringToObject(json, "token", token);
+  cJSON_AddStringToObject(json, "client_secret", id);
+  cJSON_AddStringToObject(json, "webhook_url", "http://hubloop.localhost/hubspot");
+  char *text = hl_json_print(json);
+  cJSON_Delete(json);
+  rt->deliver = door_new(rt);
+  hl_sim_options so = {.json = text, .deliver = rt->deliver};
+  int rc = hl_sim_new(rt->loop, &so, &rt->sim, err);
+  hl_free(text);
+  if (rc) return rc;
+  rt->hubspot_transport = hl_sim_transport(rt->sim);
+  hl_str secret = hl_str_of(id);
+  hl_account_options a = {.name = "main", .token = token, .base_url = "http://127.0.0.1", .tier = "professional",
+                          .portal = 0, .client_secrets = &secret, .n_client_secrets = 1};
+  rt->hubspot = hl_hubspot_new(rt->loop, rt->hubspot_transport);
+  return hl_hubspot_add_account(rt->hubspot, &a, NULL, err);
+}
+
+static int add_account(hl_runtime *rt, const hl_project_account *a, bool required, hl_error *err) {
+  hl_buf token, secret;
+  char *values[16] = {NULL};
+  hl_str secrets[16];
+  size_t n = 0;
+  hl_buf_init(&token, 4096);
+  hl_buf_init(&secret, 4096);
+  hl_account *account;
+  int rc = hl_secret_from_env(NULL, a->token, &token, err);
+  if (rc) {
+    /* A lone script may need no account at all; its first API call says so. */
+    if (!required) rc = 0;
+    else rc = hl_fail(err, HL_EAUTH, "%s is not set: export %s with the token of a HubSpot private app or service key, or use --sim for the built-in simulator",
+                      a->token, a->token);
+    goto out;
+  }
+  for (size_t i = 0; i < a->n_client_secrets && n < HL_COUNT(values); i++) {
+    rc = hl_secret_from_env(NULL, a->client_secrets[i], &secret, err);
+    if (rc) goto out;
+    hl_log_add_secret(rt->log, hl_buf_str(&secret));
+    values[n] = hl_strdup(secret.p);
+    secrets[n] = hl_str_of(values[n]);
+    n++;
+  }
+  const char *base = a->base_url ? a->base_url : getenv("HUBSPOT_BASE_URL");
+  const char *tier = a->tier ? a->tier : getenv("HUBSPOT_TIER");
+  hl_account_options o = {.name = a->name, .token = token.p, .base_url = base && base[0] ? base : NULL,
+                          .version = a->version, .tier = tier, .portal = a->portal,
+                          .client_secrets = secrets, .n_client_secrets = n};
+  rc = hl_hubspot_add_account(rt->hubspot, &o, &account, err);
+out:
+  if (token.p) explicit_bzero(token.p, token.n);
+  for (size_t i = 0; i < n; i++) hl_free(values[i]);
+  hl_buf_deinit(&token);
+  hl_buf_deinit(&secret);
+  return rc;
+}
+
+static char *folder_of(const char *path) {
+  char full[PATH_MAX];
+  if (!realpath(path, full)) return hl_strdup(".");
+  char *slash = strrchr(full, '/');
+  return slash == full ? hl_strdup("/") : hl_strndup(full, (size_t)(slash - full));
+}
+
+int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err) {
+  hl_runtime *rt = HL_NEW(hl_runtime);
+  char token[64];
+  struct stat st;
+  int rc;
+  rt->log = hl_log_new(o->log_level, o->log_json);
+  if ((rc = hl_loop_new(NULL, rt->log, &rt->loop, err))) goto out;
+
+  bool folder = o->path && stat(o->path, &st) == 0 && S_ISDIR(st.st_mode);
+  if (folder) {
+    if ((rc = hl_project_load(o->path, &rt->project, err))) goto out;
+    rt->root = hl_strdup(rt->project->root);
+  } else if (o->path) {
+    if (access(o->path, R_OK)) {
+      rc = hl_fail(err, HL_ENOTFOUND, "cannot read %s: %s; name a script (.lua) or a folder of scripts", o->path, strerror(errno));
+      goto out;
+    }
+    rt->root = folder_of(o->path);
+  }
+
+  if ((rc = hl_client_new(rt->loop, &rt->client, err))) goto out;
+  if (o->simulator) {
+    if ((rc = sim_new(rt, o, token, err))) goto out;
+  } else {
+    rt->hubspot = hl_hubspot_new(rt->loop, rt->client);
+    if (rt->project) {
+      for (size_t i = 0; i < rt->project->n_accounts; i++)
+        if ((rc = add_account(rt, &rt->project->accounts[i], true, err))) goto out;
+    } else if (o->path) {
+      char name[] = "main", token_name[] = "HUBSPOT_TOKEN", secret_name[] = "HUBSPOT_CLIENT_SECRET", *secrets[] = {secret_name};
+      hl_project_account a = {.name = name, .token = token_name, .client_secrets = secrets,
+                              .n_client_secrets = getenv(secret_name) ? 1 : 0};
+      if ((rc = add_account(rt, &a, false, err))) goto out;
+    }
+  }
+
+  hl_engine_options eo = {.store = o->store ? o->store : rt->project && !o->simulator ? rt->project->store : NULL,
+                          .retention_ms = rt->project ? rt->project->retention_ms : 0};
+  if ((rc = hl_engine_new(rt->loop, &eo, &rt->engine, err))) goto out;
+  hl_webhook_options wo = {.public_url = rt->project && !o->simulator ? rt->project->public_url : NULL,
+                           .accept_v2 = rt->project && rt->project->accept_v2};
+  rt->webhook = hl_webhook_new(rt->engine, rt->hubspot, &wo);
+  hl_host_options ho = {.loop = rt->loop, .engine = rt->engine, .hubspot = rt->hubspot, .http = rt->client,
+                        .root = rt->root, .serving = o->serving, .secret = hl_secret_from_env,
+                        .print = o->print, .print_arg = o->print_arg};
+  rc = hl_host_new(&ho, &rt->host, err);
+out:
+  if (rc) hl_runtime_free(rt);
+  else *out = rt;
+  return rc;
+}
+
+typedef struct loading {
+  hl_runtime *rt;
+  hl_load_result *result;
+  size_t open;
+  bool done;
+} loading;
+
+static void script_ended(void *arg, int code, hl_str text) {
+  loading *l = arg;
+  if (code) {
+    l->result->failed++;
+    hl_log_write(l->rt->log, HL_LOG_ERROR, "script", HL_STR_FMT, HL_STR_ARG(text));
+    if (!l->result->first.code) hl_fail(&l->result->first, code, HL_STR_FMT, HL_STR_ARG(text));
+  } else {
+    l->result->loaded++;
+  }
+  l->done = --l->open == 0;
+}
+
+void hl_runtime_load(hl_runtime *rt, hl_load_result *out) {
+  loading l = {.rt = rt, .result = out, .open = 1};
+  *out = (hl_load_result){0};
+  for (size_t i = 0; i < rt->project->n_scripts; i++) {
+    hl_permissions p = hl_project_permissions(rt->project, rt->project->scripts[i]);
+    hl_script *script;
+    hl_error err = {0};
+    if (hl_host_load(rt->host, rt->project->scripts[i], &p, &script, &err)) {
+      out->failed++;
+      hl_log_write(rt->log, HL_LOG_ERROR, "script", "%s", err.text);
+      if (!out->first.code) out->first = err;
+      continue;
+    }
+    l.open++;
+    hl_script_on_end(script, script_ended, &l);
+  }
+  l.done = --l.open == 0;
+  hl_loop_run_until(rt->loop, &l.done);
+}
+
+typedef struct idling {
+  hl_runtime *rt;
+  const bool *stop;
+  hl_timer timer;
+  bool done;
+} idling;
+
+enum { IDLE_CHECK_MS = 2 };
+
+static void check_idle(hl_timer *timer, void *arg) {
+  idling *i = arg;
+  i->done = (i->stop && *i->stop) || (hl_host_live_tasks(i->rt->host) == 0 && hl_engine_idle(i->rt->engine));
+  if (!i->done) hl_timer_start(i->rt->loop, timer, IDLE_CHECK_MS, check_idle, i);
+}
+
+void hl_runtime_run_idle(hl_runtime *rt, const bool *stop) {
+  idling i = {.rt = rt, .stop = stop};
+  hl_timer_start(rt->loop, &i.timer, 0, check_idle, &i);
+  hl_loop_run_until(rt->loop, &i.done);
+  hl_timer_stop(rt->loop, &i.timer);
+}
+
+static void set_flag(void *arg) { *(bool *)arg = true; }
+
+void hl_runtime_drain(hl_runtime *rt, int64_t deadline_ms) {
+  bool done = false;
+  hl_engine_drain(rt->engine, deadline_ms, set_flag, &done);
+  hl_loop_run_until(rt->loop, &done);
+}
+
+void hl_runtime_free(hl_runtime *rt) {
+  if (!rt) return;
+  hl_host_free(rt->host);
+  hl_webhook_free(rt->webhook);
+  hl_engine_free(rt->engine);
+  hl_hubspot_free(rt->hubspot);
+  if (rt->hubspot_transport) rt->hubspot_transport->free(rt->hubspot_transport);
+  hl_sim_free(rt->sim);
+  if (rt->deliver) rt->deliver->free(rt->deliver);
+  if (rt->client) rt->client->free(rt->client);
+  hl_project_free(rt->project);
+  hl_loop_free(rt->loop);
+  hl_log_free(rt->log);
+  hl_free(rt->root);
+  hl_free(rt);
+}
+
+int hl_runtime_state_path(const char *script, hl_buf *out, hl_error *err) {
+  char full[PATH_MAX];
+  const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+  if (!realpath(script, full)) return hl_fail(err, HL_ENOTFOUND, "cannot read %s: %s", script, strerror(errno));
+  if (state && state[0] == '/') hl_buf_printf(out, "%s/hubloop/", state);
+  else if (home && home[0]) hl_buf_printf(out, "%s/.local/state/hubloop/", home);
+  else return hl_fail(err, HL_EINVAL, "neither XDG_STATE_HOME nor HOME is set; say where to keep the state: --store FILE");
+  for (const char *c = full + 1; *c; c++) hl_buf_append(out, *c == '/' ? "%" : c, 1);
+  hl_buf_puts(out, ".db");
+  return 0;
+}
+
+void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
+  hl_engine_stats e;
+  hl_webhook_stats w;
+  hl_engine_stats_get(rt->engine, &e);
+  hl_webhook_stats_get(rt->webhook, &w);
+  cJSON *root = cJSON_CreateObject(), *engine = cJSON_AddObjectToObject(root, "engine"),
+        *webhook = cJSON_AddObjectToObject(root, "webhook"), *api = cJSON_AddObjectToObject(root, "api");
+  const struct { const char *name; uint64_t v; } engine_rows[] = {
+      {"acknowledged", e.acknowledged}, {"pending", e.pending},     {"ran", e.ran},
+      {"filtered", e.filtered},         {"duplicate", e.duplicate}, {"waiting", e.waiting},
+      {"dead", e.dead},                 {"unhandled", e.unhandled}, {"orphaned", e.orphaned},
+      {"running", e.running},           {"retried", e.retried},     {"runs_failed", e.runs_failed},
+      {"commits", e.commits},
+  };
+  const struct { const char *name; uint64_t v; } webhook_rows[] = {
+      {"requests", w.requests},           {"accepted", w.accepted_requests}, {"forged", w.forged},
+      {"malformed", w.malformed_bodies},  {"foreign_portal", w.foreign_portal}, {"unavailable", w.unavailable},
+  };
+  for (size_t i = 0; i < HL_COUNT(engine_rows); i++)
+    cJSON_AddItemToObject(engine, engine_rows[i].name, hl_json_int64((int64_t)engine_rows[i].v));
+  cJSON_AddBoolToObject(engine, "stalled", e.stalled);
+  cJSON *dispatch = cJSON_AddArrayToObject(engine, "dispatch_us");
+  for (size_t i = 0; i < HL_COUNT(e.dispatch_us); i++)
+    cJSON_AddItemToArray(dispatch, hl_json_int64((int64_t)e.dispatch_us[i]));
+  for (size_t i = 0; i < HL_COUNT(webhook_rows); i++)
+    cJSON_AddItemToObject(webhook, webhook_rows[i].name, hl_json_int64((int64_t)webhook_rows[i].v));
+  hl_account *accounts[64];
+  size_t n = hl_hubspot_accounts(rt->hubspot, accounts, HL_COUNT(accounts));
+  for (size_t i = 0; i < n && i < HL_COUNT(accounts); i++) {
+    hl_api_stats a;
+    hl_account_stats(accounts[i], &a);
+    const struct { const char *name; uint64_t v; } rows[] = {
+        {"calls", a.calls},   {"requests", a.requests}, {"batched", a.batched}, {"retries", a.retries},
+        {"errors", a.errors}, {"limited", a.limited},   {"queued", a.queued},   {"in_flight", a.in_flight},
+    };
+    cJSON *account = cJSON_AddObjectToObject(api, hl_account_name(accounts[i]));
+    for (size_t k = 0; k < HL_COUNT(rows); k++) cJSON_AddItemToObject(account, rows[k].name, hl_json_int64((int64_t)rows[k].v));
+  }
+  hl_json_print_to(root, out);
+  cJSON_Delete(root);
+}

@@ -1,0 +1,58 @@
+/* The runtime: every room assembled, for the commands and for include/hubloop.h.
+ * Loop thread only. */
+#ifndef HL_CMD_RUNTIME_H
+#define HL_CMD_RUNTIME_H
+
+#include "engine/webhook.h"
+#include "lua/host.h"
+#include "lua/project.h"
+#include "lua/sim.h"
+#include "net/client.h"
+
+typedef struct hl_runtime {
+  hl_log *log;
+  hl_loop *loop;
+  hl_transport *client;      /* real HTTP */
+  hl_sim *sim;               /* with options.simulator */
+  hl_transport *hubspot_transport;
+  hl_transport *deliver;     /* the simulator's webhooks into our own door */
+  hl_hubspot *hubspot;
+  hl_engine *engine;
+  hl_webhook *webhook;
+  hl_host *host;
+  hl_project *project;       /* NULL for a lone script */
+  char *root;
+} hl_runtime;
+
+typedef struct hl_runtime_options {
+  const char *path;          /* folder or script */
+  const char *store;         /* overrides; NULL: the project's, or in memory for a lone script */
+  bool simulator;
+  const char *sim_json;      /* options of the simulator, NULL: defaults */
+  bool serving;
+  hl_log_level log_level;
+  bool log_json;
+  void (*print)(void *arg, const char *line, size_t n);
+  void *print_arg;
+} hl_runtime_options;
+
+/* Everything up to the host; scripts are not loaded, the engine is not started. */
+int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err);
+typedef struct hl_load_result {
+  size_t loaded, failed;
+  hl_error first;            /* of the failures */
+} hl_load_result;
+/* Loads the project's scripts and runs the loop until their main tasks have ended. */
+void hl_runtime_load(hl_runtime *rt, hl_load_result *out);
+/* Runs the loop until no task lives and no event is pending or due. */
+void hl_runtime_run_idle(hl_runtime *rt, const bool *stop);
+/* Lets running handlers end and commit; what is cut after deadline_ms stays pending. */
+void hl_runtime_drain(hl_runtime *rt, int64_t deadline_ms);
+void hl_runtime_free(hl_runtime *rt);
+
+/* The state folder of `hubloop run` stores: $XDG_STATE_HOME/hubloop, made when missing. */
+int hl_runtime_state_path(const char *script, hl_buf *out, hl_error *err);
+/* {"engine":{…},"webhook":{…},"api":{…}} for the status page and hubloop.h. */
+void hl_runtime_status(const hl_runtime *rt, hl_buf *out);
+
+#endif

@@ -1,0 +1,423 @@
+#include "lua/project.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <lua.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+
+/* The settings run in a bare state: no library at all, `secret` alone, and a
+ * bound on the work. What they return is read with the helpers below, which all
+ * name the key that is wrong, and where. */
+
+enum { SETTINGS_STEPS = 10 * 1000 * 1000 };
+static const char SECRET[] = "hubloop.secret";
+
+typedef struct reader {
+  lua_State *L;
+  const char *file;
+  hl_error *err;
+} reader;
+
+static int bad(const reader *r, const char *key, const char *want) {
+  return hl_fail(r->err, HL_EINVAL, "%s: %s must be %s", r->file, key, want);
+}
+
+static int l_secret(lua_State *L) {
+  size_t n;
+  luaL_checklstring(L, 1, &n);
+  if (n == 0 || n > 128) return luaL_error(L, "secret: name an environment variable, as in secret \"HUBSPOT_TOKEN\"");
+  lua_newuserdatauv(L, 1, 1);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  luaL_setmetatable(L, SECRET);
+  return 1;
+}
+
+static void too_long(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  luaL_error(L, "the settings do not end; they are a table, not a program");
+}
+
+/* Every key of the table on top must be in `known`. */
+static int check_keys(const reader *r, const char *where, const char *const *known) {
+  lua_State *L = r->L;
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    bool found = false;
+    for (size_t i = 0; key && known[i] && !found; i++) found = strcmp(key, known[i]) == 0;
+    if (found) continue;
+    if (!key) return hl_fail(r->err, HL_EINVAL, "%s: %s takes named settings, not a list", r->file, where);
+    const char *near = hl_str_nearest(hl_str_of(key), known);
+    if (near) return hl_fail(r->err, HL_EINVAL, "%s: %s has no setting “%s”; did you mean “%s”?", r->file, where, key, near);
+    return hl_fail(r->err, HL_EINVAL, "%s: %s has no setting “%s”; hubloop help settings lists them", r->file, where, key);
+  }
+  return 0;
+}
+
+static int get_string(const reader *r, const char *key, const char *label, char **out) {
+  int type = lua_getfield(r->L, -1, key);
+  int rc = 0;
+  if (type == LUA_TSTRING) {
+    hl_free(*out);
+    *out = hl_strdup(lua_tostring(r->L, -1));
+  } else if (type != LUA_TNIL) {
+    rc = bad(r, label, "a string");
+  }
+  lua_pop(r->L, 1);
+  return rc;
+}
+
+/* The name inside a secret on top of the stack. */
+static int secret_name(const reader *r, const char *label, char **out) {
+  if (luaL_testudata(r->L, -1, SECRET) == NULL) {
+    char want[160];
+    snprintf(want, sizeof want, "secret \"NAME\": keep the value out of the file, in the environment variable NAME");
+    return bad(r, label, want);
+  }
+  lua_getiuservalue(r->L, -1, 1);
+  hl_free(*out);
+  *out = hl_strdup(lua_tostring(r->L, -1));
+  lua_pop(r->L, 1);
+  return 0;
+}
+
+/* A list of strings, NULL-terminated. */
+static int get_list(const reader *r, const char *key, const char *label, char ***out) {
+  int type = lua_getfield(r->L, -1, key), rc = 0;
+  if (type == LUA_TTABLE) {
+    size_t n = lua_rawlen(r->L, -1);
+    *out = hl_alloc((n + 1) * sizeof **out);
+    for (size_t i = 0; i < n && !rc; i++) {
+      if (lua_rawgeti(r->L, -1, (lua_Integer)i + 1) != LUA_TSTRING) rc = bad(r, label, "a list of strings");
+      else (*out)[i] = hl_strdup(lua_tostring(r->L, -1));
+      lua_pop(r->L, 1);
+    }
+  } else if (type != LUA_TNIL) {
+    rc = bad(r, label, "a list of strings");
+  }
+  lua_pop(r->L, 1);
+  return rc;
+}
+
+static void free_list(char **list) {
+  for (size_t i = 0; list && list[i]; i++) hl_free(list[i]);
+  hl_free(list);
+}
+
+static int read_secrets(const reader *r, hl_project_account *a, const char *label) {
+  int type = lua_getfield(r->L, -1, "client_secret"), rc = 0;
+  if (type == LUA_TTABLE) {
+    size_t n = lua_rawlen(r->L, -1);
+    a->client_secrets = hl_alloc((n + 1) * sizeof *a->client_secrets);
+    for (size_t i = 0; i < n && !rc; i++) {
+      lua_rawgeti(r->L, -1, (lua_Integer)i + 1);
+      rc = secret_name(r, label, &a->client_secrets[i]);
+      if (!rc) a->n_client_secrets++;
+      lua_pop(r->L, 1);
+    }
+  } else if (type != LUA_TNIL) {
+    a->client_secrets = hl_alloc(2 * sizeof *a->client_secrets);
+    rc = secret_name(r, label, &a->client_secrets[0]);
+    if (!rc) a->n_client_secrets = 1;
+  }
+  lua_pop(r->L, 1);
+  return rc;
+}
+
+static int read_account(const reader *r, hl_project_account *a) {
+  static const char *const keys[] = {"token", "client_secret", "portal", "tier", "base_url", "api_version", NULL};
+  lua_State *L = r->L;
+  char label[160];
+  if (!lua_istable(L, -1)) {
+    snprintf(label, sizeof label, "accounts.%.64s", a->name);
+    return bad(r, label, "a table { token = secret \"HUBSPOT_TOKEN\" }");
+  }
+  snprintf(label, sizeof label, "accounts.%.64s", a->name);
+  int rc = check_keys(r, label, keys);
+  if (rc) return rc;
+  snprintf(label, sizeof label, "accounts.%.64s.token", a->name);
+  lua_getfield(L, -1, "token");
+  rc = secret_name(r, label, &a->token);
+  lua_pop(L, 1);
+  if (rc) return rc;
+  snprintf(label, sizeof label, "accounts.%.64s.client_secret", a->name);
+  if ((rc = read_secrets(r, a, label))) return rc;
+  snprintf(label, sizeof label, "accounts.%.64s.tier", a->name);
+  if ((rc = get_string(r, "tier", label, &a->tier))) return rc;
+  snprintf(label, sizeof label, "accounts.%.64s.base_url", a->name);
+  if ((rc = get_string(r, "base_url", label, &a->base_url))) return rc;
+  snprintf(label, sizeof label, "accounts.%.64s.api_version", a->name);
+  if ((rc = get_string(r, "api_version", label, &a->version))) return rc;
+  int type = lua_getfield(L, -1, "portal");
+  if (type != LUA_TNIL && !lua_isinteger(L, -1)) {
+    snprintf(label, sizeof label, "accounts.%.64s.portal", a->name);
+    rc = bad(r, label, "the portal's number (its HubSpot account id)");
+  } else {
+    a->portal = lua_tointeger(L, -1);
+  }
+  lua_pop(L, 1);
+  return rc;
+}
+
+static int read_accounts(const reader *r, hl_project *p) {
+  lua_State *L = r->L;
+  int rc = 0;
+  int type = lua_getfield(L, -1, "accounts");
+  if (type != LUA_TNIL && type != LUA_TTABLE) rc = bad(r, "accounts", "a table of named accounts");
+  if (type == LUA_TTABLE) {
+    for (lua_pushnil(L); !rc && lua_next(L, -2);) {
+      if (lua_type(L, -2) != LUA_TSTRING) {
+        rc = bad(r, "accounts", "a table of named accounts");
+      } else {
+        p->accounts = hl_realloc(p->accounts, (p->n_accounts + 1) * sizeof *p->accounts);
+        hl_project_account *a = &p->accounts[p->n_accounts++];
+        *a = (hl_project_account){.name = hl_strdup(lua_tostring(L, -2))};
+        rc = read_account(r, a);
+      }
+      lua_pop(L, rc ? 2 : 1);
+    }
+  }
+  lua_pop(L, 1);
+  return rc;
+}
+
+static int read_permissions(const reader *r, hl_project *p) {
+  static const char *const keys[] = {"hosts", "fs", "env", NULL};
+  lua_State *L = r->L;
+  int rc = 0;
+  int type = lua_getfield(L, -1, "permissions");
+  if (type != LUA_TNIL && type != LUA_TTABLE) rc = bad(r, "permissions", "a table: [\"script.lua\"] = { hosts = { … } }");
+  if (type == LUA_TTABLE) {
+    for (lua_pushnil(L); !rc && lua_next(L, -2);) {
+      char label[200];
+      if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1)) {
+        rc = bad(r, "permissions", "a table: [\"script.lua\"] = { hosts = { … } }");
+      } else {
+        p->permissions = hl_realloc(p->permissions, (p->n_permissions + 1) * sizeof *p->permissions);
+        hl_project_permission *q = &p->permissions[p->n_permissions++];
+        *q = (hl_project_permission){.script = hl_strdup(lua_tostring(L, -2))};
+        snprintf(label, sizeof label, "permissions[\"%.100s\"]", q->script);
+        rc = check_keys(r, label, keys);
+        if (!rc) rc = get_list(r, "hosts", label, &q->hosts);
+        if (!rc) rc = get_list(r, "fs", label, &q->fs);
+        if (!rc) rc = get_list(r, "env", label, &q->env);
+      }
+      lua_pop(L, rc ? 2 : 1);
+    }
+  }
+  lua_pop(L, 1);
+  return rc;
+}
+
+/* Opens sub-table `key` (pushed) when it is there and holds known keys only. */
+static int open_table(const reader *r, const char *key, const char *const *keys, bool *there) {
+  int type = lua_getfield(r->L, -1, key);
+  *there = type == LUA_TTABLE;
+  if (type == LUA_TNIL) {
+    lua_pop(r->L, 1);
+    return 0;
+  }
+  return *there ? check_keys(r, key, keys) : bad(r, key, "a table");
+}
+
+static int read_rest(const reader *r, hl_project *p, char ***patterns) {
+  static const char *const listen_keys[] = {"listen", NULL};
+  static const char *const webhook_keys[] = {"public_url", "accept", NULL};
+  lua_State *L = r->L;
+  bool there;
+  int rc;
+  if ((rc = open_table(r, "http", listen_keys, &there))) return rc;
+  if (there) {
+    if ((rc = get_string(r, "listen", "http.listen", &p->listen))) return rc;
+    lua_pop(L, 1);
+  }
+  if ((rc = open_table(r, "admin", listen_keys, &there))) return rc;
+  if (there) {
+    if ((rc = get_string(r, "listen", "admin.listen", &p->admin))) return rc;
+    lua_pop(L, 1);
+  }
+  if ((rc = open_table(r, "webhooks", webhook_keys, &there))) return rc;
+  if (there) {
+    char **accept = NULL;
+    if ((rc = get_string(r, "public_url", "webhooks.public_url", &p->public_url))) return rc;
+    if ((rc = get_list(r, "accept", "webhooks.accept", &accept))) {
+      free_list(accept);
+      return rc;
+    }
+    for (size_t i = 0; accept && accept[i]; i++) {
+      if (strcmp(accept[i], "v2") == 0) p->accept_v2 = true;
+      else if (strcmp(accept[i], "v1") != 0 && strcmp(accept[i], "v3") != 0) rc = bad(r, "webhooks.accept", "a list of \"v1\", \"v2\", \"v3\"");
+    }
+    free_list(accept);
+    if (rc) return rc;
+    lua_pop(L, 1);
+  }
+  int type = lua_getfield(L, -1, "retention");
+  if (type == LUA_TSTRING) {
+    rc = hl_duration_parse(hl_str_of(lua_tostring(L, -1)), &p->retention_ms, r->err);
+    if (rc) return hl_fail_in(r->err, "%s: retention", r->file);
+  } else if (type != LUA_TNIL) {
+    return bad(r, "retention", "a duration such as \"7d\"");
+  }
+  lua_pop(L, 1);
+  if ((rc = get_string(r, "store", "store", &p->store))) return rc;
+  return get_list(r, "scripts", "scripts", patterns);
+}
+
+/* ---- finding scripts (SEMANTICS 26) ---- */
+
+static bool is_script(const char *name, char **patterns) {
+  hl_str s = hl_str_of(name);
+  static const char test[] = "_test.lua";
+  if (hl_str_eqz(s, "hubloop.lua")) return false;
+  if (s.n >= sizeof test - 1 && strcmp(name + s.n - (sizeof test - 1), test) == 0) return false;
+  for (size_t i = 0; patterns[i]; i++)
+    if (fnmatch(patterns[i], name, FNM_PATHNAME | FNM_PERIOD) == 0) return true;
+  return false;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static int find_scripts(hl_project *p, char **patterns, hl_error *err) {
+  DIR *d = opendir(p->root);
+  if (!d) return hl_fail(err, HL_EIO, "cannot read the folder %s: %s", p->root, strerror(errno));
+  char path[PATH_MAX];
+  for (struct dirent *e; (e = readdir(d));) {
+    if (!is_script(e->d_name, patterns)) continue;
+    if (snprintf(path, sizeof path, "%s/%s", p->root, e->d_name) >= (int)sizeof path) continue;
+    p->scripts = hl_realloc(p->scripts, (p->n_scripts + 1) * sizeof *p->scripts);
+    p->scripts[p->n_scripts++] = hl_strdup(path);
+  }
+  closedir(d);
+  if (p->n_scripts) qsort(p->scripts, p->n_scripts, sizeof *p->scripts, by_name);
+  return 0;
+}
+
+static int read_settings(hl_project *p, const char *file, char ***patterns, hl_error *err) {
+  static const char *const keys[] = {"accounts", "webhooks", "store", "scripts", "http", "admin", "permissions", "retention", NULL};
+  lua_State *L = luaL_newstate();
+  reader r = {L, file, err};
+  int rc = 0;
+  luaL_newmetatable(L, SECRET);
+  lua_pop(L, 1);
+  lua_pushcfunction(L, l_secret);
+  lua_setglobal(L, "secret");
+  lua_sethook(L, too_long, LUA_MASKCOUNT, SETTINGS_STEPS);
+  if (luaL_loadfilex(L, file, "t") || lua_pcall(L, 0, 1, 0)) {
+    const char *text = lua_tostring(L, -1);
+    rc = hl_fail(err, HL_EINVAL, "settings: %s", text ? text : "raised something that is no text");
+  } else if (!lua_istable(L, -1)) {
+    rc = hl_fail(err, HL_EINVAL, "%s must return a table: return { accounts = { … } }", file);
+  }
+  if (!rc) rc = check_keys(&r, "hubloop.lua", keys);
+  if (!rc) rc = read_accounts(&r, p);
+  if (!rc) rc = read_permissions(&r, p);
+  if (!rc) rc = read_rest(&r, p, patterns);
+  lua_close(L);
+  return rc;
+}
+
+static void default_string(char **s, const char *value) {
+  if (!*s) *s = hl_strdup(value);
+}
+
+int hl_project_load(const char *dir, hl_project **out, hl_error *err) {
+  char root[PATH_MAX], file[PATH_MAX + 16], path[2 * PATH_MAX];
+  struct stat st;
+  if (!realpath(dir, root) || stat(root, &st) || !S_ISDIR(st.st_mode))
+    return hl_fail(err, HL_ENOTFOUND, "%s is no folder; name the one that holds hubloop.lua and your scripts", dir);
+  hl_project *p = HL_NEW(hl_project);
+  char **patterns = NULL;
+  int rc = 0;
+  p->root = hl_strdup(root);
+  snprintf(file, sizeof file, "%s/hubloop.lua", root);
+  bool settings = access(file, F_OK) == 0;
+  if (settings) rc = read_settings(p, file, &patterns, err);
+  if (rc) goto out;
+  if (p->n_accounts == 0) {
+    p->accounts = HL_NEW(hl_project_account);
+    p->accounts[p->n_accounts++] = (hl_project_account){.name = hl_strdup("main"), .token = hl_strdup("HUBSPOT_TOKEN")};
+    p->accounts[0].client_secrets = hl_alloc(2 * sizeof(char *));
+    if (getenv("HUBSPOT_CLIENT_SECRET")) p->accounts[0].client_secrets[p->accounts[0].n_client_secrets++] = hl_strdup("HUBSPOT_CLIENT_SECRET");
+  }
+  default_string(&p->listen, "127.0.0.1:8480");
+  default_string(&p->admin, "127.0.0.1:8481");
+  default_string(&p->store, "data/hubloop.db");
+  if (strncmp(p->store, "postgres:", 9) == 0) {
+    rc = hl_fail(err, HL_EINVAL, "%s: the PostgreSQL store is not in this version; name a file: store = \"data/hubloop.db\"", file);
+    goto out;
+  }
+  if (p->store[0] != '/') {
+    snprintf(path, sizeof path, "%s/%s", root, p->store);
+    hl_free(p->store);
+    p->store = hl_strdup(path);
+  }
+  if (!patterns) {
+    patterns = hl_alloc(2 * sizeof *patterns);
+    patterns[0] = hl_strdup("*.lua");
+  }
+  rc = find_scripts(p, patterns, err);
+  if (!rc && p->n_scripts == 0)
+    rc = hl_fail(err, HL_ENOTFOUND, "%s holds no script (*.lua other than hubloop.lua and *_test.lua)", root);
+out:
+  free_list(patterns);
+  if (rc) hl_project_free(p);
+  else *out = p;
+  return rc;
+}
+
+void hl_project_free(hl_project *p) {
+  if (!p) return;
+  for (size_t i = 0; i < p->n_accounts; i++) {
+    hl_project_account *a = &p->accounts[i];
+    for (size_t k = 0; k < a->n_client_secrets; k++) hl_free(a->client_secrets[k]);
+    hl_free(a->client_secrets);
+    hl_free(a->name);
+    hl_free(a->token);
+    hl_free(a->tier);
+    hl_free(a->base_url);
+    hl_free(a->version);
+  }
+  for (size_t i = 0; i < p->n_permissions; i++) {
+    hl_free(p->permissions[i].script);
+    free_list(p->permissions[i].hosts);
+    free_list(p->permissions[i].fs);
+    free_list(p->permissions[i].env);
+  }
+  for (size_t i = 0; i < p->n_scripts; i++) hl_free(p->scripts[i]);
+  hl_free(p->scripts);
+  hl_free(p->accounts);
+  hl_free(p->permissions);
+  hl_free(p->root);
+  hl_free(p->store);
+  hl_free(p->listen);
+  hl_free(p->admin);
+  hl_free(p->public_url);
+  hl_free(p);
+}
+
+hl_permissions hl_project_permissions(const hl_project *p, const char *script) {
+  const char *slash = strrchr(script, '/'), *name = slash ? slash + 1 : script;
+  for (size_t i = 0; i < p->n_permissions; i++) {
+    const hl_project_permission *q = &p->permissions[i];
+    if (strcmp(q->script, name) == 0)
+      return (hl_permissions){(const char *const *)q->hosts, (const char *const *)q->fs, (const char *const *)q->env};
+  }
+  return (hl_permissions){NULL, NULL, NULL};
+}
+
+int hl_secret_from_env(void *arg, const char *name, hl_buf *out, hl_error *err) {
+  (void)arg;
+  const char *value = getenv(name);
+  if (!value || !value[0])
+    return hl_fail(err, HL_EAUTH, "the secret %s is not set: put it in the environment, as in %s=… hubloop …", name, name);
+  hl_buf_clear(out);
+  return hl_buf_puts(out, value) ? hl_fail(err, HL_ELIMIT, "the secret %s is too long", name) : 0;
+}

@@ -1,0 +1,51 @@
+/* A project's settings: hubloop.lua, a Lua table evaluated with access to
+ * nothing but `secret` (SCRIPTING "A project"). Blocking file access, at start
+ * only. */
+#ifndef HL_LUA_PROJECT_H
+#define HL_LUA_PROJECT_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "lua/host.h"
+
+typedef struct hl_project_account {
+  char *name;
+  char *token;              /* the secret's name, never its value */
+  char **client_secrets;    /* secrets' names */
+  size_t n_client_secrets;
+  int64_t portal;
+  char *tier, *base_url, *version;   /* NULL: not given */
+} hl_project_account;
+
+typedef struct hl_project_permission {
+  char *script;
+  char **hosts, **fs, **env;         /* NULL-terminated, or NULL */
+} hl_project_permission;
+
+typedef struct hl_project {
+  char *root;               /* absolute folder */
+  char *store;              /* absolute path */
+  char *listen, *admin;     /* "127.0.0.1:8480", "127.0.0.1:8481" */
+  char *public_url;         /* NULL: not given */
+  bool accept_v2;
+  int64_t retention_ms;     /* 0: default */
+  hl_project_account *accounts;
+  size_t n_accounts;
+  hl_project_permission *permissions;
+  size_t n_permissions;
+  char **scripts;           /* absolute paths, sorted (SEMANTICS 26) */
+  size_t n_scripts;
+} hl_project;
+
+/* Reads DIR/hubloop.lua (absent: the defaults, with account "main" from
+ * HUBSPOT_TOKEN) and finds the scripts. Unknown keys are refused with the nearest
+ * name, plain-text tokens with the remedy; every message has the file and line. */
+int hl_project_load(const char *dir, hl_project **out, hl_error *err);
+void hl_project_free(hl_project *p);
+/* What the settings permit this script; all NULL when they say nothing. */
+hl_permissions hl_project_permissions(const hl_project *p, const char *script);
+
+/* The environment as the source of secrets, for hl_host_options. */
+int hl_secret_from_env(void *arg, const char *name, hl_buf *out, hl_error *err);
+
+#endif

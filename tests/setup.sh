@@ -1,0 +1,53 @@
+#!/bin/sh
+# Installs what is missing, from Debian's packages and (for the tests) npm, and
+# says so. `setup.sh build`, `setup.sh test` or `setup.sh bench`. Does nothing
+# when nothing is missing.
+set -eu
+cd "$(dirname "$0")/.."
+want=${1:-build}
+missing=
+
+have() { command -v "$1" >/dev/null 2>&1; }
+need_command() { have "$1" || missing="$missing $2"; }
+need_library() { { have pkg-config && pkg-config --exists "$1"; } || missing="$missing $2"; }
+need_file() { [ -e "$1" ] || missing="$missing $2"; }
+
+need_command gcc gcc
+need_command make make
+need_command pkg-config pkg-config
+need_file /usr/include/stdlib.h libc6-dev
+need_library lua5.4 liblua5.4-dev
+need_library libuv libuv1-dev
+need_library libcurl libcurl4-openssl-dev
+need_library libcjson libcjson-dev
+need_library libmicrohttpd libmicrohttpd-dev
+need_library sqlite3 libsqlite3-dev
+need_library libcrypto libssl-dev
+need_file /usr/share/zoneinfo/Europe/Berlin tzdata
+need_file /etc/ssl/certs/ca-certificates.crt ca-certificates
+if [ "$want" != build ]; then
+  need_library cmocka libcmocka-dev
+  need_command luacheck lua-check
+  need_command valgrind valgrind
+  need_command node nodejs
+  need_command npm npm
+fi
+
+if [ -n "$missing" ]; then
+  sudo=
+  [ "$(id -u)" -eq 0 ] || sudo=sudo
+  echo "Installing from Debian's packages:$missing${sudo:+ (through sudo)}"
+  DEBIAN_FRONTEND=noninteractive
+  export DEBIAN_FRONTEND
+  $sudo apt-get update -q >/dev/null
+  # shellcheck disable=SC2086
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null
+fi
+
+npm_install() { # folder
+  [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return 0
+  echo "Installing npm packages of $1"
+  (cd "$1" && npm ci --silent --no-audit --no-fund)
+}
+if [ "$want" = test ]; then npm_install tests/interop; fi
+if [ "$want" = bench ]; then npm_install tests/bench; npm_install tests/interop; fi
