@@ -18,10 +18,11 @@ HL_LIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm -ldl
 LIB_SRC := $(filter-out src/main.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/stdlib.o
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c))
+FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz_%,$(filter-out %/driver.c,$(wildcard tests/fuzz/*.c)))
 STDLIB  := $(shell find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -name '*.html' -o -name '*.json' \) ! -name '*_test.lua' | LC_ALL=C sort)
 
 .DEFAULT_GOAL := all
-.PHONY: all run test unit unit-programs lua-test lint asan valgrind bench install clean help
+.PHONY: all run test unit unit-programs lua-test lint asan valgrind fuzz bench install clean help
 
 all: $(BUILD)/hubloop $(BUILD)/libhubloop.a
 
@@ -47,6 +48,11 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhubloop.a
 	@echo "  CC   $<"; $(CC) $(HL_CFLAGS) $(shell pkg-config --cflags cmocka) -MMD -MP -o $@ $< $(HL_LDFLAGS) \
 	  $(BUILD)/libhubloop.a $(HL_LIBS) $(shell pkg-config --libs cmocka)
 
+$(BUILD)/tests/fuzz_%: tests/fuzz/%.c tests/fuzz/driver.c $(BUILD)/libhubloop.a
+	@mkdir -p $(@D)
+	@echo "  CC   $<"; $(CC) $(HL_CFLAGS) -DHL_CORPUS='"$(CURDIR)/tests/fuzz/corpus/$*"' -o $@ $< tests/fuzz/driver.c \
+	  $(HL_LDFLAGS) $(BUILD)/libhubloop.a $(HL_LIBS)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # The first lines of `run` and `test` install; the build itself is a second make,
@@ -59,11 +65,11 @@ run:
 test:
 	@sh tests/setup.sh test
 	@$(MAKE) --no-print-directory -j2 all $(BUILD)/tests/embed unit-programs
-	@BUILD=$(BUILD) sh tests/run.sh $(UNIT)
+	@BUILD=$(BUILD) sh tests/run.sh $(UNIT) $(FUZZ)
 
-unit-programs: $(UNIT)
-unit: $(UNIT)
-	@sh tests/unit/run.sh $(UNIT)
+unit-programs: $(UNIT) $(FUZZ)
+unit: $(UNIT) $(FUZZ)
+	@sh tests/unit/run.sh $(UNIT) $(FUZZ)
 
 lua-test: $(BUILD)/hubloop
 	@$(BUILD)/hubloop test stdlib scripts
@@ -86,6 +92,15 @@ valgrind: $(UNIT)
 	@HL_TEST_TIMEOUT=900 HL_TEST_WRAP="valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9" \
 	  sh tests/unit/run.sh $(UNIT)
 
+# Coverage-guided, FUZZ_SECONDS for each target; findings stay in build-fuzz.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@sh tests/setup.sh fuzz
+	@$(MAKE) --no-print-directory -j2 CC=clang BUILD=build-fuzz OPT="-O1 -g" SAN="-fsanitize=address,undefined,fuzzer-no-link" build-fuzz/libhubloop.a
+	@set -e; for t in $(patsubst tests/fuzz/%.c,%,$(filter-out %/driver.c,$(wildcard tests/fuzz/*.c))); do \
+	  clang $(filter-out -Werror,$(HL_CFLAGS)) -fsanitize=address,undefined,fuzzer -O1 -g -o build-fuzz/$$t tests/fuzz/$$t.c build-fuzz/libhubloop.a $(HL_LIBS); \
+	  mkdir -p build-fuzz/corpus/$$t; (cd build-fuzz && ./$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 corpus/$$t ../tests/fuzz/corpus/$$t); done
+
 bench:
 	@sh tests/setup.sh bench
 	@$(MAKE) --no-print-directory -j2 all
@@ -97,7 +112,7 @@ install: all
 	install -D -m 644 $(BUILD)/libhubloop.a $(DESTDIR)$(PREFIX)/lib/libhubloop.a
 
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan build-fuzz
 
 help:
 	@echo "make run               install what is missing, build, and show the whole thing at work (ONCE=1: end after the summary)"
@@ -106,6 +121,7 @@ help:
 	@echo "make lint              the house rules"
 	@echo "make asan              all tests under the address and undefined-behaviour sanitizers"
 	@echo "make valgrind          the unit tests under valgrind"
+	@echo "make fuzz              coverage-guided fuzzing of every parser, FUZZ_SECONDS=60 each"
 	@echo "make unit | lua-test   some of the tests"
 	@echo "make bench [B=name]    measurements, side by side with what one would otherwise pick"
 	@echo "make install           to PREFIX (default /usr/local), DESTDIR respected"

@@ -33,6 +33,11 @@ if [ "$want" != build ]; then
   need_command npm npm
 fi
 
+if [ "$want" = fuzz ]; then
+  need_command clang clang
+  need_file "$(ls -d /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a 2>/dev/null | head -n 1)" libclang-rt-14-dev
+fi
+
 if [ -n "$missing" ]; then
   sudo=
   [ "$(id -u)" -eq 0 ] || sudo=sudo

@@ -1,0 +1,44 @@
+/* Durations, ISO times, time zone names and cron expressions, chosen by the
+ * first byte: no crash; what is accepted stays in its range. */
+#include <assert.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (size == 0) return 0;
+  hl_str s = {(const char *)data + 1, size - 1};
+  int64_t ms = 0;
+  hl_cron cron;
+  hl_tz *tz;
+  char iso[25];
+  switch (data[0] % 4) {
+    case 0:
+      if (hl_duration_parse(s, &ms, NULL) == 0) assert(ms >= 0);
+      break;
+    case 1:
+      if (hl_time_parse(s, &ms, NULL) == 0) {
+        int64_t back;
+        hl_time_iso(ms, iso);
+        if (ms >= 0 && ms < INT64_C(253402300800000)) assert(hl_time_parse(hl_str_of(iso), &back, NULL) == 0 && back == ms);
+      }
+      break;
+    case 2: {
+      char *name = hl_strndup(s.p, s.n);
+      if (hl_tz_load(name, &tz, NULL) == 0) hl_tz_free(tz);
+      hl_free(name);
+      break;
+    }
+    default:
+      if (hl_cron_parse(s, &cron, NULL) == 0) {
+        assert(hl_tz_load("Europe/Berlin", &tz, NULL) == 0);
+        int64_t now = INT64_C(1788249600000), next = hl_cron_next(&cron, tz, now);
+        assert(next > now);
+        hl_tz_free(tz);
+      }
+  }
+  return 0;
+}
