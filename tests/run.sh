@@ -30,20 +30,13 @@ rc=$?; tail -n 40 "$out"
 sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2 0/p' "$out" | tail -n 1 >>"$HL_COUNTS"
 check $rc "$(last_failed)"
 
-node_part() { # title, files
-  part "$1"; shift
-  node --test "$@" >"$out" 2>&1
-  rc=$?
-  number() { sed -n "s/^[#ℹ] $1 \([0-9]*\).*/\1/p" "$out" | tail -n 1; }
-  p=$(number pass); f=$(number fail); s=$(number skipped)
-  echo "${p:-0} ${f:-0} ${s:-0}" >>"$HL_COUNTS"
-  [ $rc -eq 0 ] && grep -E '^(# |ℹ )?(SKIP|skipped aloud)|# SKIP|﹣' "$out"
-  [ $rc -eq 0 ] || tail -n 150 "$out"
-  echo "${p:-0} passed, ${f:-0} failed, ${s:-0} skipped"
-  check $rc "${f:-0}"
-}
-node_part "integration tests (the binary as a user runs it)" tests/integration/*_test.mjs
-node_part "interop tests (the official client and OpenAPI documents)" tests/interop/*_test.mjs
+part "integration tests (the binary as a user runs it)"
+sh tests/integration/run.sh
+rc=$?; check $rc "$(last_failed)"
+
+part "interop tests (the official client and OpenAPI documents)"
+sh tests/interop/run.sh
+rc=$?; check $rc "$(last_failed)"
 
 echo
 awk -v b="$broken" '{p += $1; f += $2; s += $3} END {

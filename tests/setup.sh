@@ -1,6 +1,5 @@
 #!/bin/sh
-# Installs what is missing, from Debian's packages and (for the tests) npm, and
-# says so. `setup.sh build`, `setup.sh test` or `setup.sh bench`. Does nothing
+# Installs what is missing from Debian's packages, and says so. `setup.sh build`, `setup.sh test` or `setup.sh bench`. Does nothing
 # when nothing is missing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -48,11 +47,3 @@ if [ -n "$missing" ]; then
   # shellcheck disable=SC2086
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null
 fi
-
-npm_install() { # folder
-  [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return 0
-  echo "Installing npm packages of $1"
-  (cd "$1" && npm ci --silent --no-audit --no-fund)
-}
-if [ "$want" = test ]; then npm_install tests/interop; fi
-if [ "$want" = bench ]; then npm_install tests/bench; npm_install tests/interop; fi
