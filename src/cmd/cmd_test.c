@@ -1,0 +1,128 @@
+#include <dirent.h>
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "lua/testrun.h"
+
+/* `hubloop test`: finds *_test.lua below the given paths and runs each test in a
+ * runtime of its own, in virtual time, against the in-process simulator. */
+
+static const hl_flag flags[] = {
+    {"filter", "TEXT", "only tests whose name holds TEXT"},
+    {"seed", "N", "another order of chance; a failing test prints its seed"},
+    {"quiet", NULL, "print failures and the closing line only"},
+    {NULL, NULL, NULL},
+};
+
+typedef struct found {
+  char **v;
+  size_t n;
+} found;
+
+typedef struct reporting {
+  bool quiet, color;
+  const char *file;
+} reporting;
+
+static void add(found *f, const char *path) {
+  f->v = hl_realloc(f->v, (f->n + 1) * sizeof *f->v);
+  f->v[f->n++] = hl_strdup(path);
+}
+
+static bool is_test(const char *name) {
+  static const char end[] = "_test.lua";
+  size_t n = strlen(name);
+  return n > sizeof end - 1 && strcmp(name + n - (sizeof end - 1), end) == 0;
+}
+
+enum { DEPTH_MAX = 16 };
+
+static int find(found *f, const char *path, int depth, hl_error *err) {
+  struct stat st;
+  if (stat(path, &st)) return hl_fail(err, HL_ENOTFOUND, "cannot read %s: %s", path, strerror(errno));
+  if (!S_ISDIR(st.st_mode)) {
+    add(f, path);
+    return 0;
+  }
+  DIR *d = opendir(path);
+  if (!d) return hl_fail(err, HL_EIO, "cannot read the folder %s: %s", path, strerror(errno));
+  int rc = 0;
+  for (struct dirent *e; !rc && (e = readdir(d));) {
+    hl_buf sub;
+    if (e->d_name[0] == '.' || strcmp(e->d_name, "node_modules") == 0) continue;
+    hl_buf_init(&sub, 8192);
+    bool here = strcmp(path, ".") == 0;
+    hl_buf_printf(&sub, "%s%s%s", here ? "" : path, here || path[strlen(path) - 1] == '/' ? "" : "/", e->d_name);
+    bool folder = stat(sub.p, &st) == 0 && S_ISDIR(st.st_mode);
+    if (folder && depth < DEPTH_MAX) rc = find(f, sub.p, depth + 1, err);
+    else if (!folder && is_test(e->d_name)) add(f, sub.p);
+    hl_buf_deinit(&sub);
+  }
+  closedir(d);
+  return rc;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static void report(void *arg, const hl_test_result *r) {
+  static const struct { const char *mark, *color; } look[] = {{"✓", "\033[32m"}, {"✗", "\033[31m"}, {"–", "\033[33m"}};
+  reporting *p = arg;
+  if (p->quiet && r->outcome != HL_TEST_FAILED) return;
+  if (!p->file || strcmp(p->file, r->file) != 0) printf("%s%s\n", p->file ? "\n" : "", r->file);
+  p->file = r->file;
+  printf("  %s%s%s %s%s\n", p->color ? look[r->outcome].color : "", look[r->outcome].mark, p->color ? "\033[0m" : "",
+         r->name, r->outcome == HL_TEST_SKIPPED ? " (skipped)" : "");
+  if (r->outcome != HL_TEST_FAILED) return;
+  for (const char *line = r->message; *line;) {
+    size_t n = strcspn(line, "\n");
+    printf("      %.*s\n", (int)n, line);
+    line += n + (line[n] != 0);
+  }
+  printf("      again: hubloop test %s --seed %llu --filter '%s'\n", r->file, (unsigned long long)r->seed, r->name);
+}
+
+static int run(const hl_args *a) {
+  found files = {NULL, 0};
+  hl_error err = {0};
+  hl_test_counts counts = {0};
+  reporting state = {.quiet = hl_args_has(a, "quiet"), .color = hl_cmd_is_tty(STDOUT_FILENO)};
+  hl_test_reporter reporter = {report, &state};
+  int64_t seed;
+  int rc = hl_args_int(a, "seed", 1, INT64_MAX, 1, &seed);
+  if (rc) return rc;
+  hl_testrun_options o = {.filter = hl_args_get(a, "filter"), .seed = (uint64_t)seed};
+  for (size_t i = 0; !rc && i < (a->n ? a->n : 1); i++) rc = find(&files, a->n ? a->positional[i] : ".", 0, &err);
+  if (rc) {
+    rc = hl_cmd_fail(HL_EXIT_MISUSE, "%s", err.text);
+    goto out;
+  }
+  if (files.n) qsort(files.v, files.n, sizeof *files.v, by_name);
+  for (size_t i = 0; i < files.n; i++) {
+    if (hl_testrun_file(files.v[i], &o, &reporter, &counts, &err) == 0) continue;
+    counts.failed++;
+    printf("%s\n  ✗ cannot be run: %s\n", files.v[i], err.text);
+  }
+  if (files.n == 0) {
+    rc = hl_cmd_fail(HL_EXIT_MISUSE, "no *_test.lua found; hubloop help test shows how to write one");
+    goto out;
+  }
+  printf("\n%u passed, %u failed", counts.passed, counts.failed);
+  if (counts.skipped) printf(", %u skipped", counts.skipped);
+  puts("");
+  if (counts.passed + counts.failed == 0) rc = hl_cmd_fail(HL_EXIT_MISUSE, "no test has a name that holds “%s”", o.filter ? o.filter : "");
+  else rc = counts.failed ? HL_EXIT_FAILED : HL_EXIT_OK;
+out:
+  for (size_t i = 0; i < files.n; i++) hl_free(files.v[i]);
+  hl_free(files.v);
+  return rc;
+}
+
+const hl_command hl_cmd_test = {
+    .name = "test", .operands = "[PATH…]", .summary = "run *_test.lua against the simulator, in virtual time",
+    .flags = flags, .max = HL_ARGS_MAX, .run = run,
+    .examples = "  hubloop test                          every test below this folder\n"
+                "  hubloop test lead_routing_test.lua --filter cap\n",
+};
