@@ -19,13 +19,13 @@
  * refuses the second time unless the method is safe to repeat (RFC 9110, 9.2.2). */
 #include "net/client.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <strings.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "net/address.h"
+#include "net/libcurl.h"
 
 enum {
   DEFAULT_TIMEOUT_MS = 30000,
@@ -731,6 +731,7 @@ static int client_send(hl_transport *t, const hl_http_request *q, hl_http_cb cb,
                        hl_error *err) {
   client *c = (client *)(void *)t;
   int rc = hl_loop_need_real(c->loop, q->url, err);
+  if (!rc) rc = hl_curl_load(err);
   if (rc) return rc;
 
   hl_http_op *op = HL_NEW(hl_http_op);

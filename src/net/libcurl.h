@@ -1,0 +1,59 @@
+/* libcurl, loaded when the first request needs it. Linking it costs every start
+ * of the program 4 of the 6 ms that all libraries take (it brings 30 others along), and
+ * `hubloop run` of a script that calls nobody needs none of it. Include this
+ * instead of <curl/curl.h>: the calls below go through the loaded library, with
+ * the types of its header. Loop thread. */
+#ifndef HL_NET_LIBCURL_H
+#define HL_NET_LIBCURL_H
+
+#define CURL_DISABLE_TYPECHECK
+#include <curl/curl.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define HL_CURL_CALLS(X)                                                                             \
+  X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_setopt) X(easy_strerror) X(free)               \
+  X(global_cleanup) X(global_init) X(multi_add_handle) X(multi_cleanup) X(multi_info_read)           \
+  X(multi_init) X(multi_remove_handle) X(multi_setopt) X(multi_socket_action) X(slist_append)        \
+  X(slist_free_all) X(url) X(url_cleanup) X(url_get) X(url_set) X(url_strerror)
+
+#undef curl_easy_setopt
+#undef curl_easy_getinfo
+#undef curl_multi_setopt
+typedef struct hl_curl {
+#define HL_X(name) __typeof__(curl_##name) *name;
+  HL_CURL_CALLS(HL_X)
+#undef HL_X
+} hl_curl;
+
+/* The table; valid after hl_curl_load. */
+extern hl_curl hl_libcurl;
+
+/* Loads the library once. HL_EIO with what is missing and how to install it. */
+int hl_curl_load(hl_error *err);
+
+#define curl_easy_cleanup hl_libcurl.easy_cleanup
+#define curl_easy_getinfo hl_libcurl.easy_getinfo
+#define curl_easy_init hl_libcurl.easy_init
+#define curl_easy_setopt hl_libcurl.easy_setopt
+#define curl_easy_strerror hl_libcurl.easy_strerror
+#define curl_free hl_libcurl.free
+#define curl_global_cleanup hl_libcurl.global_cleanup
+#define curl_global_init hl_libcurl.global_init
+#define curl_multi_add_handle hl_libcurl.multi_add_handle
+#define curl_multi_cleanup hl_libcurl.multi_cleanup
+#define curl_multi_info_read hl_libcurl.multi_info_read
+#define curl_multi_init hl_libcurl.multi_init
+#define curl_multi_remove_handle hl_libcurl.multi_remove_handle
+#define curl_multi_setopt hl_libcurl.multi_setopt
+#define curl_multi_socket_action hl_libcurl.multi_socket_action
+#define curl_slist_append hl_libcurl.slist_append
+#define curl_slist_free_all hl_libcurl.slist_free_all
+#define curl_url hl_libcurl.url
+#define curl_url_cleanup hl_libcurl.url_cleanup
+#define curl_url_get hl_libcurl.url_get
+#define curl_url_set hl_libcurl.url_set
+#define curl_url_strerror hl_libcurl.url_strerror
+
+#endif
