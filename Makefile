@@ -27,10 +27,10 @@ STDLIB  := $(shell find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -name
 all: $(BUILD)/hubloop $(BUILD)/libhubloop.a
 
 $(BUILD)/hubloop: $(BUILD)/src/main.o $(BUILD)/libhubloop.a
-	$(CC) $(HL_LDFLAGS) -o $@ $< $(BUILD)/libhubloop.a $(HL_LIBS)
+	@echo "  LD   $@"; $(CC) $(HL_LDFLAGS) -o $@ $< $(BUILD)/libhubloop.a $(HL_LIBS)
 
 $(BUILD)/libhubloop.a: $(LIB_OBJ)
-	rm -f $@ && ar rcs $@ $^
+	@echo "  AR   $@"; rm -f $@; ar rcs $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -39,9 +39,9 @@ $(BUILD)/%.o: %.c
 # stdlib and help travel inside the binary: one table of names and bytes.
 $(BUILD)/stdlib.S: $(STDLIB) tests/embed.sh
 	@mkdir -p $(@D)
-	sh tests/embed.sh $(STDLIB) > $@
+	@echo "  GEN  $@"; sh tests/embed.sh $(STDLIB) > $@
 $(BUILD)/stdlib.o: $(BUILD)/stdlib.S
-	$(CC) -c -o $@ $<
+	@$(CC) -c -o $@ $<
 
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhubloop.a
 	@mkdir -p $(@D)

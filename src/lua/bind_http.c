@@ -1,9 +1,8 @@
 /* http: requests to the hosts that the script may reach (SEMANTICS 24, 39). The
  * HubSpot token is never here: it belongs to the account's queue alone. */
-#include <curl/curl.h>
-
 #include "base/mem.h"
 #include "lua/script.h"
+#include "net/libcurl.h"
 
 enum { BODY_MAX = 16 * 1024 * 1024 };
 
@@ -55,6 +54,7 @@ static permit match(const char *pattern, const char *host, const char *port, boo
 /* Fills host:port for messages. */
 static permit permitted(char **hosts, const char *url, char *where, size_t size, hl_error *err) {
   permit best = NOT_ALLOWED;
+  if (hl_curl_load(err)) return best;
   CURLU *u = curl_url();
   char scheme[16], host[256], port[8], user[8];
   if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
