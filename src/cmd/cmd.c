@@ -7,7 +7,7 @@
 
 const hl_command *const hl_commands[] = {
     &hl_cmd_run,   &hl_cmd_serve, &hl_cmd_test,    &hl_cmd_sim, &hl_cmd_demo,
-    &hl_cmd_route, &hl_cmd_help,  &hl_cmd_version, NULL,
+    &hl_cmd_help, &hl_cmd_version, NULL,
 };
 
 /* Commands of the design that this version does not have: said so, by name. */
