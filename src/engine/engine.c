@@ -331,6 +331,7 @@ static void engine_free(hl_engine *e, bool keep) {
 void hl_engine_free(hl_engine *e) { engine_free(e, true); }
 void hl_engine_abandon(hl_engine *e) { engine_free(e, false); }
 hl_store *hl_engine_store(hl_engine *e) { return e->store; }
+hl_loop *hl_engine_loop(const hl_engine *e) { return e->loop; }
 
 /* ---- reading ---- */
 

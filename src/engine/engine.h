@@ -28,6 +28,7 @@ void hl_engine_drain(hl_engine *e, int64_t deadline_ms, void (*done)(void *arg),
 /* Runs still out are gone with it (their hl_run must not be used after); what has
  * finished is committed first. Receipts not yet answered never are. */
 void hl_engine_free(hl_engine *e);
+hl_loop *hl_engine_loop(const hl_engine *e);
 /* For tests: as if the process had been killed. What is not with the store's
  * writer yet is lost. */
 void hl_engine_abandon(hl_engine *e);

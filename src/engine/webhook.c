@@ -1,0 +1,261 @@
+#include "engine/webhook.h"
+
+#include "base/mem.h"
+#include "hubspot/signature.h"
+
+enum { MAX_ACCOUNTS = 64, MAX_SECRETS = 256 };
+static const int64_t AHEAD_MS = 5 * 60 * 1000; /* clocks differ by so much at most */
+
+typedef struct reply reply;
+struct reply {
+  reply *prev, *next;        /* w->replies */
+  hl_webhook *w;             /* NULL: the door was closed meanwhile */
+  hl_defer defer;
+  int status;
+  const char *text;
+  hl_delivery_cb cb;
+  void *arg;
+  unsigned parts;            /* receipts still to come */
+};
+
+struct hl_webhook {
+  hl_engine *e;
+  hl_hubspot *h;
+  char *public_url, *path;
+  bool accept_v2;
+  reply *replies;
+  hl_webhook_stats stats;
+};
+
+hl_webhook *hl_webhook_new(hl_engine *e, hl_hubspot *h, const hl_webhook_options *o) {
+  hl_webhook *w = HL_NEW(hl_webhook);
+  w->e = e;
+  w->h = h;
+  w->public_url = hl_strdup(o ? o->public_url : NULL);
+  w->accept_v2 = o && o->accept_v2;
+  const char *host = w->public_url ? strstr(w->public_url, "://") : NULL;
+  const char *path = host ? strchr(host + 3, '/') : NULL;
+  w->path = path ? hl_strndup(path, strcspn(path, "?#")) : hl_strdup("/hubspot");
+  return w;
+}
+
+static void unlink_reply(reply *r) {
+  if (!r->w) return;
+  if (r->prev) r->prev->next = r->next;
+  else r->w->replies = r->next;
+  if (r->next) r->next->prev = r->prev;
+}
+
+void hl_webhook_free(hl_webhook *w) {
+  if (!w) return;
+  while (w->replies) {
+    reply *r = w->replies;
+    unlink_reply(r);
+    r->w = NULL;
+    if (r->parts) continue;  /* the engine still holds it */
+    hl_defer_stop(hl_engine_loop(w->e), &r->defer);
+    hl_free(r);
+  }
+  hl_free(w->public_url);
+  hl_free(w->path);
+  hl_free(w);
+}
+
+const char *hl_webhook_path(const hl_webhook *w) { return w->path; }
+void hl_webhook_stats_get(const hl_webhook *w, hl_webhook_stats *out) { *out = w->stats; }
+
+static void send_reply(reply *r) {
+  unlink_reply(r);
+  if (r->w) r->cb(r->arg, r->status, r->text);
+  hl_free(r);
+}
+
+static void on_defer(hl_defer *d, void *arg) {
+  (void)d;
+  send_reply(arg);
+}
+
+static void reply_later(reply *r, int status, const char *text) {
+  r->status = status;
+  r->text = text;
+  hl_defer_start(hl_engine_loop(r->w->e), &r->defer, on_defer, r);
+}
+
+static void on_receipt(void *arg, const hl_receipt *receipt) {
+  reply *r = arg;
+  if (receipt->code) {
+    r->status = 503;
+    r->text = "not stored; send it again";
+  }
+  if (--r->parts) return;
+  if (r->w && r->status == 503) r->w->stats.unavailable++;
+  else if (r->w) r->w->stats.accepted_requests++;
+  send_reply(r);
+}
+
+/* ---- who signed it ---- */
+
+typedef struct signer {
+  hl_account *accounts[MAX_ACCOUNTS]; /* those that have the secret that verified */
+  size_t n;
+  int version;
+} signer;
+
+/* The full public URI as HubSpot signed it. */
+static void uri_of(const hl_webhook *w, const hl_delivery *d, hl_buf *out) {
+  hl_buf_init(out, 1 << 16);
+  if (!w->public_url) {
+    hl_buf_printf(out, "http://%s%s", d->host ? d->host : "", d->target ? d->target : "/");
+    return;
+  }
+  const char *query = d->target ? strchr(d->target, '?') : NULL;
+  hl_buf_puts(out, w->public_url);
+  if (query) hl_buf_puts(out, query);
+}
+
+static int verify(hl_webhook *w, const hl_delivery *d, signer *out, hl_error *err) {
+  hl_account *accounts[MAX_ACCOUNTS];
+  hl_str secrets[MAX_SECRETS];
+  size_t n = hl_hubspot_accounts(w->h, accounts, MAX_ACCOUNTS), n_secrets = 0, which;
+  hl_buf uri;
+  if (n > MAX_ACCOUNTS) n = MAX_ACCOUNTS;
+  for (size_t i = 0; i < n; i++) {
+    const hl_str *mine;
+    size_t count = hl_account_secrets(accounts[i], &mine);
+    for (size_t k = 0; k < count && n_secrets < MAX_SECRETS; k++) secrets[n_secrets++] = mine[k];
+  }
+  if (!n_secrets) return hl_fail(err, HL_EAUTH, "no client secret is configured, so no webhook can be verified");
+  uri_of(w, d, &uri);
+  hl_signed s = {.method = d->method, .uri = uri.p, .body = d->body, .v3 = d->signature_v3, .timestamp = d->timestamp,
+                 .v1v2 = d->signature, .version = d->signature_version};
+  int rc = hl_signature_verify(&s, secrets, n_secrets, hl_loop_now(hl_engine_loop(w->e)), &which, err);
+  hl_buf_deinit(&uri);
+  if (rc < 0) return rc;
+  out->version = rc;
+  out->n = 0;
+  for (size_t i = 0; i < n; i++) {
+    const hl_str *mine;
+    size_t count = hl_account_secrets(accounts[i], &mine), k = 0;
+    while (k < count && !hl_str_eq(mine[k], secrets[which])) k++;
+    if (k < count) out->accounts[out->n++] = accounts[i];
+  }
+  return 0;
+}
+
+/* A v1 signature has no time of its own: an old body could be sent again once
+ * its hashes are forgotten. */
+static bool recent(const hl_webhook *w, const cJSON *array) {
+  int64_t now = hl_loop_now(hl_engine_loop(w->e)), window = hl_engine_window_ms(w->e);
+  for (const cJSON *item = array->child; item; item = item->next) {
+    int64_t at = hl_json_int(item, "occurredAt", INT64_MIN);
+    if (at < now - window || at > now + AHEAD_MS) return false;
+  }
+  return true;
+}
+
+/* The account among the signers whose portal the event names; the only signer
+ * takes events without a portal, and an account whose portal is unknown any. */
+static hl_account *account_for(const signer *s, const cJSON *item) {
+  if (!cJSON_IsObject(item)) return s->accounts[0]; /* parked as malformed */
+  int64_t portal = 0;
+  char text[24];
+  if (hl_json_id(item, "portalId", text, sizeof text)) (void)hl_str_int64(hl_str_of(text), &portal);
+  hl_account *unknown = NULL;
+  for (size_t i = 0; i < s->n; i++) {
+    int64_t its = hl_account_portal(s->accounts[i]);
+    if (its && its == portal) return s->accounts[i];
+    if (!its && !unknown) unknown = s->accounts[i];
+  }
+  if (unknown) return unknown;
+  return portal == 0 && s->n == 1 ? s->accounts[0] : NULL;
+}
+
+static reply *new_reply(hl_webhook *w, hl_delivery_cb cb, void *arg) {
+  reply *r = HL_NEW(reply);
+  r->w = w;
+  r->cb = cb;
+  r->arg = arg;
+  r->next = w->replies;
+  if (r->next) r->next->prev = r;
+  w->replies = r;
+  return r;
+}
+
+/* One app's secret may serve several accounts: a body that mixes their events is
+ * taken apart, and answered when every part is stored. */
+static void receive_mixed(hl_webhook *w, reply *r, const signer *s, cJSON *array) {
+  r->parts = 1;
+  r->status = 204;
+  r->text = "";
+  for (size_t i = 0; i < s->n; i++) {
+    cJSON *part = cJSON_CreateArray();
+    for (cJSON *item = array->child, *next; item; item = next) {
+      next = item->next;
+      if (account_for(s, item) != s->accounts[i]) continue;
+      cJSON_DetachItemViaPointer(array, item);
+      cJSON_AddItemToArray(part, item);
+    }
+    if (!part->child) {
+      cJSON_Delete(part);
+      continue;
+    }
+    char *text = hl_json_print(part);
+    r->parts++;
+    hl_engine_receive_parsed(w->e, "push", hl_account_name(s->accounts[i]), hl_str_of(text), part, on_receipt, r);
+    hl_free(text);
+  }
+  cJSON_Delete(array);
+  r->parts--; /* receipts are never answered from inside, so one at least is still to come */
+}
+
+void hl_webhook_deliver(hl_webhook *w, const hl_delivery *d, hl_delivery_cb cb, void *arg) {
+  reply *r = new_reply(w, cb, arg);
+  cJSON *array = NULL;
+  hl_error err;
+  signer s;
+  w->stats.requests++;
+  if (!d->method || strcmp(d->method, "POST") != 0) {
+    reply_later(r, 405, "webhooks are sent with POST");
+    return;
+  }
+  if (verify(w, d, &s, &err) || (s.version == 2 && !w->accept_v2)) {
+    w->stats.forged++;
+    reply_later(r, 401, "the signature was not accepted");
+    return;
+  }
+  if (hl_json_parse(d->body, &array, &err) || !cJSON_IsArray(array)) {
+    cJSON_Delete(array);
+    w->stats.malformed_bodies++;
+    reply_later(r, 400, "the body must be a JSON array of events");
+    return;
+  }
+  if (s.version == 1 && !recent(w, array)) {
+    cJSON_Delete(array);
+    w->stats.forged++;
+    reply_later(r, 401, "too old for its kind of signature");
+    return;
+  }
+  hl_account *account = s.accounts[0];
+  bool mixed = false, first = true;
+  for (const cJSON *item = array->child; item; item = item->next) {
+    if (!cJSON_IsObject(item)) continue;
+    hl_account *its = account_for(&s, item);
+    if (!its) {
+      cJSON_Delete(array);
+      w->stats.foreign_portal++;
+      reply_later(r, 401, "an event of another portal than the one that signed");
+      return;
+    }
+    if (!first && its != account) mixed = true;
+    account = its;
+    first = false;
+  }
+  if (mixed) {
+    receive_mixed(w, r, &s, array);
+    return;
+  }
+  r->parts = 1;
+  r->status = 204;
+  r->text = "";
+  hl_engine_receive_parsed(w->e, "push", hl_account_name(account), d->body, array, on_receipt, r);
+}
