@@ -290,6 +290,7 @@ void hl_loop_free(hl_loop *l) {
     l->signals = w->next;
     uv_close((uv_handle_t *)&w->handle, free_signal_watch);
   }
+  on_async(&l->async); /* what was posted and not yet delivered: its owner frees it there */
   uv_close((uv_handle_t *)&l->timer, NULL);
   uv_close((uv_handle_t *)&l->async, NULL);
   uv_run(&l->uv, UV_RUN_DEFAULT);

@@ -1,0 +1,102 @@
+/* The window of hashes against a plain model. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/id.h"
+#include "base/mem.h"
+#include "engine/dedupe.h"
+
+static hl_hash hash_of(hl_rng *seed, uint64_t n) {
+  hl_rng r = *seed;
+  hl_rng_init(&r, n + 1);
+  return (hl_hash){hl_rng_next(&r), hl_rng_next(&r)};
+}
+
+static void finds_what_it_was_given(void **state) {
+  (void)state;
+  hl_rng r = {{0}};
+  hl_dedupe *d = hl_dedupe_new(1000000, 1000000);
+  for (uint64_t i = 0; i < 50000; i++) assert_true(hl_dedupe_add(d, hash_of(&r, i), 5));
+  for (uint64_t i = 0; i < 50000; i++) assert_false(hl_dedupe_add(d, hash_of(&r, i), 6));
+  assert_int_equal(hl_dedupe_count(d), 50000);
+  for (uint64_t i = 0; i < 50000; i += 3) hl_dedupe_remove(d, hash_of(&r, i));
+  for (uint64_t i = 0; i < 50000; i++) assert_int_equal(hl_dedupe_add(d, hash_of(&r, i), 7), i % 3 == 0);
+  hl_dedupe_free(d);
+}
+
+/* The same first halves: the second one decides. */
+static void looks_at_all_bits(void **state) {
+  (void)state;
+  hl_dedupe *d = hl_dedupe_new(1000, 1000);
+  for (uint64_t i = 0; i < 500; i++) assert_true(hl_dedupe_add(d, (hl_hash){UINT64_C(0xabcdef1200000001), i}, 1));
+  for (uint64_t i = 0; i < 500; i++) assert_false(hl_dedupe_add(d, (hl_hash){UINT64_C(0xabcdef1200000001), i}, 1));
+  hl_dedupe_free(d);
+}
+
+static void forgets_by_age(void **state) {
+  (void)state;
+  enum { HOUR = 3600 * 1000 };
+  hl_rng r = {{0}};
+  hl_dedupe *d = hl_dedupe_new(25 * (int64_t)HOUR, 1000000);
+  for (uint64_t h = 0; h < 48; h++)
+    for (uint64_t i = 0; i < 100; i++) assert_true(hl_dedupe_add(d, hash_of(&r, h * 100 + i), (int64_t)h * HOUR));
+  assert_in_range(hl_dedupe_count(d), 25 * 100, 27 * 100);
+  assert_false(hl_dedupe_add(d, hash_of(&r, 4799), 47 * (int64_t)HOUR));
+  assert_false(hl_dedupe_add(d, hash_of(&r, 2400), 47 * (int64_t)HOUR));
+  assert_true(hl_dedupe_add(d, hash_of(&r, 0), 47 * (int64_t)HOUR));
+  assert_int_equal(hl_dedupe_window_ms(d, 47 * (int64_t)HOUR), 25 * (int64_t)HOUR);
+  hl_dedupe_free(d);
+}
+
+static void says_when_number_shortens_the_window(void **state) {
+  (void)state;
+  hl_rng r = {{0}};
+  hl_dedupe *d = hl_dedupe_new(INT64_C(90000000), 1000);
+  for (uint64_t i = 0; i < 3000; i++) assert_true(hl_dedupe_add(d, hash_of(&r, i), (int64_t)i * 60000));
+  assert_int_equal(hl_dedupe_count(d), 1000);
+  assert_in_range(hl_dedupe_window_ms(d, INT64_C(3000) * 60000), 990 * 60000, 1001 * 60000);
+  hl_dedupe_free(d);
+}
+
+static void agrees_with_a_model(void **state) {
+  (void)state;
+  enum { KINDS = 3000, STEPS = 200000, MAX = 1500 };
+  static uint64_t when[KINDS]; /* arrival + 1, 0: not there */
+  hl_rng r, none = {{0}};
+  uint64_t order[STEPS + 1], n = 0, oldest = 0;
+  hl_rng_init(&r, 42);
+  hl_dedupe *d = hl_dedupe_new(INT64_MAX / 4, MAX);
+  for (int s = 0; s < STEPS; s++) {
+    uint64_t k = hl_rng_below(&r, KINDS);
+    if (hl_rng_below(&r, 4) == 0) {
+      hl_dedupe_remove(d, hash_of(&none, k));
+      when[k] = 0;
+      continue;
+    }
+    if (n - oldest >= MAX) { /* room is made before a look */
+      uint64_t gone = order[oldest];
+      if (when[gone] == oldest + 1) when[gone] = 0;
+      oldest++;
+    }
+    bool fresh = hl_dedupe_add(d, hash_of(&none, k), 1);
+    assert_int_equal(fresh, when[k] == 0);
+    if (fresh) {
+      order[n] = k;
+      when[k] = ++n;
+    }
+  }
+  hl_dedupe_free(d);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(finds_what_it_was_given),  cmocka_unit_test(looks_at_all_bits),
+      cmocka_unit_test(forgets_by_age),           cmocka_unit_test(says_when_number_shortens_the_window),
+      cmocka_unit_test(agrees_with_a_model),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
