@@ -80,6 +80,17 @@ test('departures in a request are found', { skip }, () => {
   assert.match(list('propertys=email'), /"propertys" is not declared/);
 });
 
+test('the v4 form of associations is read as such, and only on v4 paths', { skip }, () => {
+  const read = (path, to) => errorsOf({
+    method: 'POST', path, query: '', status: 200, requestBody: { inputs: [{ id: '1' }] },
+    responseBody: { status: 'COMPLETE', startedAt: contact.createdAt, completedAt: contact.createdAt, results: [{ from: { id: '1' }, to: [to] }] },
+  }).join('\n');
+  const v4 = { toObjectId: 12, associationTypes: [{ category: 'HUBSPOT_DEFINED', typeId: 279, label: null }] };
+  assert.equal(read('/crm/v4/associations/contacts/companies/batch/read', v4), '');
+  assert.match(read('/crm/associations/2026-09/contacts/companies/batch/read', v4), /toObjectId must be string/);
+  assert.match(read('/crm/associations/2026-09/contacts/companies/batch/read', v4), /label must be string/);
+});
+
 test('an operation that no document has is said to be undescribed', { skip }, () => {
   assert.equal(documents.validate(created({ path: '/crm/objects/2026-09/contacts/1/2/3/4' })).described, false);
 });

@@ -1,0 +1,96 @@
+// The program as somebody meets it first: help, version, a one-file script
+// against the simulator, from a copy of the binary with nothing else on the PATH.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { HUBLOOP, project, run } from './lib.mjs';
+
+const HELLO = `
+local hubspot = require "hubspot"
+local made = hubspot.contacts.create{ email = "ada@example.com", firstname = "Ada", lastname = "Lovelace" }
+local read = hubspot.contacts.get(made.id, { "email", "firstname" })
+print("hello " .. read.firstname .. " <" .. read.email .. ">")
+`;
+
+test('one binary, copied elsewhere, with an empty PATH, runs a script against the simulator', async (t) => {
+  const dir = project(t, { 'work/hello.lua': HELLO });
+  const copy = path.join(dir, 'hubloop');
+  fs.copyFileSync(HUBLOOP, copy);
+  fs.chmodSync(copy, 0o755);
+  const env = { PATH: path.join(dir, 'nothing') };
+  const cwd = path.join(dir, 'work');
+  const r = await run(t, ['run', '--sim', 'hello.lua'], { cwd, env, command: copy });
+  assert.equal(r.out, 'hello Ada <ada@example.com>\n');
+  assert.equal(r.code, 0, r.err);
+  assert.equal((await run(t, ['version'], { cwd, env, command: copy })).code, 0);
+  assert.equal((await run(t, ['help'], { cwd, env, command: copy })).code, 0);
+  assert.deepEqual(fs.readdirSync(cwd), ['hello.lua'], 'a simulated run leaves nothing behind');
+});
+
+test('version prints one line', async (t) => {
+  for (const args of [['version'], ['--version']]) {
+    const r = await run(t, args);
+    assert.match(r.out, /^hubloop \d+\.\d+\.\d+/);
+    assert.equal(r.code, 0);
+  }
+});
+
+test('help lists topics and each topic is there', async (t) => {
+  const r = await run(t, ['help']);
+  assert.equal(r.code, 0);
+  const topics = r.out.match(/^Topics .*\n((?: {2}.*\n)+)/m)[1].trim().split(/\s+/);
+  assert.ok(topics.length >= 5, `topics: ${topics}`);
+  for (const topic of topics) {
+    const one = await run(t, ['help', topic]);
+    assert.equal(one.code, 0, `help ${topic}: ${one.err}`);
+    assert.ok(one.out.split('\n').length > 5, `help ${topic} says nothing`);
+  }
+  const wrong = await run(t, ['help', 'webhoks']);
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.err, /webhooks/);
+});
+
+test('every command that this version lists explains itself', async (t) => {
+  for (const command of ['run', 'serve', 'test', 'sim', 'help', 'version']) {
+    const r = await run(t, [command, '--help']);
+    assert.equal(r.code, 0, `${command}: ${r.err}`);
+    assert.match(r.out, new RegExp(`hubloop ${command}`));
+  }
+});
+
+test('misuse: exit code 2 and the nearest name', async (t) => {
+  const command = await run(t, ['serv']);
+  assert.equal(command.code, 2);
+  assert.match(command.err, /serv.*serve/);
+  const flag = await run(t, ['run', '--smi', 'x.lua']);
+  assert.equal(flag.code, 2);
+  assert.match(flag.err, /--smi.*--sim/);
+  const none = await run(t, ['run']);
+  assert.equal(none.code, 2);
+  assert.match(none.err, /FILE/);
+  const number = await run(t, ['sim', '--port', 'http']);
+  assert.equal(number.code, 2);
+  assert.match(number.err, /--port.*http/);
+});
+
+test('no colours or bars when the output is not a terminal', async (t) => {
+  const r = await run(t, ['run', 'nothing.lua']);
+  assert.doesNotMatch(r.out + r.err, /\x1b\[/); // eslint-disable-line no-control-regex
+});
+
+test('hubloop test: passing and failing files, exit codes, place of a failure', async (t) => {
+  const dir = project(t, {
+    'good_test.lua': 'describe("sums", function()\n  it("adds", function() expect(1 + 1).to.equal(2) end)\nend)\n',
+    'bad_test.lua': 'describe("sums", function()\n  it("adds wrongly", function()\n    expect(1 + 1).to.equal(3)\n  end)\nend)\n',
+  });
+  const good = await run(t, ['test', 'good_test.lua'], { cwd: dir });
+  assert.equal(good.code, 0, good.err + good.out);
+  const bad = await run(t, ['test', 'bad_test.lua'], { cwd: dir });
+  assert.equal(bad.code, 1);
+  assert.match(bad.out + bad.err, /bad_test\.lua:3/);
+  assert.match(bad.out + bad.err, /adds wrongly/);
+  const none = await run(t, ['test', 'missing'], { cwd: dir });
+  assert.notEqual(none.code, 0);
+  assert.match(none.out + none.err, /missing/);
+});

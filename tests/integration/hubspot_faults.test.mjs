@@ -1,0 +1,171 @@
+// HubSpot misbehaving, seen by a script: each answer that is no answer becomes
+// an error table with a message to act on, and only what may be repeated is.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { TOKEN, fake, fakeTcp, freePort, project, run } from './lib.mjs';
+
+const ERROR = (status, category, more = {}) => JSON.stringify({
+  status: 'error', message: `refused with ${status}`, correlationId: 'aeb5f871-7f07-4993-9211-075dc63e7cbf', category, ...more,
+});
+
+// Reads a contact and prints the error's fields as one line of JSON.
+const CAUGHT = `
+local hubspot = require "hubspot"
+local ok, e = pcall(function() return hubspot.contacts.get("1", { "email" }) end)
+print(json.encode{ ok = ok, kind = e.kind, status = e.status, category = e.category, message = e.message, retryable = e.retryable,
+  correlation_id = e.correlation_id, text = tostring(e) })
+`;
+const UNCAUGHT = 'local hubspot = require "hubspot"\nprint(hubspot.contacts.get("1", { "email" }).email)\n';
+
+async function against(t, url, script = CAUGHT) {
+  const dir = project(t, { 'read.lua': script });
+  const r = await run(t, ['run', 'read.lua'], { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN, HUBSPOT_BASE_URL: url } });
+  assert.ok(!(r.out + r.err).includes(TOKEN), 'the token was printed');
+  return r;
+}
+
+async function caught(t, handler) {
+  const f = await fake(t, handler);
+  const r = await against(t, f.url);
+  assert.equal(r.code, 0, r.err);
+  const e = JSON.parse(r.out);
+  assert.equal(e.ok, false);
+  assert.ok(e.message && e.text.includes(e.message), `tostring(e) is "${e.text}", e.message "${e.message}"`);
+  return { e, f };
+}
+
+const answer = (status, body, type = 'application/json') => (q, res) => res.writeHead(status, { 'Content-Type': type }).end(body);
+
+test('the token travels as a bearer token, on the dated path', async (t) => {
+  const f = await fake(t, answer(404, ERROR(404, 'OBJECT_NOT_FOUND')));
+  await against(t, f.url);
+  assert.equal(f.requests[0].headers.authorization, `Bearer ${TOKEN}`);
+  assert.match(f.requests[0].url, /^\/crm\/objects\/2026-09\/contacts\//);
+});
+
+test('HTML where JSON belongs', async (t) => {
+  const { e } = await caught(t, answer(200, '<!doctype html><title>Maintenance</title>', 'text/html'));
+  assert.match(e.message, /JSON|HTML/i);
+  assert.equal(e.kind, 'protocol');
+});
+
+test('HTML with status 404 keeps its status', async (t) => {
+  const { e } = await caught(t, answer(404, '<html>no such page</html>', 'text/html'));
+  assert.equal(e.status, 404);
+});
+
+test('truncated JSON', async (t) => {
+  const { e } = await caught(t, answer(200, '{"id":"1","properties":{"email":"ada@exam'));
+  assert.equal(e.kind, 'protocol');
+  assert.match(e.message, /JSON/);
+});
+
+test('401: what to check, once, not repeated', async (t) => {
+  const { e, f } = await caught(t, answer(401, ERROR(401, 'INVALID_AUTHENTICATION')));
+  assert.equal(e.status, 401);
+  assert.equal(e.category, 'INVALID_AUTHENTICATION');
+  assert.equal(e.retryable, false);
+  assert.equal(e.correlation_id, 'aeb5f871-7f07-4993-9211-075dc63e7cbf');
+  assert.equal(f.requests.length, 1);
+  const r = await against(t, f.url, UNCAUGHT);
+  assert.equal(r.code, 1);
+  assert.match(r.err, /401|INVALID_AUTHENTICATION/);
+  assert.match(r.err, /token/i);
+  assert.match(r.err, /read\.lua:2/);
+});
+
+test('403 with missing scopes names them', async (t) => {
+  const { e, f } = await caught(t, answer(403, ERROR(403, 'MISSING_SCOPES', {
+    errors: [{ message: 'One or more of the following scopes are required.', context: { requiredGranularScopes: ['crm.objects.contacts.read'] } }],
+  })));
+  assert.equal(e.status, 403);
+  assert.equal(e.category, 'MISSING_SCOPES');
+  assert.match(e.text, /crm\.objects\.contacts\.read/);
+  assert.equal(f.requests.length, 1);
+});
+
+test('500', async (t) => {
+  const { e } = await caught(t, answer(500, ERROR(500, 'INTERNAL_ERROR')));
+  assert.equal(e.status, 500);
+});
+
+test('503 is repeated and then succeeds, unseen by the script', async (t) => {
+  let n = 0;
+  const f = await fake(t, (q, res) => {
+    if (++n === 1) return answer(503, ERROR(503, 'SERVICE_UNAVAILABLE'))(q, res);
+    return answer(200, JSON.stringify({ id: '1', archived: false, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z', properties: { email: 'ada@example.com' } }))(q, res);
+  });
+  const r = await against(t, f.url, UNCAUGHT);
+  assert.equal(r.code, 0, r.err);
+  assert.equal(r.out, 'ada@example.com\n');
+  assert.equal(f.requests.length, 2);
+});
+
+test('429 with Retry-After is waited for', async (t) => {
+  let n = 0;
+  const f = await fake(t, (q, res) => {
+    if (++n === 1) {
+      res.writeHead(429, { 'Content-Type': 'application/json', 'Retry-After': '1' });
+      return res.end(ERROR(429, 'RATE_LIMITS', { errorType: 'RATE_LIMIT', policyName: 'TEN_SECONDLY_ROLLING' }));
+    }
+    return answer(200, JSON.stringify({ id: '1', archived: false, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z', properties: { email: 'ada@example.com' } }))(q, res);
+  });
+  const r = await against(t, f.url, UNCAUGHT);
+  assert.equal(r.code, 0, r.err);
+  assert.equal(r.out, 'ada@example.com\n');
+});
+
+test('a create that may have arrived is not repeated', async (t) => {
+  const f = await fake(t, (q, res) => res.socket.destroy());
+  const r = await against(t, f.url, `
+local hubspot = require "hubspot"
+local ok, e = pcall(function() return hubspot.contacts.create{ email = "ada@example.com" } end)
+print(ok, e.kind)
+`);
+  assert.equal(r.code, 0, r.err);
+  assert.equal(r.out, 'false\tuncertain\n');
+  assert.equal(f.requests.length, 1);
+});
+
+// These are repeated for minutes, as an outage of HubSpot needs; the script
+// decides how long it waits.
+const PATIENT = `
+local hubspot = require "hubspot"
+local ok, e = pcall(task.timeout, "2s", function() return hubspot.contacts.get("1", { "email" }) end)
+print(ok, e.kind)
+`;
+
+test('nobody listens: the script\'s own timeout ends the repeating', async (t) => {
+  const r = await against(t, `http://127.0.0.1:${await freePort()}`, PATIENT);
+  assert.equal(r.code, 0, r.err);
+  assert.equal(r.out, 'false\ttimeout\n');
+});
+
+test('a connection that is closed without an answer: repeated, then answered', async (t) => {
+  let n = 0;
+  const f = await fake(t, (q, res) => {
+    if (++n < 3) return res.socket.destroy();
+    return answer(200, JSON.stringify({ id: '1', archived: false, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z', properties: { email: 'ada@example.com' } }))(q, res);
+  });
+  const r = await against(t, f.url, UNCAUGHT);
+  assert.equal(r.code, 0, r.err);
+  assert.equal(r.out, 'ada@example.com\n');
+});
+
+test('nothing at all: the script\'s own timeout ends it', async (t) => {
+  const f = await fakeTcp(t, () => {});
+  const r = await against(t, f.url, `
+local hubspot = require "hubspot"
+local ok, e = pcall(task.timeout, "500ms", function() return hubspot.contacts.get("1", { "email" }) end)
+print(ok, e.kind)
+`);
+  assert.equal(r.code, 0, r.err);
+  assert.equal(r.out, 'false\ttimeout\n');
+});
+
+test('plain http leaves loopback only', async (t) => {
+  const r = await against(t, 'http://api.example.com', UNCAUGHT);
+  assert.notEqual(r.code, 0);
+  assert.match(r.err, /http:\/\/api\.example\.com/);
+  assert.match(r.err, /https/);
+});

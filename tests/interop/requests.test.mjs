@@ -1,0 +1,68 @@
+// Drives what hubloop's own `hubspot` module sends, so that the recorded
+// requests can be held against the OpenAPI documents (records.test.mjs).
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { TOKEN, project, run, sim } from '../integration/lib.mjs';
+import { readRecord } from './openapi.mjs';
+
+const SCRIPT = `
+local hubspot = require "hubspot"
+local a = hubspot.contacts.create{ email = "a@requests.example", firstname = "A" }
+local b = hubspot.contacts.create{ email = "b@requests.example", firstname = "B" }
+hubspot.contacts.get(a.id, { "email", "firstname" })
+hubspot.contacts.get("b@requests.example", { "email" }, { id_property = "email" })
+hubspot.contacts.update(a.id, { lastname = "One", numemployees = "5" })
+-- Merged into one batch/read and one batch/update.
+task.all{
+  function() hubspot.contacts.get(a.id, { "email" }) end,
+  function() hubspot.contacts.get(b.id, { "firstname" }) end,
+}
+task.all{
+  function() hubspot.contacts.update(a.id, { city = "Ulm" }) end,
+  function() hubspot.contacts.update(b.id, { city = "Bonn" }) end,
+}
+local company = hubspot.companies.create{ name = "Requests", domain = "requests.example" }
+local deal = hubspot.deals.create{ dealname = "Big", dealstage = "appointmentscheduled", pipeline = "default", amount = 1200, closedate = "2026-12-24" }
+local n = 0
+for _ in hubspot.contacts.list{ properties = { "email" }, limit = 2 } do n = n + 1 if n == 5 then break end end
+for _ in hubspot.companies.search{ filters = { { propertyName = "domain", operator = "EQ", value = "requests.example" } }, properties = { "name" } } do end
+for _ in hubspot.owners.list() do end
+hubspot.contacts.batch_create{ { email = "c@requests.example" }, { email = "d@requests.example" } }
+hubspot.contacts.batch_update{ { id = a.id, properties = { city = "Köln" } } }
+hubspot.contacts.batch_read({ a.id, b.id }, { "email" })
+hubspot.associations.create("contacts", a.id, "companies", company.id)
+for to in hubspot.associations.list("contacts", a.id, "companies") do assert(to.toObjectId == company.id) end
+hubspot.associations.create("deals", deal.id, "contacts", a.id, { { associationCategory = "HUBSPOT_DEFINED", associationTypeId = 3 } })
+hubspot.associations.remove("deals", deal.id, "contacts", a.id)
+hubspot.contacts.upsert("email", { email = "e@requests.example", firstname = "E" })
+hubspot.contacts.upsert("email", { email = "a@requests.example", firstname = "A2" })
+local merged = hubspot.contacts.create{ email = "f@requests.example" }
+hubspot.contacts.merge(a.id, merged.id)
+local owner
+for o in hubspot.owners.list() do owner = o end
+hubspot.owners.get(owner.id)
+assert(hubspot.owners.by_email(owner.email).id == owner.id)
+assert(hubspot.account.info().portalId)
+hubspot.properties("contacts").list()
+hubspot.properties("contacts").get("email")
+hubspot.request{ method = "GET", path = "/crm/pipelines/{version}/deals" }
+hubspot.companies.batch_archive{ company.id }
+hubspot.contacts.archive(b.id)
+print("done")
+`;
+
+test('every function of the hubspot module that calls the API, against the simulator over HTTP', async (t) => {
+  const dir = project(t, { 'calls.lua': SCRIPT });
+  const s = await sim(t, dir, ['--contacts', '6', '--companies', '2', '--owners', '3']);
+  const r = await run(t, ['run', 'calls.lua'], { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN, HUBSPOT_BASE_URL: s.url } });
+  assert.equal(r.code, 0, r.err);
+  assert.equal(r.out, 'done\n');
+  const calls = readRecord(s.record);
+  assert.ok(calls.every((c) => !/\/v[1-4]\//.test(c.path)), 'hubloop sends dated paths only');
+  const paths = calls.map((c) => `${c.method} ${c.path}`);
+  for (const want of ['POST /crm/objects/2026-09/contacts/batch/read', 'POST /crm/objects/2026-09/contacts/batch/update',
+    'POST /crm/objects/2026-09/companies/search', 'GET /crm/owners/2026-09']) {
+    assert.ok(paths.includes(want), `${want} was not sent; sent were\n${paths.join('\n')}`);
+  }
+  assert.ok(calls.every((c) => c.status < 400), calls.filter((c) => c.status >= 400).map((c) => `${c.method} ${c.path}: ${c.responseBody}`).join('\n'));
+});
