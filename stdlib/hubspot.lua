@@ -194,8 +194,15 @@ build = function(account)
     options = options or {}
     return host.api {
       kind = "raw", method = method, path = path, query = query_text(options.query, 3), body = options.body,
-      account = account, priority = options.priority, nulls = options.nulls or false,
+      account = options.account or account, priority = options.priority, nulls = options.nulls or false,
     }
+  end
+
+  -- An iterator stays with the account of the task that made it (SEMANTICS 21).
+  local function fixed_account()
+    if account then return account end
+    local name = host.account()
+    return name ~= "" and name or nil
   end
 
   -- An iterator over pages: fetch(after) gives a list and the next cursor.
@@ -455,13 +462,13 @@ build = function(account)
       if query.filters and query.filterGroups then error("search: give filters or filterGroups, not both", 2) end
       local groups = query.filterGroups or (query.filters and { { filters = query.filters } }) or {}
       local page = math.min(query.limit or SEARCH_PAGE, SEARCH_PAGE)
-      local seen = 0
+      local seen, own = 0, fixed_account()
       return pages(function(after)
         if seen >= SEARCH_MAX then
           error(host.error { kind = "limit", message = ("HubSpot gives out only the first %d results of a search, and "
             .. "this one has more: narrow it with filters (going on past them is not in this version yet)"):format(SEARCH_MAX) })
         end
-        local answer = raw("POST", path .. "/search", { priority = query.priority, body = {
+        local answer = raw("POST", path .. "/search", { account = own, priority = query.priority, body = {
           filterGroups = json.array(groups), properties = json.array(names or {}), query = query.query,
           sorts = json.array(query.sorts or {}), limit = math.min(page, SEARCH_MAX - seen), after = after or "0" } })
         local list = answer.results or {}
@@ -479,9 +486,10 @@ build = function(account)
       local names = check_names(options.properties or (options[1] and options) or nil, 2)
       local query = { limit = math.min(options.limit or BATCH, BATCH), archived = tostring(options.archived or false),
         properties = names and #names > 0 and table.concat(names, ",") or nil }
+      local own = fixed_account()
       return pages(function(after)
         query.after = after
-        local answer = raw("GET", path, { query = query, priority = options.priority })
+        local answer = raw("GET", path, { account = own, query = query, priority = options.priority })
         for _, item in ipairs(answer.results or {}) do as_record(item, names) end
         return answer.results or {}, next_cursor(answer)
       end)
@@ -514,9 +522,10 @@ build = function(account)
   function api.owners.list(options)
     options = options or {}
     local query = { limit = 100, email = options.email, archived = tostring(options.archived or false) }
+    local own = fixed_account()
     return pages(function(after)
       query.after = after
-      local answer = raw("GET", "/crm/owners/{version}", { query = query })
+      local answer = raw("GET", "/crm/owners/{version}", { account = own, query = query })
       return answer.results or {}, next_cursor(answer)
     end)
   end
@@ -564,8 +573,9 @@ build = function(account)
   function api.associations.list(from_type, id, to_type)
     id = check_id(id, 2)
     local path = ("/crm/associations/{version}/%s/%s/batch/read"):format(host.url(from_type), host.url(to_type))
+    local own = fixed_account()
     return pages(function(after)
-      local answer = raw("POST", path, { body = { inputs = json.array { { id = id, after = after } } } })
+      local answer = raw("POST", path, { account = own, body = { inputs = json.array { { id = id, after = after } } } })
       local first = answer.results and answer.results[1]
       if not first then return {}, nil end
       for _, to in ipairs(first.to) do to.toObjectId = tostring(to.toObjectId) end

@@ -31,6 +31,7 @@ static void account_free(hl_account *a) {
 }
 
 void hl_hubspot_free(hl_hubspot *h) {
+  if (!h) return;
   h->closing = true;
   for (hl_queue *q = h->queues; q; q = q->next) hl_queue_cancel_all(q);
   for (hl_queue *q = h->queues, *next; q; q = next) {

@@ -13,7 +13,6 @@
 --   populate {contacts?, companies?, per_second?}  leads as a busy form brings them
 --   subscribe {types = {"contact.creation", {type=, property=}…}, url?, secret?}
 --   trigger {type, …fields}                 builds an event and delivers it
---   sign {url, body, at?}                      the headers of a request that the account signed (at: ms)
 --   fail {match = {method?, path?}, status= | drop=true|"after" | html=true | truncate=true | latency_ms=,
 --         policy?, retry_after?, times? (1; 0: always), share?}      no fields: ends all faults
 --   calls {limit?, method?, path?, clear?}  the API call log, oldest first
@@ -185,10 +184,6 @@ function C.trigger(S, args)
   local e = W.trigger(S, args.type, fields)
   W.queue(S, e)
   return e
-end
-
-function C.sign(S, args)
-  return { headers = W.sign(S, args.url, args.body, args.version, args.at) }
 end
 
 function C.fail(S, args)

@@ -1,4 +1,5 @@
---- The countries of ISO 3166: alpha-2, alpha-3, calling code, then names as people write them (English first).
+--- The countries of ISO 3166: alpha-2, alpha-3, calling code, then names as people write them (English
+--- first). A country with many names has several lines.
 local list = [[
 AD AND 376 Andorra
 AE ARE 971 United Arab Emirates|UAE|Emirates|Dubai|Abu Dhabi
@@ -76,7 +77,9 @@ FM FSM 691 Micronesia, Federated States of|Micronesia
 FO FRO 298 Faroe Islands
 FR FRA 33 France|Frankreich|Francia
 GA GAB 241 Gabon
-GB GBR 44 United Kingdom|UK|Great Britain|Britain|England|Scotland|Wales|Northern Ireland|U.K.|United Kingdom of Great Britain and Northern Ireland|Grossbritannien|Großbritannien|Royaume-Uni|Vereinigtes Königreich|Reino Unido
+GB GBR 44 United Kingdom|UK|Great Britain|Britain|England|Scotland|Wales|Northern Ireland|U.K.
+GB GBR 44 United Kingdom of Great Britain and Northern Ireland|Grossbritannien|Großbritannien|Royaume-Uni
+GB GBR 44 Vereinigtes Königreich|Reino Unido
 GD GRD 1 Grenada
 GE GEO 995 Georgia
 GF GUF 594 French Guiana
@@ -232,7 +235,8 @@ TZ TZA 255 Tanzania, United Republic of|Tanzania
 UA UKR 380 Ukraine|Україна
 UG UGA 256 Uganda
 UM UMI 1 United States Minor Outlying Islands
-US USA 1 United States|United States of America|America|U.S.|U.S.A.|USofA|Estados Unidos|Vereinigte Staaten|Etats-Unis|The States|Unites States|Untied States|EEUU
+US USA 1 United States|United States of America|America|U.S.|U.S.A.|USofA|Estados Unidos|Vereinigte Staaten|Etats-Unis
+US USA 1 The States|Unites States|Untied States|EEUU
 UY URY 598 Uruguay
 UZ UZB 998 Uzbekistan
 VA VAT 39 Holy See (Vatican City State)|Holy See|Vatican|Vatican City
@@ -255,7 +259,7 @@ ZW ZWE 263 Zimbabwe
 ---@type table<string, {alpha3: string, calling: string|nil, names: string[]}>
 local countries = {}
 for code, alpha3, calling, rest in list:gmatch("(%u%u) (%u%u%u) (%S+) ([^\n]+)") do
-  local names = {}
+  local names = countries[code] and countries[code].names or {}
   for name in rest:gmatch("[^|]+") do names[#names + 1] = name end
   countries[code] = { alpha3 = alpha3, calling = calling ~= "-" and calling or nil, names = names }
 end
