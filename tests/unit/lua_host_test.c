@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "lua/host.h"
+#include "lua/script.h"
 
 typedef struct world {
   hl_log *log;
@@ -359,15 +360,44 @@ static void registering_in_a_handler_is_refused(void **state) {
   world_free(w);
 }
 
+/* What shipped modules get as `host`, for a script of this test alone. */
+static int expose_host(lua_State *L) {
+  hl_state_push_host(L);
+  lua_setglobal(L, "host");
+  return 0;
+}
+
 static void on_end_hooks_seal_the_run(void **state) {
   (void)state;
   world *w = world_new(true);
-  /* A shipped module has `host`; a script has not. */
-  run_well(w, "assert(host == nil)\n"
-              "on('contact.creation', function(e) print('sees', kv.get('a')) end)");
+  hl_error err;
+  hl_script *s;
+  write_file("s.lua",
+             "local pool = host.kv('pool:x')\n"
+             "on('contact.creation', { retries = 2 }, function(e)\n"
+             "  host.on_end(function(ok) print('end', ok, pool.get('n')) pool.set('n', e.attempt) end)\n"
+             "  host.on_end(function(ok) if e.attempt == 2 then error('hook fails') end end)\n"
+             "  host.audit('routing', 'contact ' .. e.objectId, { attempt = e.attempt })\n"
+             "  pool.get('n')\n"
+             "  if e.attempt == 1 then error('handler fails') end\n"
+             "end)\n"
+             "every('30m', function() print('stored', pool.get('n'), host.account(), host.script) end)\n");
+  assert_int_equal(hl_host_load_with(w->host, "s.lua", NULL, expose_host, &s, &err), 0);
+  hl_script_on_end(s, on_end, w);
+  assert_int_equal(hl_loop_run_until(w->loop, &w->ended), 0);
+  if (w->code) fail_msg("%s", w->text);
   start(w);
-  deliver(w, one_event, 1000);
-  assert_string_equal(w->printed.p, "sees\tnil\n");
+  deliver(w, one_event, 35 * 60 * 1000);
+  /* A failed handler and a failed hook leave nothing, neither of the handler nor of the other hook. */
+  assert_string_equal(w->printed.p, "end\tfalse\tnil\nend\ttrue\tnil\nend\ttrue\tnil\nstored\t3\tmain\ts.lua\n");
+  has(w->logged.p, "hook fails");
+  world_free(w);
+}
+
+static void scripts_have_no_host(void **state) {
+  (void)state;
+  world *w = world_new(true);
+  run_well(w, "assert(host == nil)");
   world_free(w);
 }
 
@@ -491,6 +521,7 @@ int main(void) {
       cmocka_unit_test(timers_fire),
       cmocka_unit_test(registering_in_a_handler_is_refused),
       cmocka_unit_test(on_end_hooks_seal_the_run),
+      cmocka_unit_test(scripts_have_no_host),
       cmocka_unit_test(kv_in_the_main_task),
       cmocka_unit_test(secrets_are_opaque),
       cmocka_unit_test(records_read_through),
