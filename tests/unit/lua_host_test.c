@@ -507,6 +507,31 @@ static void cancelled_handlers_are_cut(void **state) {
   world_free(w); /* frees the host with the handler waiting */
 }
 
+static void freed_while_waiting(void **state) {
+  (void)state;
+  static const char *const texts[] = {
+      "kv.set('a', 1)", "kv.get('a')", "kv.list('')", "emit('x', {})", "task.sleep(60)",
+      "require('hubspot').contacts.get('1')", "http.get('https://api.example.com/')",
+      "task.all { function() kv.incr('a') end, function() task.sleep(1) end }"};
+  const char *const hosts[] = {"api.example.com", NULL};
+  hl_permissions p = {.hosts = hosts};
+  for (size_t i = 0; i < HL_COUNT(texts); i++) {
+    world *w = world_new(false);
+    hl_error err;
+    hl_script *s;
+    write_file("s.lua", texts[i]);
+    assert_int_equal(hl_host_load(w->host, "s.lua", &p, &s, &err), 0);
+    hl_script_on_end(s, on_end, w);
+    start(w);
+    hl_timer t = {0};
+    bool turned = false;
+    hl_timer_start(w->loop, &t, 0, wake, &turned);
+    assert_int_equal(hl_loop_run_until(w->loop, &turned), 0);
+    if (i % 2) hl_host_cancel_all(w->host);
+    world_free(w);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(missing_script_names_similar),
@@ -528,6 +553,7 @@ int main(void) {
       cmocka_unit_test(writes_become_text),
       cmocka_unit_test(loading_is_offline_when_serving),
       cmocka_unit_test(cancelled_handlers_are_cut),
+      cmocka_unit_test(freed_while_waiting),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
