@@ -1,0 +1,35 @@
+// What is wrong before any script runs: the path or the settings.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { TOKEN, project, run } from './lib.mjs';
+
+const QUIET = 'on("contact.creation", function() end)\n';
+const says = (r, ...patterns) => {
+  for (const p of patterns) assert.match(r.err, p);
+  assert.doesNotMatch(r.err, /AddressSanitizer|\.[ch]:\d+:\d+: runtime error|Assertion/);
+};
+
+test('a missing script', async (t) => {
+  const dir = project(t, { 'leads.lua': QUIET });
+  const r = await run(t, ['run', '--sim', 'laeds.lua'], { cwd: dir });
+  assert.equal(r.code, 2, r.err);
+  says(r, /laeds\.lua/);
+});
+
+test('a missing folder', async (t) => {
+  const dir = project(t);
+  const r = await run(t, ['serve', 'nowhere'], { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN } });
+  assert.ok(r.code === 1 || r.code === 2, `exit ${r.code}`);
+  says(r, /nowhere/);
+});
+
+test('settings that are wrong name the file and the key', async (t) => {
+  const unknown = project(t, { 'hubloop.lua': 'return { acounts = {} }\n', 'a.lua': QUIET });
+  const a = await run(t, ['serve', unknown], { cwd: unknown, env: { HUBSPOT_TOKEN: TOKEN } });
+  assert.notEqual(a.code, 0);
+  says(a, /hubloop\.lua/, /acounts/, /accounts/);
+  const broken = project(t, { 'hubloop.lua': 'return {\n  store = \n}\n', 'a.lua': QUIET });
+  const b = await run(t, ['serve', broken], { cwd: broken, env: { HUBSPOT_TOKEN: TOKEN } });
+  assert.notEqual(b.code, 0);
+  says(b, /hubloop\.lua:[23]:/);
+});
