@@ -1,0 +1,180 @@
+/* The SQLite store alone: whole transactions, counters, windows, retention. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "store/sqlite.h"
+
+static const unsigned char KEY[HL_STORE_KEY_BYTES] = {1, 2, 3};
+
+static hl_db *open_db(void) {
+  hl_db *db = NULL;
+  hl_error err;
+  assert_int_equal(hl_db_open(NULL, KEY, &db, &err), 0);
+  return db;
+}
+
+static void append(hl_tx *tx, int64_t id, int64_t received, bool receipt) {
+  hl_append a = {.id = id, .received = received, .source = "push", .account = "main", .n = 2, .body = HL_STR("[1,2]"),
+                 .hashes = HL_STR("0123456789abcdef0123456789abcdef")};
+  a.counts[HL_ST_PENDING] = 2;
+  hl_tx_append(tx, &a, receipt);
+}
+
+static int apply(hl_db *db, hl_tx *tx) {
+  hl_error err;
+  int rc = hl_db_apply(db, tx, &err);
+  hl_tx_free(tx);
+  return rc;
+}
+
+static hl_store_counts counts_of(hl_db *db) {
+  hl_store_state s;
+  hl_db_state(db, &s);
+  int64_t sum = 0;
+  for (int k = 0; k < HL_ST_MAX; k++) sum += s.counts.state[k];
+  assert_int_equal(sum, s.counts.acknowledged);
+  return s.counts;
+}
+
+static void a_transaction_is_whole(void **state) {
+  (void)state;
+  hl_db *db = open_db();
+  hl_bag bag = {0};
+  hl_store_rows rows = {0};
+  hl_tx *tx = hl_tx_new();
+  append(tx, 1, 100, true);
+  hl_tx_kv(tx, "s", "a", HL_STR("k"), HL_STR("1"), 0);
+  assert_int_equal(apply(db, tx), 0);
+  /* The second append has an id that is there: nothing of it happens. */
+  tx = hl_tx_new();
+  append(tx, 2, 100, true);
+  hl_tx_kv(tx, "s", "a", HL_STR("k"), HL_STR("2"), 0);
+  append(tx, 1, 100, true);
+  assert_int_equal(apply(db, tx), HL_EIO);
+  assert_int_equal(counts_of(db).acknowledged, 2);
+  assert_int_equal(hl_db_read_log(db, 0, 100, 10, 1000, &bag, &rows), 0);
+  assert_int_equal(rows.n, 1);
+  hl_str value;
+  int64_t expires;
+  assert_int_equal(hl_db_kv_get(db, "s", "a", HL_STR("k"), 5, &bag, &value, &expires), 0);
+  assert_true(hl_str_eqz(value, "1"));
+  hl_bag_deinit(&bag);
+  hl_db_close(db);
+}
+
+static void receipts_can_be_taken_out(void **state) {
+  (void)state;
+  hl_db *db = open_db();
+  hl_bag bag = {0};
+  hl_store_rows rows = {0};
+  hl_tx *first = hl_tx_new(), *tx = hl_tx_new();
+  append(first, 1, 1, true);
+  append(first, 2, 1, false);
+  hl_tx_duplicates(first, 3, true);
+  append(tx, 3, 1, true);
+  append(tx, 4, 1, false);
+  hl_tx_drop_receipts(first);
+  hl_tx_drop_receipts(tx);
+  hl_tx_prepend(tx, first);
+  append(tx, 5, 1, true);
+  assert_int_equal(apply(db, tx), 0);
+  assert_int_equal(hl_db_read_log(db, 0, 100, 10, 1000, &bag, &rows), 0);
+  assert_int_equal(rows.n, 3);
+  assert_int_equal(rows.rows[0].id, 2);
+  assert_int_equal(rows.rows[2].id, 5);
+  assert_int_equal(counts_of(db).state[HL_ST_DUPLICATE], 0);
+  hl_bag_deinit(&bag);
+  hl_db_close(db);
+}
+
+static void an_event_counts_once_whatever_its_rows(void **state) {
+  (void)state;
+  hl_db *db = open_db();
+  hl_tx *tx = hl_tx_new();
+  append(tx, 1, 1, false);
+  hl_parked p = {.id = 1, .row = 1, .index = 0, .kind = HL_ST_WAITING, .open = true, .handler = "a", .type = "t",
+                 .source = "push", .account = "", .due = 9, .attempts = 1, .event = HL_STR("{}")};
+  hl_tx_park(tx, &p, false);
+  p.id = 2;
+  p.handler = "b";
+  p.kind = HL_ST_DEAD;
+  hl_tx_park(tx, &p, false);
+  assert_int_equal(apply(db, tx), 0);
+  assert_int_equal(counts_of(db).state[HL_ST_PENDING], 2);
+  tx = hl_tx_new();
+  hl_tx_leave(tx, 1, 0, HL_ST_FILTERED);
+  assert_int_equal(apply(db, tx), 0);
+  assert_int_equal(counts_of(db).state[HL_ST_WAITING], 1);
+  assert_int_equal(counts_of(db).state[HL_ST_PENDING], 1);
+  tx = hl_tx_new();
+  hl_tx_unpark(tx, 1, HL_ST_RAN);
+  assert_int_equal(apply(db, tx), 0);
+  assert_int_equal(counts_of(db).state[HL_ST_DEAD], 1);
+  tx = hl_tx_new();
+  hl_tx_unpark(tx, 2, HL_ST_FILTERED);
+  assert_int_equal(apply(db, tx), 0);
+  assert_int_equal(counts_of(db).state[HL_ST_RAN], 1); /* one of its handlers ran */
+  tx = hl_tx_new();
+  hl_tx_unpark(tx, 2, HL_ST_RAN); /* not there any more: nothing */
+  assert_int_equal(apply(db, tx), 0);
+  assert_int_equal(counts_of(db).state[HL_ST_RAN], 1);
+  hl_db_close(db);
+}
+
+static void windows_are_bounded(void **state) {
+  (void)state;
+  hl_db *db = open_db();
+  hl_tx *tx = hl_tx_new();
+  for (int i = 1; i <= 20; i++) append(tx, i * 3, i, false);
+  hl_tx_progress(tx, 6, (hl_str){"\1\0", 2}, false);
+  hl_tx_partial(tx, 6, 1, "h", HL_ST_RAN);
+  assert_int_equal(apply(db, tx), 0);
+  hl_bag bag = {0};
+  hl_store_rows rows = {0};
+  assert_int_equal(hl_db_read_log(db, 3, 30, 100, 1, &bag, &rows), 0);
+  assert_int_equal(rows.n, 1); /* one at least, however small the bound */
+  assert_int_equal(rows.rows[0].id, 6);
+  assert_int_equal(rows.rows[0].states.n, 2);
+  assert_int_equal(rows.n_partials, 1);
+  assert_int_equal(hl_db_read_log(db, 3, 30, 5, 1 << 20, &bag, &rows), 0);
+  assert_int_equal(rows.n, 5);
+  assert_int_equal(hl_db_read_log(db, 24, 30, 5, 1 << 20, &bag, &rows), 0);
+  assert_int_equal(rows.n, 2); /* not beyond what was asked for */
+  hl_bag_deinit(&bag);
+  hl_db_close(db);
+}
+
+static void retention_spares_what_is_needed(void **state) {
+  (void)state;
+  hl_db *db = open_db();
+  hl_tx *tx = hl_tx_new();
+  for (int i = 1; i <= 10; i++) append(tx, i, i * 100, false);
+  hl_parked p = {.id = 1, .row = 2, .kind = HL_ST_DEAD, .open = true, .handler = "a", .event = HL_STR("{}")};
+  hl_tx_park(tx, &p, false);
+  hl_tx_progress(tx, 3, (hl_str){"\6\6", 2}, true);
+  hl_tx_mark(tx, 0, 5);
+  assert_int_equal(apply(db, tx), 0);
+  assert_false(hl_db_expire(db, 800, 1000));
+  hl_bag bag = {0};
+  hl_store_rows rows = {0};
+  assert_int_equal(hl_db_read_log(db, 0, 100, 100, 1 << 20, &bag, &rows), 0);
+  assert_int_equal(rows.n, 6); /* 2 has a dead letter, 6 and later are above the mark */
+  assert_int_equal(rows.rows[0].id, 2);
+  assert_int_equal(rows.rows[1].id, 6);
+  hl_bag_deinit(&bag);
+  hl_db_close(db);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_transaction_is_whole),     cmocka_unit_test(receipts_can_be_taken_out),
+      cmocka_unit_test(an_event_counts_once_whatever_its_rows), cmocka_unit_test(windows_are_bounded),
+      cmocka_unit_test(retention_spares_what_is_needed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
