@@ -146,6 +146,12 @@ static void on_flush(hl_defer *d, void *arg) {
   hl_receipt_job *job;
   while ((job = receipts_take(&e->failed)))
     hl_inbox_refuse(e, job, job->result.code, job->result.text);
+  while (e->answered) {
+    hl_waiter *w = e->answered;
+    e->answered = w->next;
+    w->cb(w->arg, w->code);
+    hl_free(w);
+  }
   if (!e->stalled) submit(e);
   hl_drain_check(e);
 }
@@ -154,13 +160,21 @@ void hl_touch(hl_engine *e) {
   if (!e->freeing) hl_defer_start(e->loop, &e->flush, on_flush, e);
 }
 
-void hl_waiter_add(hl_engine *e, void (*cb)(void *arg, int code), void *arg) {
-  hl_waiter *w = HL_NEW(hl_waiter), **p = &e->waiters;
-  *w = (hl_waiter){.seq = e->seq, .cb = cb, .arg = arg};
+void hl_waiter_add(hl_engine *e, bool now, int code, void (*cb)(void *arg, int code), void *arg) {
+  hl_waiter *w = HL_NEW(hl_waiter), **p = now ? &e->answered : &e->waiters;
+  *w = (hl_waiter){.seq = e->seq, .code = code, .cb = cb, .arg = arg};
   while (*p) p = &(*p)->next;
   *p = w;
-  e->want_commit = true;
+  if (!now) e->want_commit = true;
   hl_touch(e);
+}
+
+static void free_waiters(hl_waiter *w) {
+  while (w) {
+    hl_waiter *next = w->next;
+    hl_free(w);
+    w = next;
+  }
 }
 
 /* ---- life ---- */
@@ -315,11 +329,8 @@ static void engine_free(hl_engine *e, bool keep) {
   while ((node = hl_map_pop(&e->parked))) hl_free(HL_CONTAINER(node, hl_parked_ref, node));
   while ((node = hl_map_pop(&e->lanes))) hl_free(HL_CONTAINER(node, hl_lane, node));
   free_handlers(e);
-  while (e->waiters) {
-    hl_waiter *next = e->waiters->next;
-    hl_free(e->waiters);
-    e->waiters = next;
-  }
+  free_waiters(e->waiters);
+  free_waiters(e->answered);
   hl_tx_free(e->tx);
   hl_dedupe_free(e->dedupe);
   for (size_t i = 0; i < e->n_names; i++) hl_free(e->names[i]);

@@ -139,8 +139,8 @@ typedef enum hl_outcome {
 /* `error`: text with traceback for FAILED and DEAD. `run` is gone on return. The
  * effects of anything but DONE are dropped. */
 void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error);
-/* Commits what is buffered so far of a run outside events and calls back with 0 or HL_EIO;
- * the run lives on. */
+/* Commits what is buffered so far of a run outside events and calls back with 0; the
+ * run lives on. HL_EIO when the store cannot commit at the moment: it stays buffered. */
 void hl_run_commit(hl_run *run, void (*cb)(void *arg, int code), void *arg);
 
 /* ---- reading ---- */

@@ -173,6 +173,7 @@ typedef struct hl_receipts {
 struct hl_waiter {
   hl_waiter *next;
   uint64_t seq;
+  int code;
   void (*cb)(void *arg, int code);
   void *arg;
 };
@@ -213,7 +214,7 @@ struct hl_engine {
   hl_timer probe;
   int64_t probe_ms;
   hl_row *dirty_rows;
-  hl_waiter *waiters;
+  hl_waiter *waiters, *answered;
   unsigned moved[HL_ST_MAX];   /* pending -> state, counted since the last submit */
   hl_store_counts counts;      /* as committed */
   hl_receipts failed;          /* refused at once, to be answered later */
@@ -265,7 +266,8 @@ struct hl_engine {
 /* engine.c */
 const char *hl_intern(hl_engine *e, const char *name);
 void hl_touch(hl_engine *e);                 /* something is to be committed */
-void hl_waiter_add(hl_engine *e, void (*cb)(void *arg, int code), void *arg);
+/* After the commit that gathers; or, with `now`, at the end of the turn with `code`. */
+void hl_waiter_add(hl_engine *e, bool now, int code, void (*cb)(void *arg, int code), void *arg);
 void hl_drain_check(hl_engine *e);
 bool hl_may_dispatch(const hl_engine *e);
 void hl_receipts_push(hl_receipts *list, hl_receipt_job *job);

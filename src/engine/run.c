@@ -129,8 +129,15 @@ static void apply(hl_run *run) {
 
 void hl_run_commit(hl_run *run, void (*cb)(void *arg, int code), void *arg) {
   assert(run->kind == RUN_FREE);
+  hl_engine *e = run->e;
+  bool empty = run->effects.next == &run->effects;
+  /* While the store cannot commit, what is buffered stays so. */
+  if (empty || e->stalled) {
+    hl_waiter_add(e, true, empty ? 0 : HL_EIO, cb, arg);
+    return;
+  }
   apply(run);
-  hl_waiter_add(run->e, cb, arg);
+  hl_waiter_add(e, false, 0, cb, arg);
 }
 
 /* ---- finishing ---- */

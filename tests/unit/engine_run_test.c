@@ -285,6 +285,44 @@ static void expired_keys_are_gone(void **state) {
   world_end(&w);
 }
 
+static void note_code(void *arg, int code) { *(int *)arg = code; }
+
+static void work_outside_events_commits(void **state) {
+  (void)state;
+  world w;
+  static probe p;
+  int code = 1;
+  open_world(&w, &p);
+  world_start(&w);
+  settle_down(&w);
+  hl_run *run = hl_engine_begin(w.e, "t.lua", "main");
+  uint64_t commits = stats_of(&w).commits;
+  hl_run_commit(run, note_code, &code); /* nothing to do costs no commit */
+  assert_int_equal(code, 1);
+  pass(&w, 0);
+  assert_int_equal(code, 0);
+  assert_int_equal(stats_of(&w).commits, commits);
+  assert_int_equal(hl_kv_set(run, SCOPE, HL_STR("k"), HL_STR("1"), 0, &w.err), 0);
+  hl_run_commit(run, note_code, &code);
+  pass(&w, 1);
+  assert_int_equal(stats_of(&w).commits, commits + 1);
+  hl_store_fault(hl_engine_store(w.e), "commit", HL_EIO, 3);
+  received(&w, "[" CREATED(1, 1, 1) "]");
+  assert_true(stats_of(&w).stalled);
+  assert_int_equal(hl_kv_set(run, SCOPE, HL_STR("k"), HL_STR("2"), 0, &w.err), 0);
+  hl_run_commit(run, note_code, &code);
+  pass(&w, 0);
+  assert_int_equal(code, HL_EIO);
+  expect_kv(&w, "k", "1");
+  pass(&w, HL_MINUTE);
+  hl_run_commit(run, note_code, &code);
+  pass(&w, 1);
+  assert_int_equal(code, 0);
+  hl_run_finish(run, HL_RUN_DONE, HL_STR(""));
+  expect_kv(&w, "k", "2");
+  world_end(&w);
+}
+
 static void emit_again(probe *p, hl_run *run, const hl_event *event) {
   (void)event;
   assert_int_equal(hl_run_emit(run, "again", HL_STR("null"), 0, NULL, NULL, &p->w->err), 0);
@@ -419,6 +457,7 @@ int main(void) {
       cmocka_unit_test(concurrent_increments_add_up),
       cmocka_unit_test(lists_keys_with_own_writes),
       cmocka_unit_test(expired_keys_are_gone),
+      cmocka_unit_test(work_outside_events_commits),
       cmocka_unit_test(chains_have_an_end),
       cmocka_unit_test(cut_runs_come_back),
       cmocka_unit_test(drains),
