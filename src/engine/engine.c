@@ -57,6 +57,14 @@ static void commit_failed(hl_engine *e, hl_tx *tx, int code, const char *why) {
   hl_receipts kept = {NULL, NULL};
   hl_receipt_job *job;
   kept.tail = &kept.first;
+  if (!e->stalled) {
+    e->stalled = true;
+    e->probe_ms = PROBE_MIN_MS;
+    hl_log_write(e->log, HL_LOG_WARN, "store",
+                 "cannot commit, so nothing is dispatched and webhooks get 503 until it can: %s", why);
+  } else if ((e->probe_ms *= 2) > PROBE_MAX_MS) {
+    e->probe_ms = PROBE_MAX_MS;
+  }
   hl_tx_drop_receipts(tx);
   hl_tx_drop_receipts(e->tx);
   hl_tx_prepend(e->tx, tx);
@@ -67,14 +75,6 @@ static void commit_failed(hl_engine *e, hl_tx *tx, int code, const char *why) {
     if (job->cb) hl_inbox_refuse(e, job, code, why);
     else hl_receipts_push(&kept, job);
   while ((job = receipts_take(&kept))) hl_receipts_push(&e->receipts, job);
-  if (!e->stalled) {
-    e->stalled = true;
-    e->probe_ms = PROBE_MIN_MS;
-    hl_log_write(e->log, HL_LOG_WARN, "store",
-                 "cannot commit, so nothing is dispatched and webhooks get 503 until it can: %s", why);
-  } else if ((e->probe_ms *= 2) > PROBE_MAX_MS) {
-    e->probe_ms = PROBE_MAX_MS;
-  }
   hl_timer_start(e->loop, &e->probe, e->probe_ms, on_probe, e);
 }
 
