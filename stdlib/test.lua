@@ -418,6 +418,12 @@ end
 ---@param fault table
 function sim.fail(fault) call(T.sim, "fail", fault) end
 
+---What another host answers to http requests; without it a request raises. fn gets { method, url, headers, body,
+---json() } and returns a status, a text or { status=, headers=, body= or json= }; an error breaks the connection.
+---@param name string "api.example.com", with its port when it is not the scheme's own
+---@param fn (fun(request: table): any)|nil
+function sim.http(name, fn) call(T.http, name, fn) end
+
 ---The audit records that finished handlers left: { { kind=, key=, at=, record= }, … }.
 ---@param kind string|nil
 ---@return table[]

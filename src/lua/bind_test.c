@@ -210,7 +210,7 @@ static int t_stats(lua_State *L) {
 
 int hl_bind_test_entry(lua_State *L) {
   static const luaL_Reg fns[] = {{"sim", t_sim}, {"start", t_start}, {"load", t_load},
-                                 {"advance", t_advance}, {"idle", t_idle}, {"audit", t_audit},
+                                 {"advance", t_advance}, {"idle", t_idle}, {"audit", t_audit}, {"http", hl_testweb_register},
                                  {"line", t_line}, {"traceback", t_traceback}, {"log", t_log}, {"stats", t_stats}, {NULL, NULL}};
   static const char *const globals[] = {"describe", "it", "before_each", "after_each", "expect"};
   hl_state_push_host(L);

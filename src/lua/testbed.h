@@ -27,6 +27,7 @@ struct hl_testbed {
   hl_script *script;         /* the test file */
   hl_sim *sim;               /* NULL until somebody needs it */
   hl_transport api;          /* to the simulator, which it starts */
+  hl_transport web;          /* other hosts (testweb.c) */
   hl_transport door;         /* from the simulator to the webhook door */
   char token[64], secret[64];
   char *dir;                 /* of the test file */
@@ -44,6 +45,9 @@ struct hl_testbed {
 int hl_testbed_sim(hl_testbed *bed, const char *json, hl_error *err);
 /* Starts dispatching, and subscribes to what handlers listen to. */
 int hl_testbed_ready(hl_testbed *bed, hl_error *err);
+/* testweb.c */
+void hl_testweb_init(hl_testbed *bed);
+int hl_testweb_register(lua_State *L);
 bool hl_testbed_idle(hl_testbed *bed, char *why, size_t size);
 
 #endif

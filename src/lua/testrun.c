@@ -225,6 +225,7 @@ static int bed_new(const char *path, const hl_testrun_options *o, hl_testbed **o
   hl_buf_init(&bed->logged, LOG_MAX);
   bed->seed = o->seed ? o->seed : 1;
   bed->api = (hl_transport){api_send, api_cancel, transport_nothing};
+  hl_testweb_init(bed);
   bed->door = (hl_transport){door_send, door_cancel, transport_nothing};
   char copy[PATH_MAX], full[PATH_MAX];
   snprintf(copy, sizeof copy, "%s", realpath(path, full) ? full : path);
@@ -250,7 +251,7 @@ static int bed_new(const char *path, const hl_testrun_options *o, hl_testbed **o
   if ((rc = hl_engine_new(bed->loop, &eo, &bed->engine, err)) != 0) goto fail;
   hl_webhook_options wo = {.public_url = HOOKS_URL};
   bed->webhook = hl_webhook_new(bed->engine, bed->hubspot, &wo);
-  hl_host_options ho = {.loop = bed->loop, .engine = bed->engine, .hubspot = bed->hubspot,
+  hl_host_options ho = {.loop = bed->loop, .engine = bed->engine, .hubspot = bed->hubspot, .http = &bed->web,
                         .root = o->root ? o->root : bed->dir};
   if ((rc = hl_host_new(&ho, &bed->host, err)) != 0) goto fail;
   bed->host->bed = bed;

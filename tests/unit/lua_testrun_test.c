@@ -177,6 +177,48 @@ static void the_whole_way(void **state) {
   hl_buf_deinit(&s.lines);
 }
 
+static void other_hosts_answer_what_the_test_says(void **state) {
+  (void)state;
+  static const char *const hosts[] = {"api.example.com", "down.example.com", NULL};
+  hl_permissions p = {.hosts = hosts};
+  hl_testrun_options o = {.permissions = &p};
+  seen s;
+  hl_error err;
+  assert_int_equal(run(&s,
+                       "it('x', function()\n"
+                       "  local asked\n"
+                       "  sim.http('api.example.com', function(request)\n"
+                       "    asked = request\n"
+                       "    task.sleep(2)\n"
+                       "    return { status = 201, headers = { ['X-A'] = 'b' }, json = { got = request.json().n } }\n"
+                       "  end)\n"
+                       "  local r = http.post('https://api.example.com/v1', { json = { n = 7 } })\n"
+                       "  expect(asked.method).to.equal('POST')\n"
+                       "  expect(asked.url).to.equal('https://api.example.com/v1')\n"
+                       "  expect(asked.headers['content-type']).to.equal('application/json')\n"
+                       "  expect(r.status).to.equal(201)\n"
+                       "  expect(r.headers['x-a']).to.equal('b')\n"
+                       "  expect(r.json()).to.equal { got = 7 }\n"
+                       "  expect(function() http.get('https://down.example.com/') end).to.raise('no network')\n"
+                       "  expect(function() http.get('https://other.example.com/') end).to.raise('may not reach')\n"
+                       "  sim.http('api.example.com', function() error('broken') end)\n"
+                       "  expect(function() http.get('https://api.example.com/') end).to.raise { kind = 'network' }\n"
+                       "  sim.http('api.example.com', function() task.sleep(100) return 'late' end)\n"
+                       "  expect(function() http.get('https://api.example.com/', { timeout = '5s' }) end).to.raise { kind = 'timeout' }\n"
+                       "  sim.http('api.example.com', function() return print end)\n"
+                       "  expect(function() http.get('https://api.example.com/') end).to.raise { kind = 'protocol' }\n"
+                       "end)\n"
+                       "it('ends while a handler and a child still wait', function()\n"
+                       "  sim.http('api.example.com', function() task.sleep(20) return 'late' end)\n"
+                       "  on('a', function() http.get('https://api.example.com/') end)\n"
+                       "  emit 'a'\n"
+                       "  task.spawn(function() http.get('https://api.example.com/') end)\n"
+                       "  sim.advance('1s')\n"
+                       "end)\n", &o, &err), 0);
+  counts(&s, 2, 0, 0);
+  hl_buf_deinit(&s.lines);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(passes_fails_and_skips),
@@ -186,6 +228,7 @@ int main(void) {
       cmocka_unit_test(what_cannot_run_says_why),
       cmocka_unit_test(same_seed_same_world),
       cmocka_unit_test(the_whole_way),
+      cmocka_unit_test(other_hosts_answer_what_the_test_says),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
