@@ -11,9 +11,9 @@
  * connection for ever. Each connection has a deadline of ours for what it is doing;
  * one sweep over all of them (they are few) enforces it.
  *
- * Two answers must leave while MHD would still read: 408, and 413 in the middle of
- * a chunked body. They are written to the socket directly; nothing else can be in
- * flight on it then. A peer that goes on sending would meet a reset that destroys
+ * Some answers must leave while MHD would still read: 408, 413, and 503 when there are
+ * too many connections. They are written to the socket directly; nothing else can be
+ * in flight on it then. A peer that goes on sending would meet a reset that destroys
  * the answer, so a duplicate of its descriptor is read empty for a moment (linger). */
 #include "net/server.h"
 
@@ -182,9 +182,13 @@ static void on_sweep(hl_timer *timer, void *arg) {
   }
   bool ended = false;
   for (conn *c = s->connections.next; c != &s->connections; c = c->next) {
-    if (now < c->deadline) continue;
+    if (c->deadline == INT64_MAX) continue;
+    /* MHD misses an end that came together with the last bytes; the connection
+     * would hold its slot until the deadline. */
+    bool left = c->phase != SENDING && recv(c->fd, &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    if (now < c->deadline && !left) continue;
     /* A fresh connection may have sent half a request line: we cannot see it. */
-    if (c->phase == FRESH || c->phase == READING)
+    if (!left && (c->phase == FRESH || c->phase == READING))
       answer_directly(c->fd, "408 Request Timeout", "The request was not complete in time.\n");
     shutdown(c->fd, SHUT_RDWR); /* MHD reads the end and closes */
     c->deadline = INT64_MAX;
@@ -245,34 +249,17 @@ static bool body_room(hl_request *r, size_t n) {
   return true;
 }
 
-static struct MHD_Response *text_response(const char *text) {
-  /* The texts are constants; PERSISTENT never writes to them. */
-  union { const char *in; void *out; } u = {.in = text};
-  struct MHD_Response *m = MHD_create_response_from_buffer(strlen(text), u.out, MHD_RESPMEM_PERSISTENT);
-  if (m) {
-    MHD_add_response_header(m, "Content-Type", "text/plain; charset=utf-8");
-    MHD_add_response_header(m, "Connection", "close");
-  }
-  return m;
-}
-
-/* Refuses before the body is read; what was announced is read off by the linger. */
-static enum MHD_Result refuse(hl_request *r, unsigned status, const char *text, bool body_follows) {
-  struct MHD_Response *m = text_response(text);
-  if (!m) return MHD_NO;
-  enum MHD_Result rc = MHD_queue_response(r->mhd, status, m);
-  MHD_destroy_response(m);
-  r->replied = true;
-  expect(r->c, SENDING, r->s->request_ms);
-  if (rc == MHD_YES && body_follows) linger_on(r->s, r->c->fd);
-  return rc;
-}
-
-static enum MHD_Result too_large(hl_request *r) {
-  answer_directly(r->c->fd, "413 Content Too Large", "The body is larger than this server takes.\n");
+/* Refuses a request whose body is not wanted: the answer leaves at once, MHD closes
+ * its descriptor, and what the peer still sends is read off by the lingerer. */
+static enum MHD_Result refuse(hl_request *r, const char *status_line, const char *text) {
+  answer_directly(r->c->fd, status_line, text);
   shutdown(r->c->fd, SHUT_WR);
   linger_on(r->s, r->c->fd);
   return MHD_NO;
+}
+
+static enum MHD_Result too_large(hl_request *r) {
+  return refuse(r, "413 Content Too Large", "The body is larger than this server takes.\n");
 }
 
 /* The headers are complete. */
@@ -281,15 +268,11 @@ static enum MHD_Result begin(hl_request *r, const char *method) {
   r->begun = true;
   r->method = method;
   const char *length = MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-  bool chunked = MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
   int64_t n = 0;
-  if (r->c->surplus)
-    return refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "Too many connections; try again.\n", length || chunked);
+  if (r->c->surplus) return refuse(r, "503 Service Unavailable", "Too many connections; try again.\n");
   /* MHD has refused what is no number; one beyond int64 is too large all the same. */
-  if (length && (hl_str_int64(hl_str_of(length), &n) != 0 || n < 0 || (uint64_t)n > s->max_body))
-    return refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "The body is larger than this server takes.\n", true);
-  if (n && !body_room(r, (size_t)n))
-    return refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "No memory for the body; try again.\n", true);
+  if (length && (hl_str_int64(hl_str_of(length), &n) != 0 || n < 0 || (uint64_t)n > s->max_body)) return too_large(r);
+  if (n && !body_room(r, (size_t)n)) return refuse(r, "503 Service Unavailable", "No memory for the body; try again.\n");
   return MHD_YES;
 }
 

@@ -48,6 +48,11 @@ static inline void raw_write(raw *r, const char *p, size_t n) {
   if (uv_write(w, (uv_stream_t *)&r->tcp, &buf, 1, raw_free_write) != 0) hl_free(w);
 }
 
+static inline void raw_free_shutdown(uv_shutdown_t *q, int status) {
+  (void)status;
+  hl_free(q);
+}
+
 static inline void raw_on_connect(uv_connect_t *c, int status) {
   raw *r = HL_CONTAINER(c, raw, connect);
   if (status < 0) {
@@ -57,6 +62,8 @@ static inline void raw_on_connect(uv_connect_t *c, int status) {
   r->connected = true;
   uv_read_start((uv_stream_t *)&r->tcp, raw_alloc, raw_read);
   if (r->send_n) raw_write(r, r->send, r->send_n);
+  uv_shutdown_t *q = r->half_close ? HL_NEW(uv_shutdown_t) : NULL;
+  if (q && uv_shutdown(q, (uv_stream_t *)&r->tcp, raw_free_shutdown) != 0) hl_free(q);
 }
 
 /* `send` must live until the test ends. Close with raw_close. */

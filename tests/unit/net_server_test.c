@@ -249,6 +249,28 @@ static void malformed(void **state) {
   close_fixture(f);
 }
 
+/* The end may come together with the last bytes: no deadline has to find it. */
+static void half_closed(void **state) {
+  (void)state;
+  fixture *f = open_fixture((hl_server_options){.request_ms = 500});
+  static const struct { const char *send, *status; } cases[] = {
+    {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200"},
+    {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab", ""},
+    {"GET /", ""},
+    {"", ""},
+  };
+  for (size_t i = 0; i < HL_COUNT(cases); i++) {
+    raw *r = open_raw(f, cases[i].send);
+    r->half_close = true;
+    until_end(f, r);
+    assert_non_null(strstr(r->got, cases[i].status));
+    assert_null(strstr(r->got, "408"));
+    raw_close(r);
+  }
+  assert_int_equal(f->requests, 1);
+  close_fixture(f);
+}
+
 typedef struct dripper {
   fixture *f;
   raw *r;
@@ -407,6 +429,7 @@ int main(void) {
     cmocka_unit_test(limits),
     cmocka_unit_test(too_large_is_heard),
     cmocka_unit_test(malformed),
+    cmocka_unit_test(half_closed),
     cmocka_unit_test(slow_senders),
     cmocka_unit_test(deadlines_are_for_senders),
     cmocka_unit_test(too_many_connections),
