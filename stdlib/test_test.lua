@@ -58,8 +58,6 @@ describe("each test", function()
   it("has hooks of inner groups inside those of outer ones", function()
     expect(order).to.equal { "before" }
   end)
-
-  it("without a function is skipped")
 end)
 
 describe("virtual time", function()

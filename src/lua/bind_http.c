@@ -52,7 +52,7 @@ static permit match(const char *pattern, const char *host, const char *port, boo
 }
 
 /* Fills host:port for messages. */
-static permit permitted(char **hosts, const char *url, char *where, size_t size, hl_error *err) {
+static permit permitted(const char *script, char **hosts, const char *url, char *where, size_t size, hl_error *err) {
   permit best = NOT_ALLOWED;
   if (hl_curl_load(err)) return best;
   CURLU *u = curl_url();
@@ -74,8 +74,8 @@ static permit permitted(char **hosts, const char *url, char *where, size_t size,
     }
     if (best == NOT_ALLOWED)
       hl_fail(err, HL_EDENIED,
-              "this script may not reach %s: permit it with permissions = { [\"SCRIPT\"] = { hosts = { \"%s\" } } } "
-              "in hubloop.lua, or --allow-host %s", where, where, where);
+              "this script may not reach %s: permit it with permissions = { [\"%s\"] = { hosts = { \"%s\" } } } "
+              "in hubloop.lua, or --allow-host %s", where, script, where, where);
   }
   curl_url_cleanup(u);
   return best;
@@ -85,7 +85,7 @@ static bool allow_redirect(void *arg, const char *url) {
   http_op *o = arg;
   char where[300];
   hl_error err;
-  permit p = permitted(o->hosts, url, where, sizeof where, &err);
+  permit p = permitted("", o->hosts, url, where, sizeof where, &err);
   /* The request's policy was set by its first host. */
   return p == NAMED || (p == ALLOWED && o->policy == HL_NET_PUBLIC);
 }
@@ -215,7 +215,7 @@ static int do_request(lua_State *L, const char *method, const char *url, int opt
   if (!s->host->o.http) return luaL_error(L, "http is not available here");
   char where[300];
   hl_error err;
-  permit p = permitted(s->hosts, url, where, sizeof where, &err);
+  permit p = permitted(s->name, s->hosts, url, where, sizeof where, &err);
   if (p == NOT_ALLOWED) return hl_lua_raise(L, hl_err_name(err.code), "http: %s", err.text);
   int64_t timeout = hl_lua_opt_duration(L, opts, "timeout", 30 * HL_SECOND);
   unsigned redirects = (unsigned)hl_lua_opt_int(L, opts, "max_redirects", 0, 20, 5);
