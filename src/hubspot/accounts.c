@@ -75,7 +75,7 @@ static int check_token(const char *account, const char *token, hl_error *err) {
   if (is_api_key(t))
     return hl_fail(err, HL_EAUTH, "the token of account \"%s\" is an API key (hapikey). HubSpot ended API keys on "
                    "2022-11-30: create a service key (Settings > Integrations > Service Keys) or use a private app's "
-                   "access token, give it the scopes that the scripts need (hubloop scopes), and store that", account);
+                   "access token, give it the scopes that the scripts need, and set that", account);
   return 0;
 }
 

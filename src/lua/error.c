@@ -38,13 +38,26 @@ void hl_lua_push_error(lua_State *L, const char *kind, const char *message, int 
   luaL_setmetatable(L, ERROR_MT);
 }
 
+/* Pushes "file:line: " of the nearest caller that is a script's own: a position
+ * inside the shipped modules tells its writer nothing. */
+static void push_where(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0 || strncmp(ar.short_src, "stdlib/", 7) == 0) continue;
+    lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+    return;
+  }
+  luaL_where(L, 1);
+}
+
 int hl_lua_raise(lua_State *L, const char *kind, const char *fmt, ...) {
   char text[1024];
   va_list ap;
   va_start(ap, fmt);
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  luaL_where(L, 1);
+  push_where(L);
   lua_pushstring(L, text);
   lua_concat(L, 2);
   hl_lua_push_error(L, kind, lua_tostring(L, -1), 0, NULL, NULL, false);
