@@ -2,8 +2,12 @@
 // requests can be held against the OpenAPI documents (records.test.mjs).
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { TOKEN, project, run, sim } from '../integration/lib.mjs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TOKEN, project, run, serve, sim } from '../integration/lib.mjs';
 import { readRecord } from './openapi.mjs';
+
+const scripts = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../scripts');
 
 const SCRIPT = `
 local hubspot = require "hubspot"
@@ -65,4 +69,17 @@ test('every function of the hubspot module that calls the API, against the simul
     assert.ok(paths.includes(want), `${want} was not sent; sent were\n${paths.join('\n')}`);
   }
   assert.ok(calls.every((c) => c.status < 400), calls.filter((c) => c.status >= 400).map((c) => `${c.method} ${c.path}: ${c.responseBody}`).join('\n'));
+});
+
+test('what lead routing sends while it routes, against the simulator over HTTP', async (t) => {
+  const dir = project(t);
+  const s = await sim(t, dir, ['--companies', '60', '--owners', '12']);
+  const p = await serve(t, scripts, { store: path.join(dir, 'leads.db'), env: { HUBSPOT_BASE_URL: s.url, HUBSPOT_TIER: 'professional' } });
+  await s.control('subscribe', { url: p.hook, types: ['contact.creation'] });
+  await s.control('populate', { contacts: 60, per_second: 200 });
+  await p.settled((x) => x.engine.ran >= 60 && x.engine.pending === 0 && x.engine.running === 0, '60 routed leads');
+  const calls = readRecord(s.record);
+  assert.ok(calls.some((c) => c.path === '/crm/objects/2026-09/contacts/batch/update' || c.method === 'PATCH'), 'no owner was set');
+  assert.equal(calls.filter((c) => c.status === 429).length, 0);
+  assert.equal((await p.stop()).code, 0, p.err);
 });
