@@ -13,7 +13,8 @@ HL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DHL_VERSION='"$(VERSION)"' $(WARN) $(OPT) $
              -fno-common -fstack-protector-strong -Isrc -Iinclude -include src/base/banned.h \
              $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 HL_LDFLAGS = $(SAN) $(LDFLAGS)
-HL_LIBS    = $(shell pkg-config --libs $(filter-out libcurl,$(PKGS)) 2>/dev/null) -lpthread -lm -ldl
+# libcurl and libmicrohttpd are loaded when first needed: see src/net/library.c.
+HL_LIBS    = $(shell pkg-config --libs $(filter-out libcurl libmicrohttpd,$(PKGS)) 2>/dev/null) -lpthread -lm -ldl
 
 LIB_SRC := $(filter-out src/main.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/stdlib.o

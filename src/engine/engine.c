@@ -214,7 +214,6 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->next_row = state.last_row + 1;
   e->next_parked = state.last_parked + 1;
   e->dedupe = hl_dedupe_new(WINDOW_MS, WINDOW_EVENTS);
-  hl_inbox_hash_init(e);
   *out = e;
   return 0;
 }

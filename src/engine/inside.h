@@ -203,7 +203,7 @@ struct hl_engine {
   bool started, draining, freeing;
   hl_rng rng;
   unsigned char key[HL_STORE_KEY_BYTES];
-  void *mac, *mac_ctx;         /* EVP_MAC */
+  void *mac, *mac_ctx;         /* EVP_MAC; NULL before the first event */
 
   /* what is to be committed */
   hl_tx *tx;
@@ -273,7 +273,6 @@ bool hl_may_dispatch(const hl_engine *e);
 void hl_receipts_push(hl_receipts *list, hl_receipt_job *job);
 
 /* inbox.c */
-void hl_inbox_hash_init(hl_engine *e);
 void hl_inbox_deinit(hl_engine *e);
 void hl_inbox_append_own(hl_engine *e, char *body, int64_t received); /* body taken over */
 void hl_inbox_committed(hl_engine *e, hl_receipt_job *job); /* and frees it */

@@ -1,8 +1,4 @@
-/* libcurl, loaded when the first request needs it. Linking it costs every start
- * of the program 4 of the 6 ms that all libraries take (it brings 30 others along), and
- * `hubloop run` of a script that calls nobody needs none of it. Include this
- * instead of <curl/curl.h>: the calls below go through the loaded library, with
- * the types of its header. Loop thread. */
+/* libcurl, loaded by the first request (net/library.c). */
 #ifndef HL_NET_LIBCURL_H
 #define HL_NET_LIBCURL_H
 
@@ -10,7 +6,6 @@
 #include <curl/curl.h>
 
 #include "base/err.h"
-#include "base/str.h"
 
 #define HL_CURL_CALLS(X)                                                                             \
   X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_setopt) X(easy_strerror) X(free)               \
@@ -27,10 +22,8 @@ typedef struct hl_curl {
 #undef HL_X
 } hl_curl;
 
-/* The table; valid after hl_curl_load. */
-extern hl_curl hl_libcurl;
-
-/* Loads the library once. HL_EIO with what is missing and how to install it. */
+extern hl_curl hl_libcurl;   /* valid after hl_curl_load */
+/* Loads the library once. HL_EIO names the Debian package to install. */
 int hl_curl_load(hl_error *err);
 
 #define curl_easy_cleanup hl_libcurl.easy_cleanup

@@ -19,12 +19,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "net/address.h"
+#include "net/libmicrohttpd.h"
 
 enum {
   SURPLUS = 64,                   /* connections beyond the limit that still hear 503 */
@@ -556,6 +556,7 @@ int hl_server_new(hl_loop *loop, const hl_server_options *o, hl_request_cb cb, v
   unsigned port = 0;
   struct sockaddr_storage ss;
   int rc = hl_loop_need_real(loop, "HTTP server", err);
+  if (rc == 0) rc = hl_mhd_load(err);
   if (rc == 0) rc = listen_on(o->listen, &ss, &fd, &port, err);
   if (rc) return rc;
 
