@@ -234,23 +234,16 @@ void hl_runtime_load(hl_runtime *rt, hl_load_result *out) {
 typedef struct idling {
   hl_runtime *rt;
   const bool *stop;
-  hl_timer timer;
-  bool done;
 } idling;
 
-enum { IDLE_CHECK_MS = 2 };
-
-static void check_idle(hl_timer *timer, void *arg) {
-  idling *i = arg;
-  i->done = (i->stop && *i->stop) || (hl_host_live_tasks(i->rt->host) == 0 && hl_engine_idle(i->rt->engine));
-  if (!i->done) hl_timer_start(i->rt->loop, timer, IDLE_CHECK_MS, check_idle, i);
+static bool is_busy(void *arg) {
+  const idling *i = arg;
+  return !(i->stop && *i->stop) && (hl_host_live_tasks(i->rt->host) > 0 || !hl_engine_idle(i->rt->engine));
 }
 
 void hl_runtime_run_idle(hl_runtime *rt, const bool *stop) {
-  idling i = {.rt = rt, .stop = stop};
-  hl_timer_start(rt->loop, &i.timer, 0, check_idle, &i);
-  hl_loop_run_until(rt->loop, &i.done);
-  hl_timer_stop(rt->loop, &i.timer);
+  idling i = {rt, stop};
+  hl_loop_run_while(rt->loop, is_busy, &i);
 }
 
 static void set_flag(void *arg) { *(bool *)arg = true; }

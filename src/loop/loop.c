@@ -310,10 +310,10 @@ void hl_loop_stop(hl_loop *l) { l->stopped = true; }
 
 /* One turn. False when nothing is left that could ever run. What a timer or a
  * deferred call has made true is seen before the pass that may block. */
-static bool turn(hl_loop *l, const bool *flag) {
+static bool turn(hl_loop *l, bool (*more)(void *arg), void *arg) {
   run_timers(l);
   run_deferred(l);
-  if (l->stopped || (flag && *flag)) return true;
+  if (l->stopped || (more && !more(arg))) return true;
 
   bool due = l->n && l->heap[0]->due <= hl_loop_mono(l);
   if (l->is_virtual) {
@@ -347,14 +347,20 @@ static bool turn(hl_loop *l, const bool *flag) {
 
 void hl_loop_run(hl_loop *l) {
   l->stopped = false;
-  while (!l->stopped && turn(l, NULL)) {}
+  while (!l->stopped && turn(l, NULL, NULL)) {}
 }
 
-int hl_loop_run_until(hl_loop *l, const bool *flag) {
+int hl_loop_run_while(hl_loop *l, bool (*more)(void *arg), void *arg) {
   l->stopped = false;
-  while (!*flag)
-    if (!turn(l, flag)) return *flag ? 0 : HL_ETIMEOUT;
+  while (more(arg))
+    if (!turn(l, more, arg)) return more(arg) ? HL_ETIMEOUT : 0;
   return 0;
+}
+
+static bool is_unset(void *arg) { return !*(const bool *)arg; }
+
+int hl_loop_run_until(hl_loop *l, const bool *flag) {
+  return hl_loop_run_while(l, is_unset, (void *)(uintptr_t)flag);
 }
 
 int hl_loop_need_real(hl_loop *l, const char *what, hl_error *err) {

@@ -34,6 +34,8 @@ void hl_loop_run(hl_loop *loop);
 void hl_loop_stop(hl_loop *loop);
 /* Runs turns until *flag is true; HL_ETIMEOUT if nothing is left to do first. */
 int hl_loop_run_until(hl_loop *loop, const bool *flag);
+/* The same while more() is true; it is asked after each turn's callbacks, so it must be cheap. */
+int hl_loop_run_while(hl_loop *loop, bool (*more)(void *arg), void *arg);
 
 uv_loop_t *hl_loop_uv(hl_loop *loop);
 hl_log *hl_loop_log(hl_loop *loop);
