@@ -46,8 +46,24 @@ static void on_request(void *arg, hl_request *q) {
   }
 }
 
+/* This version has no login, so the operators' listener stays on this machine:
+ * a loopback address, and a Host that names it (a page of another site, made to
+ * point here by its name server, sends its own name). */
+static bool is_loopback(const char *host) {
+  static const char *const names[] = {"127.0.0.1", "localhost", "[::1]"};
+  for (size_t i = 0; host && i < HL_COUNT(names); i++) {
+    size_t n = strlen(names[i]);
+    if (strncmp(host, names[i], n) == 0 && (host[n] == 0 || host[n] == ':')) return true;
+  }
+  return false;
+}
+
 static void on_admin(void *arg, hl_request *q) {
   serving *s = arg;
+  if (!is_loopback(hl_request_header(q, "Host"))) {
+    hl_request_reply(q, 421, NULL, HL_STR("this listener answers to localhost only\n"));
+    return;
+  }
   if (!hl_str_eqz(hl_request_path(q), "/status")) {
     hl_request_reply(q, 404, NULL, HL_STR("try /status\n"));
     return;
@@ -110,6 +126,10 @@ static int run(const hl_args *a) {
   if ((rc = hl_engine_start(s.rt->engine, &err))) goto out;
   const char *listen = hl_args_has(a, "listen") ? hl_args_get(a, "listen") : s.rt->project->listen;
   const char *admin = hl_args_has(a, "admin") ? hl_args_get(a, "admin") : s.rt->project->admin;
+  if (strcmp(admin, "off") != 0 && !is_loopback(admin)) {
+    rc = hl_fail(&err, HL_EINVAL, "the admin address %s is not on this machine: this version has no login, so name 127.0.0.1:PORT, or off", admin);
+    goto out;
+  }
   if ((rc = listen_on(&s, listen, on_request, &s.server, &err))) goto out;
   if (strcmp(admin, "off") != 0 && (rc = listen_on(&s, admin, on_admin, &s.admin, &err))) goto out;
   hl_loop_on_signal(s.rt->loop, SIGTERM, on_stop, &s, NULL);

@@ -1,7 +1,7 @@
 // What is wrong before any script runs: the path or the settings.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { TOKEN, project, run } from './lib.mjs';
+import { SECRET, TOKEN, project, request, run, serve } from './lib.mjs';
 
 const QUIET = 'on("contact.creation", function() end)\n';
 const says = (r, ...patterns) => {
@@ -32,4 +32,15 @@ test('settings that are wrong name the file and the key', async (t) => {
   const b = await run(t, ['serve', broken], { cwd: broken, env: { HUBSPOT_TOKEN: TOKEN } });
   assert.notEqual(b.code, 0);
   says(b, /hubloop\.lua:[23]:/);
+});
+
+test('an admin listener that others could reach is refused, and a foreign Host is not answered', async (t) => {
+  const dir = project(t, { 'a.lua': 'on("contact.creation", function() end)\n' });
+  const env = { HUBSPOT_TOKEN: TOKEN, HUBSPOT_CLIENT_SECRET: SECRET };
+  const r = await run(t, ['serve', dir, '--listen', '127.0.0.1:0', '--admin', '0.0.0.0:0'], { cwd: dir, env });
+  assert.equal(r.code, 2);
+  assert.match(r.err, /0\.0\.0\.0:0 is not on this machine.*127\.0\.0\.1:PORT/);
+  const p = await serve(t, dir);
+  assert.equal((await request('GET', `${p.admin}/status`)).status, 200);
+  assert.equal((await request('GET', `${p.admin}/status`, '', { Host: 'evil.example.com' })).status, 421);
 });

@@ -49,6 +49,33 @@ static void on_receipt(void *arg, int code, const char *text) {
 
 static void inject(seen *s, const char *json) { hubloop_inject(s->h, json, strlen(json), on_receipt, s); }
 
+static int on_seen(void *arg, const hubloop_event *e, char *why, size_t why_size) {
+  seen *s = arg;
+  snprintf(s->last_object, sizeof s->last_object, "%s", strstr(e->json, "\"contact\":\"77\"") ? "77" : e->json);
+  (void)why;
+  (void)why_size;
+  s->calls++;
+  return 0;
+}
+
+/* A project's script handles the event and emits one of its own, for C. */
+static void with_project(const char *folder) {
+  hubloop_error err = {0};
+  seen s = {0};
+  hubloop_options o = {.project = folder, .simulator = 1, .quiet = 1};
+  CHECK(hubloop_new(&o, &s.h, &err) == 0, "a project is loaded");
+  if (!s.h) {
+    printf("%s\n", err.text);
+    return;
+  }
+  CHECK(hubloop_on(s.h, "seen", "collect", on_seen, &s, &err) == 0, "a C handler joins its scripts");
+  inject(&s, "[{\"eventId\":1,\"subscriptionId\":1,\"portalId\":62515,\"occurredAt\":1564113600000,"
+             "\"subscriptionType\":\"contact.creation\",\"attemptNumber\":0,\"objectId\":77}]");
+  CHECK(hubloop_run(s.h, 1, &err) == 0 && s.calls == 1, "what the script emits reaches C");
+  CHECK(strcmp(s.last_object, "77") == 0, "with its payload");
+  hubloop_free(s.h);
+}
+
 int main(int argc, char **argv) {
   hubloop_error err = {0};
   seen s = {0};
@@ -81,6 +108,7 @@ int main(int argc, char **argv) {
   CHECK(n.acknowledged == n.pending + n.ran + n.filtered + n.duplicate + n.waiting + n.dead + n.unhandled + n.orphaned,
         "the states add up");
   hubloop_free(s.h);
+  if (argc > 2) with_project(argv[2]);
   printf("%s\n", failures ? "embed: failed" : "embed: all well");
   return failures != 0;
 }
