@@ -23,7 +23,7 @@ FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz_%,$(filter-out %/driver
 STDLIB  := $(shell find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -name '*.html' -o -name '*.json' \) ! -name '*_test.lua' | LC_ALL=C sort)
 
 .DEFAULT_GOAL := all
-.PHONY: all run test unit unit-programs lua-test lint asan valgrind fuzz bench install clean help
+.PHONY: all run test unit unit-programs lua-test lint asan tsan valgrind fuzz bench install clean help
 
 all: $(BUILD)/hubloop $(BUILD)/libhubloop.a
 
@@ -89,6 +89,11 @@ asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan OPT="-O1 -g -fno-omit-frame-pointer" \
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 
+# The rooms that have threads, under the thread sanitizer.
+tsan:
+	@$(MAKE) --no-print-directory unit BUILD=build-tsan OPT="-O1 -g" SAN="-fsanitize=thread" \
+	  UNIT="$(patsubst tests/unit/%.c,build-tsan/tests/%,$(wildcard tests/unit/loop_test.c tests/unit/store_*_test.c tests/unit/engine_*_test.c))" FUZZ=
+
 valgrind: $(UNIT)
 	@HL_TEST_TIMEOUT=900 HL_TEST_WRAP="valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9" \
 	  sh tests/unit/run.sh $(UNIT)
@@ -113,7 +118,7 @@ install: all
 	install -D -m 644 $(BUILD)/libhubloop.a $(DESTDIR)$(PREFIX)/lib/libhubloop.a
 
 clean:
-	rm -rf build build-asan build-fuzz
+	rm -rf build build-asan build-tsan build-fuzz
 
 help:
 	@echo "make run               install what is missing, build, and show the whole thing at work (ONCE=1: end after the summary)"
@@ -121,6 +126,7 @@ help:
 	@echo "make                   build/hubloop and build/libhubloop.a"
 	@echo "make lint              the house rules"
 	@echo "make asan              all tests under the address and undefined-behaviour sanitizers"
+	@echo "make tsan              the store, the engine and the loop under the thread sanitizer"
 	@echo "make valgrind          the unit tests under valgrind"
 	@echo "make fuzz              coverage-guided fuzzing of every parser, FUZZ_SECONDS=60 each"
 	@echo "make unit | lua-test   some of the tests"

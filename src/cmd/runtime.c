@@ -107,7 +107,7 @@ static int add_account(hl_runtime *rt, const hl_project_account *a, bool require
   if (rc) {
     /* A lone script may need no account at all; its first API call says so. */
     if (!required) rc = 0;
-    else rc = hl_fail(err, HL_EAUTH, "%s is not set: export %s with the token of a HubSpot private app or service key, or use --sim for the built-in simulator",
+    else rc = hl_fail(err, HL_EAUTH, "%s is not set: export %s with the token of a HubSpot private app or service key; without an account, hubloop run --sim and hubloop demo use the built-in simulator",
                       a->token, a->token);
     goto out;
   }
