@@ -1,6 +1,8 @@
 /* The window of event hashes that duplicates are found in (SEMANTICS 8). Hashes
  * are kept in order of arrival and found through an open-addressing table; the
- * oldest leave by age or when there are too many. Loop thread; pure memory. */
+ * oldest leave by age, or for a segment on disk (spill.h), or when there are
+ * too many. Ages are kept for runs of hashes of at most a minute, so a hash is
+ * known for the window and up to a minute longer. Loop thread; pure memory. */
 #ifndef HL_ENGINE_DEDUPE_H
 #define HL_ENGINE_DEDUPE_H
 
@@ -10,6 +12,8 @@
 
 typedef struct hl_dedupe hl_dedupe;
 typedef struct hl_hash { uint64_t a, b; } hl_hash;   /* 16 bytes, never both zero */
+
+enum { HL_DEDUPE_MARK_MS = 60 * 1000 };
 
 /* A keyed hash is expected: `a` is used as it is. */
 hl_dedupe *hl_dedupe_new(int64_t window_ms, size_t max);
@@ -21,5 +25,35 @@ void hl_dedupe_remove(hl_dedupe *d, hl_hash h);
 size_t hl_dedupe_count(const hl_dedupe *d);
 /* How far back the window reaches: window_ms, or less once hashes had to leave by number. */
 int64_t hl_dedupe_window_ms(const hl_dedupe *d, int64_t now);
+
+/* ---- for what is kept elsewhere ---- */
+/* Asked for a hash that is not in memory; true: it was received after `after`. */
+void hl_dedupe_beyond(hl_dedupe *d, bool (*has)(void *arg, hl_hash h, int64_t after), void *arg);
+/* What is added from now on is of this row of the log. */
+void hl_dedupe_row(hl_dedupe *d, int64_t row);
+/* What is added from now on does not follow what is there: rows between are kept elsewhere. */
+void hl_dedupe_cut(hl_dedupe *d);
+/* Everything up to here is committed (`end`: hl_dedupe_end, when it was added). */
+void hl_dedupe_settle(hl_dedupe *d, uint64_t end);
+uint64_t hl_dedupe_end(const hl_dedupe *d);
+
+typedef struct hl_dated {
+  hl_hash hash;
+  uint32_t age;              /* ms after the generation's `from` */
+} hl_dated;
+/* Hashes that leave memory together: those of whole rows, one after the other. */
+typedef struct hl_generation {
+  hl_dated *v;
+  size_t n;
+  int64_t first_row, last_row, from, to;
+  uint64_t end;
+} hl_generation;
+/* Copies the oldest committed hashes that are in no generation yet, of about
+ * `max` (fewer: rows stay whole; a cut ends it). False: nothing to copy. hl_free(v). */
+bool hl_dedupe_oldest(hl_dedupe *d, size_t max, hl_generation *out);
+/* The generation is safe elsewhere: memory lets go of it, a little with each add. */
+void hl_dedupe_saved(hl_dedupe *d, uint64_t end);
+/* Places taken in memory that are not saved. */
+size_t hl_dedupe_held(const hl_dedupe *d);
 
 #endif

@@ -6,7 +6,7 @@
 #include "engine/inside.h"
 
 static const int64_t WINDOW_MS = 25 * HL_HOUR;
-static const size_t WINDOW_EVENTS = 4000000;
+static const size_t WINDOW_EVENTS = 4000000, WINDOW_GENERATION = 1000000;
 static const int64_t PROBE_MIN_MS = 50, PROBE_MAX_MS = 5000;
 
 const char *hl_intern(hl_engine *e, const char *name) {
@@ -183,7 +183,9 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   hl_store *store;
   hl_store_state state;
   int64_t retention = o->retention_ms ? o->retention_ms : 7 * HL_DAY;
-  if (retention < WINDOW_MS) retention = WINDOW_MS; /* duplicates are found in the log */
+  int64_t window = o->dedupe_window_ms ? o->dedupe_window_ms : WINDOW_MS;
+  size_t memory = o->dedupe_memory ? o->dedupe_memory : WINDOW_EVENTS;
+  if (retention < window) retention = window; /* duplicates are found in the log */
   int rc = hl_store_open(loop, o->store, retention, &store, err);
   if (rc) return rc;
   hl_engine *e = HL_NEW(hl_engine);
@@ -213,18 +215,12 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->committed = state.last_row;
   e->next_row = state.last_row + 1;
   e->next_parked = state.last_parked + 1;
-  e->dedupe = hl_dedupe_new(WINDOW_MS, WINDOW_EVENTS);
-  *out = e;
-  return 0;
-}
-
-static void remember(void *arg, int64_t received, hl_str hashes) {
-  hl_engine *e = arg;
-  for (size_t i = 0; i + HL_HASH_BYTES <= hashes.n; i += HL_HASH_BYTES) {
-    hl_hash h;
-    memcpy(&h, hashes.p + i, sizeof h);
-    if (h.a || h.b) hl_dedupe_add(e->dedupe, h, received);
-  }
+  e->dedupe = hl_dedupe_new(window, memory);
+  /* Before anything can be received, so that the window is in the order of the log. */
+  rc = hl_spill_new(e, window, memory, o->dedupe_generation ? o->dedupe_generation : WINDOW_GENERATION, &e->spill, err);
+  if (rc) hl_engine_abandon(e);
+  else *out = e;
+  return rc;
 }
 
 static bool handler_exists(void *arg, const char *durable) { return hl_handler_by_name(arg, durable) != NULL; }
@@ -237,9 +233,7 @@ static void remember_schedule(void *arg, const char *name, int64_t last) {
 int hl_engine_start(hl_engine *e, hl_error *err) {
   assert(!e->started);
   int64_t now = hl_loop_now(e->loop);
-  /* What was received before the start (by scripts that load) is in the window already. */
-  int rc = hl_store_each_hash(e->store, now - WINDOW_MS, remember, e, err);
-  if (!rc) rc = hl_store_reconcile(e->store, handler_exists, e, now, &e->counts, err);
+  int rc = hl_store_reconcile(e->store, handler_exists, e, now, &e->counts, err);
   if (!rc) rc = hl_store_each_schedule(e->store, remember_schedule, e, err);
   if (rc) return rc;
   e->started = true;
@@ -331,6 +325,7 @@ static void engine_free(hl_engine *e, bool keep) {
   free_waiters(e->waiters);
   free_waiters(e->answered);
   hl_tx_free(e->tx);
+  hl_spill_free(e->spill);
   hl_dedupe_free(e->dedupe);
   for (size_t i = 0; i < e->n_names; i++) hl_free(e->names[i]);
   hl_free(e->names);

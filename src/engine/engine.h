@@ -14,13 +14,17 @@ typedef struct hl_run hl_run;
 
 typedef struct hl_engine_options {
   const char *store;        /* file path, or NULL: in memory, synchronous (virtual time, tests) */
-  int64_t retention_ms;     /* 0: 7 days */
+  int64_t retention_ms;     /* 0: 7 days; never shorter than the duplicate window */
+  /* How long and where duplicates are known (SEMANTICS 8): the window, events of it
+   * held in memory, and how many of them go to disk together. 0: 25 h, 4 million, 1 million. */
+  int64_t dedupe_window_ms;
+  size_t dedupe_memory, dedupe_generation;
 } hl_engine_options;
 
-/* Opens (creates, migrates, locks) the store. HL_EBUSY: another process has it;
+/* Opens (creates, migrates, locks) the store and rebuilds the duplicate window. HL_EBUSY: another process has it;
  * HL_ECORRUPT, HL_EIO, HL_EFULL name the file and the remedy. */
 int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl_error *err);
-/* After registration: rebuilds the duplicate window, reads what is pending, dispatches. */
+/* After registration: reads what is pending, dispatches. */
 int hl_engine_start(hl_engine *e, hl_error *err);
 /* No new runs; `done` when the running ones have ended and their effects are
  * committed, or deadline_ms passed (they are then cut: their events stay pending). */
@@ -97,7 +101,8 @@ void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl
 /* The same from an already parsed body, which is taken over (the webhook door has parsed it). */
 void hl_engine_receive_parsed(hl_engine *e, const char *source, const char *account, hl_str body,
                               cJSON *array, hl_receipt_cb cb, void *arg);
-/* How old an occurredAt may be and still be known as a duplicate (25 h, or less when memory bounds it). */
+/* How old an occurredAt may be and still be known as a duplicate: the window, or
+ * less when memory bounds it (no file, or segments cannot be written). */
 int64_t hl_engine_window_ms(const hl_engine *e);
 
 /* ---- runs: one handler working on one event, or work of a script outside events ---- */

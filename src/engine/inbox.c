@@ -236,7 +236,9 @@ void hl_engine_receive_parsed(hl_engine *e, const char *source, const char *acco
   job->hashes = hl_alloc((size_t)job->n * HL_HASH_BYTES);
   job->states = hl_alloc(job->n);
   job->fresh = hl_realloc(NULL, job->n * sizeof *job->fresh);
+  hl_dedupe_row(e->dedupe, job->id);
   examine(e, job, counts);
+  job->fresh_end = hl_dedupe_end(e->dedupe);
   job->pending = counts[HL_ST_PENDING];
   if (counts[HL_ST_DUPLICATE] == job->n) {
     job->id = 0;
@@ -481,6 +483,10 @@ static hl_row *new_row(int64_t id, int64_t received, const char *source, const c
 bool hl_inbox_room(const hl_engine *e) { return e->events < MAX_EVENTS && e->bytes < MAX_BYTES; }
 
 void hl_inbox_committed(hl_engine *e, hl_receipt_job *job) {
+  if (job->n_fresh) {
+    hl_dedupe_settle(e->dedupe, job->fresh_end);
+    hl_spill_check(e->spill);
+  }
   if (job->id) {
     bool level = e->cursor == e->committed && !e->reading_log;
     e->committed = job->id;

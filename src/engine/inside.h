@@ -11,6 +11,7 @@
 #include "engine/dedupe.h"
 #include "engine/engine.h"
 #include "engine/map.h"
+#include "engine/spill.h"
 #include "store/store.h"
 
 enum {
@@ -163,6 +164,7 @@ struct hl_receipt_job {
   unsigned char *hashes;       /* n * 16 */
   uint8_t *states;             /* n */
   size_t n_fresh;
+  uint64_t fresh_end;          /* of the duplicate window, when they were added */
   hl_hash *fresh;              /* to be taken back when it cannot commit */
 };
 
@@ -228,6 +230,7 @@ struct hl_engine {
   hl_row *rows, *last_open;
   size_t events, bytes;
   hl_dedupe *dedupe;
+  hl_spill *spill;             /* what of it is on disk */
 
   /* handlers */
   hl_map types, lanes;

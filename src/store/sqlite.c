@@ -72,7 +72,8 @@ static const char *const SCHEMA =
   X(AUDIT, "INSERT INTO audit(at,script,account,kind,key,json) VALUES(?,?,?,?,?,?)")                       \
   X(FIRED, "INSERT INTO schedule(name,last) VALUES(?1,?2) ON CONFLICT DO UPDATE SET last=excluded.last")   \
   X(SCHEDULES, "SELECT name,last FROM schedule ORDER BY name")                                             \
-  X(HASHES, "SELECT received,hashes FROM log WHERE id>=?1 AND received>=?2 ORDER BY id")                   \
+  X(HASHES, "SELECT id,received,hashes FROM log WHERE id>?1 AND id<=?2 AND received>=?3 ORDER BY id")      \
+  X(NEXT_ROW, "SELECT received FROM log WHERE id>?1 ORDER BY id LIMIT 1")                                  \
   X(READ_LOG, "SELECT l.id,l.received,l.source,l.account,l.n,l.hashes,p.states,l.body"                     \
               " FROM log l LEFT JOIN progress p ON p.row=l.id WHERE l.id>?1 AND l.id<=?2 ORDER BY l.id")   \
   X(READ_PARTIAL, "SELECT row,idx,handler,state FROM partial WHERE row>?1 AND row<=?2")                    \
@@ -576,13 +577,30 @@ int hl_db_apply(hl_db *db, const hl_tx *tx, hl_error *err) {
 
 /* ---- reading ---- */
 
-int hl_db_each_hash(hl_db *db, int64_t since, void (*each)(void *arg, int64_t received, hl_str hashes), void *arg,
-                    hl_error *err) {
+/* The last id after `lo` behind which every row was received since `since`, give or
+ * take the steps of a wall clock: so the log is not walked from its beginning. */
+static int64_t skip_older(hl_db *db, int64_t lo, int64_t hi, int64_t since) {
+  static const int64_t SLACK_MS = 60 * 60 * 1000;
+  sqlite3_stmt *st = statement_of(db, ST_NEXT_ROW);
+  while (lo < hi) {
+    int64_t mid = lo + (hi - lo) / 2;
+    sqlite3_bind_int64(st, 1, mid);
+    bool older = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int64(st, 0) < since - SLACK_MS;
+    sqlite3_reset(st);
+    if (older) lo = mid + 1;
+    else hi = mid;
+  }
+  return lo;
+}
+
+int hl_db_each_hash(hl_db *db, int64_t after, int64_t upto, int64_t since,
+                    void (*each)(void *arg, int64_t row, int64_t received, hl_str hashes), void *arg, hl_error *err) {
   sqlite3_stmt *st = statement_of(db, ST_HASHES);
   int rc;
-  sqlite3_bind_int64(st, 1, 0);
-  sqlite3_bind_int64(st, 2, since);
-  while ((rc = sqlite3_step(st)) == SQLITE_ROW) each(arg, sqlite3_column_int64(st, 0), blob_column(st, 1));
+  sqlite3_bind_int64(st, 1, skip_older(db, after, upto, since));
+  sqlite3_bind_int64(st, 2, upto);
+  sqlite3_bind_int64(st, 3, since);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) each(arg, sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1), blob_column(st, 2));
   sqlite3_reset(st);
   return rc == SQLITE_DONE ? 0 : fail(db, rc, "cannot read the log", err);
 }

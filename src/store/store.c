@@ -325,10 +325,10 @@ void hl_store_state_get(hl_store *s, hl_store_state *out) {
   uv_mutex_unlock(&s->db_lock);
 }
 
-int hl_store_each_hash(hl_store *s, int64_t since, void (*each)(void *arg, int64_t received, hl_str hashes), void *arg,
-                       hl_error *err) {
+int hl_store_each_hash(hl_store *s, int64_t after, int64_t upto, int64_t since,
+                       void (*each)(void *arg, int64_t row, int64_t received, hl_str hashes), void *arg, hl_error *err) {
   uv_mutex_lock(&s->db_lock);
-  int rc = hl_db_each_hash(s->db, since, each, arg, err);
+  int rc = hl_db_each_hash(s->db, after, upto, since, each, arg, err);
   uv_mutex_unlock(&s->db_lock);
   return rc;
 }

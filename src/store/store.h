@@ -45,9 +45,9 @@ typedef struct hl_store_state {
   hl_store_counts counts;
 } hl_store_state;
 void hl_store_state_get(hl_store *s, hl_store_state *out);
-/* Rows received since `since`, oldest first; bodies are not read. */
-int hl_store_each_hash(hl_store *s, int64_t since, void (*each)(void *arg, int64_t received, hl_str hashes),
-                       void *arg, hl_error *err);
+/* Rows after `after` up to `upto` that were received since `since`, oldest first; bodies are not read. */
+int hl_store_each_hash(hl_store *s, int64_t after, int64_t upto, int64_t since,
+                       void (*each)(void *arg, int64_t row, int64_t received, hl_str hashes), void *arg, hl_error *err);
 int hl_store_each_schedule(hl_store *s, void (*each)(void *arg, const char *name, int64_t last), void *arg,
                            hl_error *err);
 /* Parked rows of handlers that `exists` denies become orphaned; orphaned rows of
