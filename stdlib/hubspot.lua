@@ -22,6 +22,23 @@
 ---@field emails hubspot.objects
 ---@field meetings hubspot.objects
 
+---@class hubspot.query
+---@field filters table[]|nil all of them must hold
+---@field filterGroups table[]|nil one of them must hold
+---@field query string|nil text to look for
+---@field properties string[]|nil
+---@field sorts table[]|nil
+---@field limit integer|nil records a page, at most 200
+---@field priority string|nil "live", "normal" or "bulk"
+
+---@class hubspot.call
+---@field path string begins with "/"; "{version}" in it becomes the account's API version
+---@field method string|nil
+---@field query table|string|nil
+---@field json any
+---@field body string|nil
+---@field priority string|nil "live", "normal" or "bulk"
+
 local _, host = ...
 
 local TYPES = { "contacts", "companies", "deals", "tickets", "leads", "products", "line_items", "notes", "tasks",
@@ -454,7 +471,7 @@ build = function(account)
 
     ---Iterates over what a search finds; each step may wait. New and changed records appear in searches moments
     ---later, so read back by id. HubSpot gives out at most 10,000 results for one search.
-    ---@param query {filters: table[]|nil, filterGroups: table[]|nil, query: string|nil, properties: string[]|nil, sorts: table[]|nil, limit: integer|nil, priority: string|nil}
+    ---@param query hubspot.query
     ---@return fun(): hubspot.record|nil
     function o.search(query)
       if type(query) ~= "table" then error("search: expects a table { filters = …, properties = … }", 2) end
@@ -605,7 +622,7 @@ build = function(account)
   end
 
   ---Anything else, under the same queue. Waits.
-  ---@param call {method: string|nil, path: string, query: table|string|nil, json: any, body: string|nil, priority: string|nil} `path` begins with "/"; "{version}" in it becomes the account's API version
+  ---@param call hubspot.call
   ---@return any answer the JSON, null as json.null
   ---@return integer status
   function api.request(call)

@@ -171,7 +171,8 @@ describe("the rest", function()
   end)
 
   it("sends anything else with request", function()
-    local answer, status = hubspot.request { path = "/crm/objects/{version}/contacts", query = { limit = 1, properties = { "email", "city" } } }
+    local answer, status = hubspot.request { path = "/crm/objects/{version}/contacts",
+      query = { limit = 1, properties = { "email", "city" } } }
     expect(status).to.equal(200)
     expect(answer.results).to.equal(json.array {})
     expect(function() hubspot.request { path = "crm" } end).to.raise("/")

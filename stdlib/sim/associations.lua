@@ -74,7 +74,10 @@ end
 
 local function record(st, id)
   local rec = O.find(st, id)
-  if not rec then E.not_found(st.upper .. " with id " .. tostring(id) .. " does not exist", { context = { id = json.array { tostring(id) } } }) end
+  if not rec then
+    id = tostring(id)
+    E.not_found(st.upper .. " with id " .. id .. " does not exist", { context = { id = json.array { id } } })
+  end
   return rec
 end
 

@@ -290,7 +290,8 @@ end
 
 ---Settings that may change while the simulator runs.
 local SETTINGS = { webhook_url = "string", client_secret = "string", webhook_shuffle = "boolean", webhook_duplicates = "number",
-  webhook_signature = "string", webhook_batch = "number", redelivery_ms = "number", max_concurrent = "number", latency_ms = "number", lag_ms = "number" }
+  webhook_signature = "string", webhook_batch = "number", redelivery_ms = "number", max_concurrent = "number",
+  latency_ms = "number", lag_ms = "number" }
 
 function C.configure(S, args)
   for _, name in ipairs(U.keys(args)) do

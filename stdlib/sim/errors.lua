@@ -80,7 +80,8 @@ end
 
 function E.missing_scopes(scopes)
   return E.new(403, "MISSING_SCOPES",
-    "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: https://developers.hubspot.com/scopes.", {
+    "This app hasn't been granted all required scopes to make this call. " ..
+    "Read more about required scopes here: https://developers.hubspot.com/scopes.", {
       errors = json.array { {
         message = "One or more of the following scopes are required.",
         context = { requiredGranularScopes = json.array(scopes) },

@@ -51,24 +51,30 @@ local DIRTY = { ["United States"] = { "USA", "us", "U.S.", "United States of Ame
   ["United Kingdom"] = { "UK", "England", "GB" }, ["Austria"] = { "AT", "Oesterreich" }, ["Switzerland"] = { "CH", "Schweiz" },
   ["Netherlands"] = { "NL", "Holland" }, ["France"] = { "FR", "FRANCE" } }
 
-local FIRST = { "Emma", "Liam", "Olivia", "Noah", "Ava", "Lucas", "Mia", "Elias", "Sophie", "Leon", "Hannah", "Finn", "Clara", "Paul", "Julia",
-  "Max", "Laura", "Ben", "Sarah", "Tim", "Lea", "Jack", "Amelia", "Harry", "Isla", "George", "Louise", "Hugo", "Camille", "Arthur", "Sven",
-  "Astrid", "Diego", "Lucia", "Mateo", "Ananya", "Arjun", "Yuki", "Haruto", "Zo\xC3\xAB", "Bj\xC3\xB6rn", "Ren\xC3\xA9e" }
-local LAST = { "Smith", "Jones", "Taylor", "Brown", "M\xC3\xBCller", "Schmidt", "Schneider", "Fischer", "Meyer", "Wagner", "Martin", "Bernard",
-  "Dubois", "Moreau", "Garcia", "Lopez", "Silva", "Santos", "Johansson", "Andersson", "Hansen", "Jensen", "de Vries", "Jansen", "O'Brien",
-  "Kelly", "Walsh", "Patel", "Singh", "Kumar", "Sato", "Suzuki", "Williams", "Davis", "Wilson", "Clark", "Lewis", "Young", "King", "Wright" }
-local STEM_A = { "Nord", "Blue", "Acme", "Prime", "Alpine", "Metro", "Solar", "Quantum", "Harbor", "Silver", "Vertex", "Lumen", "Delta", "Pioneer",
-  "Cedar", "Iron", "Bright", "Summit", "River", "Atlas", "Orbit", "Falcon", "Maple", "Granite", "Coral", "Ember", "Nova", "Polar", "Rapid", "Terra" }
+local FIRST = { "Emma", "Liam", "Olivia", "Noah", "Ava", "Lucas", "Mia", "Elias", "Sophie", "Leon", "Hannah", "Finn", "Clara",
+  "Paul", "Julia", "Max", "Laura", "Ben", "Sarah", "Tim", "Lea", "Jack", "Amelia", "Harry", "Isla", "George", "Louise", "Hugo",
+  "Camille", "Arthur", "Sven", "Astrid", "Diego", "Lucia", "Mateo", "Ananya", "Arjun", "Yuki", "Haruto", "Zo\xC3\xAB",
+  "Bj\xC3\xB6rn", "Ren\xC3\xA9e" }
+local LAST = { "Smith", "Jones", "Taylor", "Brown", "M\xC3\xBCller", "Schmidt", "Schneider", "Fischer", "Meyer", "Wagner", "Martin",
+  "Bernard", "Dubois", "Moreau", "Garcia", "Lopez", "Silva", "Santos", "Johansson", "Andersson", "Hansen", "Jensen", "de Vries",
+  "Jansen", "O'Brien", "Kelly", "Walsh", "Patel", "Singh", "Kumar", "Sato", "Suzuki", "Williams", "Davis", "Wilson", "Clark",
+  "Lewis", "Young", "King", "Wright" }
+local STEM_A = { "Nord", "Blue", "Acme", "Prime", "Alpine", "Metro", "Solar", "Quantum", "Harbor", "Silver", "Vertex", "Lumen",
+  "Delta", "Pioneer", "Cedar", "Iron", "Bright", "Summit", "River", "Atlas", "Orbit", "Falcon", "Maple", "Granite", "Coral",
+  "Ember", "Nova", "Polar", "Rapid", "Terra" }
 local STEM_B = { "soft", "works", "tech", "logistics", "foods", "labs", "media", "systems", "motors", "health", "energy", "retail", "build",
   "consult", "data", "pharma", "finance", "travel", "design", "robotics" }
 local LEGAL = { { "", 40 }, { " Inc.", 18 }, { " GmbH", 14 }, { " Ltd", 12 }, { " LLC", 8 }, { " AG", 4 }, { " B.V.", 2 }, { " SAS", 2 } }
 local FREE = { "gmail.com", "outlook.com", "yahoo.com", "gmx.de", "web.de", "hotmail.com", "icloud.com", "proton.me", "orange.fr" }
-local TITLES = { "CEO", "Head of Sales", "Marketing Manager", "Operations Lead", "CTO", "Buyer", "Consultant", "Account Executive", "Office Manager", "Developer" }
+local TITLES = { "CEO", "Head of Sales", "Marketing Manager", "Operations Lead", "CTO", "Buyer", "Consultant", "Account Executive",
+  "Office Manager", "Developer" }
 local INDUSTRIES = { "COMPUTER_SOFTWARE", "INFORMATION_TECHNOLOGY_AND_SERVICES", "FINANCIAL_SERVICES", "HOSPITAL_HEALTH_CARE", "RETAIL",
   "CONSTRUCTION", "MACHINERY", "MARKETING_AND_ADVERTISING", "LOGISTICS_AND_SUPPLY_CHAIN", "FOOD_BEVERAGES" }
 -- Employees: a long tail.
-local SIZES = { { { 1, 10 }, 46 }, { { 11, 50 }, 28 }, { { 51, 200 }, 14 }, { { 201, 1000 }, 8 }, { { 1001, 10000 }, 3 }, { { 10001, 90000 }, 1 } }
-local STAGES = { { "lead", 40 }, { "marketingqualifiedlead", 20 }, { "salesqualifiedlead", 10 }, { "opportunity", 8 }, { "customer", 16 }, { "other", 6 } }
+local SIZES = { { { 1, 10 }, 46 }, { { 11, 50 }, 28 }, { { 51, 200 }, 14 }, { { 201, 1000 }, 8 }, { { 1001, 10000 }, 3 },
+  { { 10001, 90000 }, 1 } }
+local STAGES = { { "lead", 40 }, { "marketingqualifiedlead", 20 }, { "salesqualifiedlead", 10 }, { "opportunity", 8 },
+  { "customer", 16 }, { "other", 6 } }
 
 local ASCII = { ["\xC3\xBC"] = "ue", ["\xC3\xB6"] = "oe", ["\xC3\xAB"] = "e", ["\xC3\xA9"] = "e" }
 local function mailbox(text)
@@ -76,7 +82,8 @@ local function mailbox(text)
 end
 
 local function phone(R)
-  return string.format(R.pick { "+1 617 555 %04d", "+49 30 5550%04d", "+44 20 7946 %04d", "(617) 555-%04d", "0049-30-5550%04d" }, R.int(0, 9999))
+  local form = R.pick { "+1 617 555 %04d", "+49 30 5550%04d", "+44 20 7946 %04d", "(617) 555-%04d", "0049-30-5550%04d" }
+  return string.format(form, R.int(0, 9999))
 end
 
 ---Property tables of `count` companies. Some share a domain, lack one, or are spelt badly.
@@ -160,7 +167,8 @@ local DEAL_STAGES = { { "appointmentscheduled", 30 }, { "qualifiedtobuy", 20 }, 
 function N.deal(R, firms, owners, serial, now)
   local firm = #firms > 0 and R.pick(firms)
   local props = {
-    dealname = (firm and firm.name or R.pick(STEM_A) .. R.pick(STEM_B)) .. " - " .. R.pick { "New business", "Renewal", "Pilot", "Expansion" } .. " " .. serial,
+    dealname = (firm and firm.name or R.pick(STEM_A) .. R.pick(STEM_B)) .. " - " ..
+      R.pick { "New business", "Renewal", "Pilot", "Expansion" } .. " " .. serial,
     dealstage = R.weighted(DEAL_STAGES), dealtype = R.pick { "newbusiness", "newbusiness", "existingbusiness" },
   }
   if R.chance(0.9) then props.amount = math.floor(500 * 10 ^ (R.float() * 2.6)) end

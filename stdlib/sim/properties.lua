@@ -10,18 +10,28 @@ local P = {}
 -- name | type | fieldType | label | flags or options.
 -- Flags: r value is read-only, u unique. Options: "value=Label;value=Label", or @list below.
 local LISTS = {
-  lifecycle = "subscriber=Subscriber;lead=Lead;marketingqualifiedlead=Marketing Qualified Lead;salesqualifiedlead=Sales Qualified Lead;opportunity=Opportunity;customer=Customer;evangelist=Evangelist;other=Other",
-  lead_status = "NEW=New;OPEN=Open;IN_PROGRESS=In Progress;OPEN_DEAL=Open Deal;UNQUALIFIED=Unqualified;ATTEMPTED_TO_CONTACT=Attempted to Contact;CONNECTED=Connected;BAD_TIMING=Bad Timing",
-  source = "ORGANIC_SEARCH=Organic Search;PAID_SEARCH=Paid Search;EMAIL_MARKETING=Email Marketing;SOCIAL_MEDIA=Organic Social;REFERRALS=Referrals;OTHER_CAMPAIGNS=Other Campaigns;DIRECT_TRAFFIC=Direct Traffic;OFFLINE=Offline Sources;PAID_SOCIAL=Paid Social",
-  industry = "COMPUTER_SOFTWARE=Computer Software;INFORMATION_TECHNOLOGY_AND_SERVICES=Information Technology and Services;FINANCIAL_SERVICES=Financial Services;HOSPITAL_HEALTH_CARE=Hospital & Health Care;RETAIL=Retail;CONSTRUCTION=Construction;MACHINERY=Machinery;MARKETING_AND_ADVERTISING=Marketing and Advertising;EDUCATION_MANAGEMENT=Education Management;LOGISTICS_AND_SUPPLY_CHAIN=Logistics and Supply Chain;FOOD_BEVERAGES=Food & Beverages;AUTOMOTIVE=Automotive",
+  lifecycle = "subscriber=Subscriber;lead=Lead;marketingqualifiedlead=Marketing Qualified Lead;" ..
+    "salesqualifiedlead=Sales Qualified Lead;opportunity=Opportunity;customer=Customer;evangelist=Evangelist;other=Other",
+  lead_status = "NEW=New;OPEN=Open;IN_PROGRESS=In Progress;OPEN_DEAL=Open Deal;UNQUALIFIED=Unqualified;" ..
+    "ATTEMPTED_TO_CONTACT=Attempted to Contact;CONNECTED=Connected;BAD_TIMING=Bad Timing",
+  source = "ORGANIC_SEARCH=Organic Search;PAID_SEARCH=Paid Search;EMAIL_MARKETING=Email Marketing;SOCIAL_MEDIA=Organic Social;" ..
+    "REFERRALS=Referrals;OTHER_CAMPAIGNS=Other Campaigns;DIRECT_TRAFFIC=Direct Traffic;OFFLINE=Offline Sources;" ..
+    "PAID_SOCIAL=Paid Social",
+  industry = "COMPUTER_SOFTWARE=Computer Software;INFORMATION_TECHNOLOGY_AND_SERVICES=Information Technology and Services;" ..
+    "FINANCIAL_SERVICES=Financial Services;HOSPITAL_HEALTH_CARE=Hospital & Health Care;RETAIL=Retail;" ..
+    "CONSTRUCTION=Construction;MACHINERY=Machinery;MARKETING_AND_ADVERTISING=Marketing and Advertising;" ..
+    "EDUCATION_MANAGEMENT=Education Management;LOGISTICS_AND_SUPPLY_CHAIN=Logistics and Supply Chain;" ..
+    "FOOD_BEVERAGES=Food & Beverages;AUTOMOTIVE=Automotive",
   company_type = "PROSPECT=Prospect;PARTNER=Partner;RESELLER=Reseller;VENDOR=Vendor;OTHER=Other",
   deal_type = "newbusiness=New Business;existingbusiness=Existing Business",
   priority = "LOW=Low;MEDIUM=Medium;HIGH=High;URGENT=Urgent",
   priority3 = "low=Low;medium=Medium;high=High",
-  ticket_category = "PRODUCT_ISSUE=Product Issue;BILLING_ISSUE=Billing Issue;FEATURE_REQUEST=Feature Request;GENERAL_INQUIRY=General Inquiry",
+  ticket_category = "PRODUCT_ISSUE=Product Issue;BILLING_ISSUE=Billing Issue;FEATURE_REQUEST=Feature Request;" ..
+    "GENERAL_INQUIRY=General Inquiry",
   task_status = "NOT_STARTED=Not started;IN_PROGRESS=In progress;WAITING=Waiting;COMPLETED=Completed;DEFERRED=Deferred",
   task_type = "EMAIL=Email;CALL=Call;TODO=To-do",
-  call_status = "BUSY=Busy;CALLING_CRM_USER=Calling;CANCELED=Canceled;COMPLETED=Completed;FAILED=Failed;NO_ANSWER=No answer;QUEUED=Queued;RINGING=Ringing",
+  call_status = "BUSY=Busy;CALLING_CRM_USER=Calling;CANCELED=Canceled;COMPLETED=Completed;FAILED=Failed;NO_ANSWER=No answer;" ..
+    "QUEUED=Queued;RINGING=Ringing",
   direction = "EMAIL=Email;INCOMING_EMAIL=Incoming email;FORWARDED_EMAIL=Forwarded email",
   meeting_outcome = "SCHEDULED=Scheduled;COMPLETED=Completed;RESCHEDULED=Rescheduled;NO_SHOW=No show;CANCELED=Canceled",
   lead_label = "HOT=Hot;WARM=Warm;COLD=Cold",
@@ -208,7 +218,8 @@ local DEFAULTS = {
   contacts = "createdate email firstname hs_object_id lastmodifieddate lastname",
   companies = "createdate domain hs_lastmodifieddate hs_object_id name",
   deals = "amount closedate createdate dealname dealstage hs_lastmodifieddate hs_object_id pipeline",
-  tickets = "content createdate hs_lastmodifieddate hs_object_id hs_pipeline hs_pipeline_stage hs_ticket_category hs_ticket_priority subject",
+  tickets = "content createdate hs_lastmodifieddate hs_object_id hs_pipeline hs_pipeline_stage hs_ticket_category " ..
+    "hs_ticket_priority subject",
 }
 
 local function options(text)
@@ -225,12 +236,13 @@ local function index_options(def)
   for _, o in ipairs(def.options) do def.allowed[o.value] = true end
 end
 
+local DATES = "hs_createdate|datetime|date|Create date|r\nhs_lastmodifieddate|datetime|date|Last modified date|r\n"
 -- Definitions are never changed by a request (a PATCH replaces one), so simulators may share them.
 local shared = {}
 local function definitions(kind)
   if shared[kind] then return shared[kind] end
   local out = {}
-  local text = (TYPES[kind] or "hs_createdate|datetime|date|Create date|r\nhs_lastmodifieddate|datetime|date|Last modified date|r\n") .. COMMON
+  local text = (TYPES[kind] or DATES) .. COMMON
   for line in text:gmatch("[^\n]+") do
     local name, type_, field, label, flags = line:match("^([^|]+)|([^|]+)|([^|]+)|([^|]+)|?(.*)$")
     local def = { name = name, type = type_, field = field, label = label, builtin = true, created = 0, options = {} }
@@ -373,7 +385,9 @@ end
 function P.check(S, st, props, before)
   local out, errors = {}, nil
   for name, value in pairs(props) do
-    if type(name) ~= "string" then E.bad_json("Cannot deserialize value of type `java.util.LinkedHashMap` from Array value (properties)") end
+    if type(name) ~= "string" then
+      E.bad_json("Cannot deserialize value of type `java.util.LinkedHashMap` from Array value (properties)")
+    end
     local text, e = P.value(S, st, name, value, before and before[name])
     if e then
       errors = errors or {}
@@ -453,7 +467,8 @@ function P.create(S, st, body)
   end
   if #missing > 0 then E.bad_request("Some required fields were not set: [" .. table.concat(missing, ", ") .. "]") end
   if not body.name:find("^%l[%l%d_]*$") or #body.name > 100 then
-    E.bad_request("Property name '" .. body.name .. "' is invalid: it must start with a letter and hold only lowercase letters, digits and underscores")
+    E.bad_request("Property name '" .. body.name ..
+      "' is invalid: it must start with a letter and hold only lowercase letters, digits and underscores")
   end
   if st.defs[body.name] then
     E.raise(409, "OBJECT_ALREADY_EXISTS", "A property named '" .. body.name .. "' already exists.",

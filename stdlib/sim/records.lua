@@ -93,7 +93,8 @@ local function list(S, st, req)
   end
   local paging = ""
   if more then
-    paging = ',"paging":{"next":{"after":"' .. last .. '","link":' .. quote("https://api.hubapi.com" .. req.path .. "?limit=" .. limit .. "&after=" .. last) .. "}}"
+    local link = "https://api.hubapi.com" .. req.path .. "?limit=" .. limit .. "&after=" .. last
+    paging = ',"paging":{"next":{"after":"' .. last .. '","link":' .. quote(link) .. "}}"
   end
   return 200, '{"results":[' .. concat(parts, ",") .. "]" .. paging .. "}"
 end

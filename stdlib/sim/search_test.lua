@@ -24,7 +24,8 @@ end
 
 local function filter(name, operator, value, high)
   return { filterGroups = { { filters = { { propertyName = name, operator = operator,
-    value = type(value) ~= "table" and value or nil, values = type(value) == "table" and json.array(value) or nil, highValue = high } } } } }
+    value = type(value) ~= "table" and value or nil, values = type(value) == "table" and json.array(value) or nil,
+    highValue = high } } } } }
 end
 
 local function names(page, property)
@@ -53,7 +54,8 @@ describe("search", function()
       { { "numberofemployees", "LT", "12" }, "Blue" }, { { "numberofemployees", "LTE", "12" }, "Acme GmbH Blue" },
       { { "numberofemployees", "GT", "12" }, "Cedar" }, { { "numberofemployees", "GTE", "12" }, "Acme GmbH Cedar" },
       { { "numberofemployees", "BETWEEN", "9", "12" }, "Acme GmbH Blue" }, { { "numberofemployees", "EQ", "12.0" }, "Acme GmbH" },
-      { { "domain", "IN", { "acme.de", "delta.io" } }, "Acme GmbH Delta Blue" }, { { "domain", "NOT_IN", { "acme.de", "delta.io" } }, "Blue" },
+      { { "domain", "IN", { "acme.de", "delta.io" } }, "Acme GmbH Delta Blue" },
+      { { "domain", "NOT_IN", { "acme.de", "delta.io" } }, "Blue" },
       { { "domain", "HAS_PROPERTY" }, "Acme GmbH Blue Delta Blue" }, { { "domain", "NOT_HAS_PROPERTY" }, "Cedar" },
       { { "name", "CONTAINS_TOKEN", "blue" }, "Blue Delta Blue" }, { { "name", "CONTAINS_TOKEN", "ac*" }, "Acme GmbH" },
       { { "name", "NOT_CONTAINS_TOKEN", "blue" }, "Acme GmbH Cedar" },
@@ -69,7 +71,8 @@ describe("search", function()
 
   it("joins groups by or, filters by and, and sorts", function()
     local _, page = search("companies", { filterGroups = {
-      { filters = { { propertyName = "country", operator = "EQ", value = "Germany" }, { propertyName = "numberofemployees", operator = "GT", value = "50" } } },
+      { filters = { { propertyName = "country", operator = "EQ", value = "Germany" },
+        { propertyName = "numberofemployees", operator = "GT", value = "50" } } },
       { filters = { { propertyName = "domain", operator = "EQ", value = "blue.com" } } },
     }, sorts = { { propertyName = "numberofemployees", direction = "DESCENDING" } } })
     expect(names(page)).to.equal("Cedar Blue")
@@ -133,7 +136,8 @@ describe("search", function()
     local _, indexed = big("contacts", { filterGroups = filter("country", "EQ", "germany").filterGroups, limit = 200 })
     -- CONTAINS_TOKEN has no index; it looks at every record.
     local _, scanned = big("contacts", { filterGroups = { { filters = {
-      { propertyName = "country", operator = "CONTAINS_TOKEN", value = "germany" }, { propertyName = "country", operator = "NEQ", value = "germany " } } } }, limit = 200 })
+      { propertyName = "country", operator = "CONTAINS_TOKEN", value = "germany" },
+      { propertyName = "country", operator = "NEQ", value = "germany " } } } }, limit = 200 })
     expect(indexed.total > 0).to.be_true()
     expect(names(indexed, "email")).to.equal(names(scanned, "email"))
   end)
@@ -191,7 +195,8 @@ describe("associations", function()
     local merged = S:control("merge", { type = "companies", primary = company, other = second }).id
     local after = read("contacts", contact, "companies")
     expect(after).to.equal { [merged] = "1,279" }
-    expect((call("POST", "/crm/associations/2026-09/contacts/companies/batch/archive", { inputs = { { from = { id = contact }, to = { { id = merged } } } } }))).to.equal(200)
+    expect((call("POST", "/crm/associations/2026-09/contacts/companies/batch/archive",
+      { inputs = { { from = { id = contact }, to = { { id = merged } } } } }))).to.equal(200)
     expect(read("contacts", contact, "companies")).to.equal {}
   end)
 

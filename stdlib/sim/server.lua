@@ -152,7 +152,8 @@ function Server:inputs(body, max)
   if #inputs == 0 then E.bad_request("inputs must not be empty") end
   if #inputs > max then
     E.bad_request("The batch has " .. #inputs .. " inputs; the maximum is " .. max, {
-      errors = json.array { { message = "Too many inputs", code = "BATCH_SIZE_EXCEEDED", context = { maximum = json.array { tostring(max) } } } } })
+      errors = json.array { { message = "Too many inputs", code = "BATCH_SIZE_EXCEEDED",
+        context = { maximum = json.array { tostring(max) } } } } })
   end
   for _, input in ipairs(inputs) do
     if type(input) ~= "table" then E.bad_json("inputs must hold objects") end
@@ -271,12 +272,15 @@ local function authenticate(S, req)
   local token = text and S.tokens[text]
   if token then return token end
   if not header and req.query:find("hapikey=", 1, true) then
-    E.raise(401, "INVALID_AUTHENTICATION", "API keys are no longer supported. Use the access token of a private app instead: https://developers.hubspot.com/changelog/upcoming-api-key-sunset")
+    E.raise(401, "INVALID_AUTHENTICATION", "API keys are no longer supported. Use the access token of a private app " ..
+      "instead: https://developers.hubspot.com/changelog/upcoming-api-key-sunset")
   end
   if not header then
-    E.raise(401, "INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview")
+    E.raise(401, "INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0 " ..
+      "authentication and you can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview")
   end
-  E.raise(401, "INVALID_AUTHENTICATION", "Authentication credentials not found or expired. The token of this request is not known to this account.")
+  E.raise(401, "INVALID_AUTHENTICATION",
+    "Authentication credentials not found or expired. The token of this request is not known to this account.")
 end
 
 local function split(path)
@@ -345,8 +349,9 @@ local function fault_answer(S, f)
     local text = FAULT_TEXT[f.status] or { "ERROR", "error " .. f.status }
     e = E.new(f.status, f.category or text[1], f.message or text[2])
   end
-  return f.status, { ["Content-Type"] = "application/json;charset=utf-8", ["Retry-After"] = f.retry_after and tostring(f.retry_after) or nil },
-    E.body(S, e)
+  local headers = { ["Content-Type"] = "application/json;charset=utf-8" }
+  if f.retry_after then headers["Retry-After"] = tostring(f.retry_after) end
+  return f.status, headers, E.body(S, e)
 end
 
 -- ---- one request ----

@@ -72,12 +72,14 @@ describe("records", function()
 
   it("refuse values as HubSpot does", function()
     local call = account()
-    local status, e = call("POST", CONTACTS, { properties = { shoesize = "43", email = "nobody", lifecyclestage = "Lead", hs_object_id = "1" } })
+    local status, e = call("POST", CONTACTS,
+      { properties = { shoesize = "43", email = "nobody", lifecyclestage = "Lead", hs_object_id = "1" } })
     expect(status).to.equal(400)
     expect(e.category).to.equal("VALIDATION_ERROR")
     local codes = {}
     for i, x in ipairs(e.errors) do codes[i] = x.context.propertyName[1] .. " " .. x.code end
-    expect(codes).to.equal { "email INVALID_EMAIL", "hs_object_id READ_ONLY_VALUE", "lifecyclestage INVALID_OPTION", "shoesize PROPERTY_DOESNT_EXIST" }
+    expect(codes).to.equal { "email INVALID_EMAIL", "hs_object_id READ_ONLY_VALUE", "lifecyclestage INVALID_OPTION",
+      "shoesize PROPERTY_DOESNT_EXIST" }
     expect(e.message).to.contain("PROPERTY_DOESNT_EXIST")
     status = call("POST", CONTACTS, { properties = { phone = "1" } })
     expect(status).to.equal(400)
@@ -155,7 +157,8 @@ end)
 describe("batches", function()
   it("read what is there and name what is not (207)", function()
     local call, S = account { contacts = 3 }
-    local status, page = call("POST", CONTACTS .. "/batch/read", { inputs = { { id = "100001" }, { id = "5" }, { id = "100003" } }, properties = { "email" } })
+    local status, page = call("POST", CONTACTS .. "/batch/read",
+      { inputs = { { id = "100001" }, { id = "5" }, { id = "100003" } }, properties = { "email" } })
     expect(status).to.equal(207)
     expect(#page.results).to.equal(2)
     expect(page.numErrors).to.equal(1)
@@ -299,8 +302,10 @@ describe("the rest of the account", function()
     local P = "/crm/properties/2026-09/contacts"
     local group = "contactinformation"
     expect((call("POST", P, { name = "tier", label = "Tier", type = "enumeration", fieldType = "checkbox", groupName = group,
-      options = { { label = "Gold", value = "g", displayOrder = 0, hidden = false }, { label = "Silver", value = "s", displayOrder = 1, hidden = false } } }))).to.equal(201)
-    expect((call("POST", P, { name = "crm_key", label = "Key", type = "string", fieldType = "text", groupName = group, hasUniqueValue = true }))).to.equal(201)
+      options = { { label = "Gold", value = "g", displayOrder = 0, hidden = false },
+        { label = "Silver", value = "s", displayOrder = 1, hidden = false } } }))).to.equal(201)
+    expect((call("POST", P, { name = "crm_key", label = "Key", type = "string", fieldType = "text", groupName = group,
+      hasUniqueValue = true }))).to.equal(201)
     expect((call("POST", P, { name = "tier", label = "Tier", type = "string", fieldType = "text", groupName = group }))).to.equal(409)
     local _, made = call("POST", CONTACTS, { properties = { email = "a@example.com", tier = "g", crm_key = "k1" } })
     local _, both = call("PATCH", CONTACTS .. "/" .. made.id, { properties = { tier = ";s" } })

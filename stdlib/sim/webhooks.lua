@@ -330,7 +330,8 @@ end
 local function render_settings(H)
   local c = H.settings
   if not c then E.not_found("No webhook settings exist for this app") end
-  return { targetUrl = c.url, throttling = { maxConcurrentRequests = c.concurrent }, createdAt = U.iso(c.created), updatedAt = U.iso(c.updated) }
+  return { targetUrl = c.url, throttling = { maxConcurrentRequests = c.concurrent },
+    createdAt = U.iso(c.created), updatedAt = U.iso(c.updated) }
 end
 
 local function route_settings(S, req)
@@ -344,7 +345,8 @@ local function route_settings(S, req)
     end
     if t.maxConcurrentRequests < 5 then E.bad_request("maxConcurrentRequests must be at least 5") end
     local now = S.host.now()
-    H.settings = { url = body.targetUrl, concurrent = t.maxConcurrentRequests, created = H.settings and H.settings.created or now, updated = now }
+    H.settings = { url = body.targetUrl, concurrent = t.maxConcurrentRequests,
+      created = H.settings and H.settings.created or now, updated = now }
     S.webhook_url, S.max_concurrent = body.targetUrl, t.maxConcurrentRequests
     return 200, render_settings(H)
   end

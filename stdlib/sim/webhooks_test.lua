@@ -43,7 +43,9 @@ end
 
 local function kinds(events)
   local out = {}
-  for i, e in ipairs(events) do out[i] = e.subscriptionType .. (e.propertyName and " " .. e.propertyName .. "=" .. e.propertyValue or "") end
+  for i, e in ipairs(events) do
+    out[i] = e.subscriptionType .. (e.propertyName and " " .. e.propertyName .. "=" .. e.propertyValue or "")
+  end
   table.sort(out)
   return out
 end
@@ -177,13 +179,16 @@ describe("webhooks", function()
   it("are managed through the app's settings", function()
     local H = account { tokens = { "t" } }
     local function call(method, path, body)
-      local r = H.S:handle { method = method, path = path, query = "", headers = { authorization = "Bearer t" }, body = body and json.encode(body) or "" }
+      local r = H.S:handle { method = method, path = path, query = "", headers = { authorization = "Bearer t" },
+        body = body and json.encode(body) or "" }
       return r.status, r.body ~= "" and json.decode(r.body) or nil
     end
     local P = "/app-webhooks/2026-09/77"
     expect((call("GET", P .. "/settings"))).to.equal(404)
-    expect((call("PUT", P .. "/settings", { targetUrl = "https://x.example.com/h", throttling = { maxConcurrentRequests = 20 } }))).to.equal(200)
-    local status, sub = call("POST", P .. "/subscriptions", { eventType = "deal.propertyChange", propertyName = "dealstage", active = true })
+    expect((call("PUT", P .. "/settings",
+      { targetUrl = "https://x.example.com/h", throttling = { maxConcurrentRequests = 20 } }))).to.equal(200)
+    local status, sub = call("POST", P .. "/subscriptions",
+      { eventType = "deal.propertyChange", propertyName = "dealstage", active = true })
     expect(status).to.equal(201)
     local _, changed = call("PATCH", P .. "/subscriptions/" .. sub.id, { active = false })
     expect(changed.active).to.be_false()

@@ -178,7 +178,7 @@ static void a_binding_waits_and_is_cancelled_once(void **state) {
   assert_int_equal(f->ends, ends + 1);
   assert_int_equal(f->code, HL_ECANCELLED);
   assert_int_equal(op.cleaned, 1);
-  assert_string_equal(f->out.p, "inner\tfalse\tcannot wait here: the task is being ended\nouter\n");
+  assert_string_equal(f->out.p, "inner\tfalse\ttest.lua:3: cannot wait here: the task is being ended\nouter\n");
 
   fx_start(f, "op()");
   (void)hl_loop_run_until(f->loop, &never); /* freed by teardown while it waits */
