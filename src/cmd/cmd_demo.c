@@ -169,7 +169,7 @@ static void print_next_steps(const demo *d, const char *folder) {
   printf("\nStill running. Try next:\n"
          "  curl %s\n"
          "  curl -X POST %s/_sim/create -d '{\"type\":\"contacts\",\"properties\":{\"email\":\"new@example.com\",\"country\":\"Germany\"}}'\n"
-         "  then look at its owner:  curl -X POST %s/_sim/owners\n"
+         "  curl -X POST %s/_sim/get -d '{\"type\":\"contacts\",\"id\":\"ID FROM THE ANSWER\"}'      it has an owner now\n"
          "The rules are in %s/lead_routing.lua. Ctrl-C ends the demo.\n",
          d->serve.status_url, d->sim.url, d->sim.url, folder);
   fflush(stdout);
@@ -222,7 +222,9 @@ static int run(const hl_args *a) {
   const char *once = getenv("ONCE");
   if (!d.stop && !d.code && isatty(STDIN_FILENO) && !hl_args_has(a, "once") && !(once && once[0] == '1')) {
     print_next_steps(&d, folder);
+    hl_loop_hold(d.rt->loop); /* nothing else keeps it waiting for the signal */
     hl_loop_run_until(d.rt->loop, &d.stop);
+    hl_loop_release(d.rt->loop);
   }
 out:
   if (rc) d.code = hl_cmd_error(&err);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { project, run } from './lib.mjs';
+import { HUBLOOP, poll, project, request, run, start } from './lib.mjs';
 
 const scripts = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../scripts');
 
@@ -24,4 +24,19 @@ test('the demo says so when its scripts cannot be loaded', async (t) => {
   const r = await run(t, ['demo', dir, '--contacts', '10', '--once'], { cwd: dir, env: { TMPDIR: dir, ONCE: '1' } });
   assert.equal(r.code, 1);
   assert.match(r.err, /broken\.lua/);
+});
+
+test('on a terminal it goes on after the summary: a contact made by hand gets its owner; Ctrl-C ends it', { timeout: 60000 }, async (t) => {
+  const dir = project(t);
+  // script(1) gives the demo a terminal; standard input stays open.
+  const p = start(t, ['-qec', `${HUBLOOP} demo ${scripts} --contacts 50`, '/dev/null'],
+    { command: '/usr/bin/script', cwd: dir, env: { TMPDIR: dir, TERM: 'xterm' }, stdin: 'pipe' });
+  const [, sim] = await p.line(/curl -X POST (http:\S+)\/_sim\/create/, 'out');
+  assert.match(p.out, /█/);
+  const made = await request('POST', `${sim}/_sim/create`, '{"type":"contacts","properties":{"email":"new@example.com"}}');
+  const id = JSON.parse(made.body).id;
+  await poll(async () => JSON.parse((await request('POST', `${sim}/_sim/get`, JSON.stringify({ type: 'contacts', id }))).body)
+    .properties.hubspot_owner_id, 'an owner');
+  p.child.stdin.write('\x03');
+  await p.exited;
 });
