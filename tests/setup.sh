@@ -40,6 +40,11 @@ fi
 if [ -n "$missing" ]; then
   sudo=
   [ "$(id -u)" -eq 0 ] || sudo=sudo
+  if ! have apt-get || { [ -n "$sudo" ] && ! have sudo; }; then
+    echo "Missing (names of Debian 12's packages):$missing" >&2
+    echo "This needs apt-get, and root or sudo: install them as root, then run this again." >&2
+    exit 1
+  fi
   echo "Installing from Debian's packages:$missing${sudo:+ (through sudo)}"
   DEBIAN_FRONTEND=noninteractive
   export DEBIAN_FRONTEND
