@@ -6,7 +6,7 @@
 #include "base/mem.h"
 
 const hl_command *const hl_commands[] = {
-    &hl_cmd_run,   &hl_cmd_serve, &hl_cmd_test,    &hl_cmd_sim, &hl_cmd_demo,
+    &hl_cmd_run,   &hl_cmd_serve, &hl_cmd_test,    &hl_cmd_sim, &hl_cmd_demo, &hl_cmd_route,
     &hl_cmd_help, &hl_cmd_version, NULL,
 };
 

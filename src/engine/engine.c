@@ -363,6 +363,10 @@ void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out) {
   memcpy(out->dispatch_us, e->dispatch_us, sizeof out->dispatch_us);
 }
 
+void hl_engine_audits(hl_engine *e, const char *kind, const char *key, unsigned max, hl_audits_cb cb, void *arg) {
+  hl_store_read_audits(e->store, kind, key, max, cb, arg);
+}
+
 bool hl_engine_idle(const hl_engine *e) {
   return e->running == 0 && !e->out && hl_tx_empty(e->tx) && !e->receipts.first && !e->dirty_rows && !e->kv_dirty &&
          e->counts.state[HL_ST_PENDING] == 0 && !e->reading_due &&

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "loop/loop.h"
+#include "store/audit.h"
 
 typedef struct hl_engine hl_engine;
 typedef struct hl_handler hl_handler;
@@ -158,6 +159,9 @@ typedef struct hl_engine_stats {
   uint64_t dispatch_us[32];     /* histogram of commit to handler start, bucket i: < 2^i us */
 } hl_engine_stats;
 void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out);
+/* The newest `max` committed audit records of a kind about a key. Answers later, unless
+ * the engine is freed first. */
+void hl_engine_audits(hl_engine *e, const char *kind, const char *key, unsigned max, hl_audits_cb cb, void *arg);
 /* True when nothing is pending in memory or store, running, or due to be retried now. */
 bool hl_engine_idle(const hl_engine *e);
 

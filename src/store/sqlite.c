@@ -65,11 +65,12 @@ static const char *const SCHEMA =
             " ON CONFLICT DO UPDATE SET value=excluded.value, expires=excluded.expires")                   \
   X(KV_DEL, "DELETE FROM kv WHERE script=?1 AND account=?2 AND key=?3")                                    \
   X(KV_GET, "SELECT value, expires FROM kv WHERE script=?1 AND account=?2 AND key=?3")                     \
-  X(KV_LIST, "SELECT key FROM kv WHERE script=?1 AND account=?2 AND key>=?3"                               \
-             " AND substr(key,1,length(?3))=?3 AND (expires=0 OR expires>?4) ORDER BY key LIMIT ?5")       \
+  X(KV_LIST, "SELECT key FROM kv WHERE script=?1 AND account=?2 AND key>=?3 AND key<?6"                    \
+             " AND (expires=0 OR expires>?4) ORDER BY key LIMIT ?5")                                       \
   X(KV_EXPIRE, "DELETE FROM kv WHERE (script,account,key) IN"                                              \
                " (SELECT script,account,key FROM kv WHERE expires>0 AND expires<=?1 LIMIT 200)")           \
   X(AUDIT, "INSERT INTO audit(at,script,account,kind,key,json) VALUES(?,?,?,?,?,?)")                       \
+  X(AUDITS, "SELECT at,script,account,kind,key,json FROM audit WHERE kind=?1 AND key=?2 ORDER BY id DESC LIMIT ?3") \
   X(FIRED, "INSERT INTO schedule(name,last) VALUES(?1,?2) ON CONFLICT DO UPDATE SET last=excluded.last")   \
   X(SCHEDULES, "SELECT name,last FROM schedule ORDER BY name")                                             \
   X(HASHES, "SELECT id,received,hashes FROM log WHERE id>?1 AND id<=?2 AND received>=?3 ORDER BY id")      \
@@ -756,15 +757,32 @@ int hl_db_kv_get(hl_db *db, const char *script, const char *account, hl_str key,
   return rc == SQLITE_DONE ? 0 : fail(db, rc, "cannot read kv", NULL);
 }
 
+/* The first key behind all that begin with `prefix`, so that listing reads no
+ * others. A prefix of nothing but 0xff has none: then one longer than any key. */
+static hl_str key_after(hl_bag *bag, hl_str prefix) {
+  enum { LONGER_THAN_KEYS = 1024 };
+  size_t n = prefix.n;
+  while (n && (unsigned char)prefix.p[n - 1] == 0xff) n--;
+  char *bytes = hl_bag_alloc(bag, n ? n : LONGER_THAN_KEYS);
+  if (!n) {
+    memset(bytes, 0xff, LONGER_THAN_KEYS);
+    return (hl_str){bytes, LONGER_THAN_KEYS};
+  }
+  memcpy(bytes, prefix.p, n);
+  bytes[n - 1]++;
+  return (hl_str){bytes, n};
+}
+
 int hl_db_kv_list(hl_db *db, const char *script, const char *account, hl_str prefix, size_t max, int64_t now,
                   hl_bag *bag, hl_str **keys, size_t *n) {
   sqlite3_stmt *st = statement_of(db, ST_KV_LIST);
-  hl_str *v = NULL;
+  hl_str *v = NULL, from = prefix.p ? prefix : HL_STR("");
   size_t count = 0, cap = 0;
   int rc;
   sqlite3_bind_text(st, 1, script, -1, SQLITE_STATIC);
   sqlite3_bind_text(st, 2, account, -1, SQLITE_STATIC);
-  bind_blob(st, 3, prefix.p ? prefix : HL_STR(""));
+  bind_blob(st, 3, from);
+  bind_blob(st, 6, key_after(bag, from));
   sqlite3_bind_int64(st, 4, now);
   sqlite3_bind_int64(st, 5, (int64_t)max);
   while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -780,6 +798,35 @@ int hl_db_kv_list(hl_db *db, const char *script, const char *account, hl_str pre
   *keys = v;
   *n = count;
   return rc == SQLITE_DONE ? 0 : fail(db, rc, "cannot read kv", NULL);
+}
+
+int hl_db_read_audits(hl_db *db, const char *kind, hl_str key, size_t max, hl_bag *bag, hl_audit **out, size_t *n) {
+  sqlite3_stmt *st = statement_of(db, ST_AUDITS);
+  hl_audit *v = NULL;
+  size_t count = 0, cap = 0;
+  int rc;
+  sqlite3_bind_text(st, 1, kind, -1, SQLITE_STATIC);
+  sqlite3_bind_text64(st, 2, key.p, key.n, SQLITE_STATIC, SQLITE_UTF8);
+  sqlite3_bind_int64(st, 3, (int64_t)max);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    if (count == cap) {
+      cap = cap ? 2 * cap : 16;
+      hl_audit *more = hl_bag_alloc(bag, cap * sizeof *more);
+      if (count) memcpy(more, v, count * sizeof *more);
+      v = more;
+    }
+    hl_audit *a = &v[count++];
+    a->at = sqlite3_column_int64(st, 0);
+    a->script = column_copy(bag, st, 1).p;
+    a->account = column_copy(bag, st, 2).p;
+    a->kind = column_copy(bag, st, 3).p;
+    a->key = column_copy(bag, st, 4).p;
+    a->json = column_copy(bag, st, 5);
+  }
+  sqlite3_reset(st);
+  *out = v;
+  *n = count;
+  return rc == SQLITE_DONE ? 0 : fail(db, rc, "cannot read audit records", NULL);
 }
 
 /* ---- housekeeping ---- */

@@ -35,6 +35,8 @@ int hl_db_kv_get(hl_db *db, const char *script, const char *account, hl_str key,
 int hl_db_kv_list(hl_db *db, const char *script, const char *account, hl_str prefix, size_t max, int64_t now,
                   hl_bag *bag, hl_str **keys, size_t *n);
 
+int hl_db_read_audits(hl_db *db, const char *kind, hl_str key, size_t max, hl_bag *bag, hl_audit **out, size_t *n);
+
 /* Pages in the write-ahead log that are not yet in the file. */
 int hl_db_wal_pages(const hl_db *db);
 void hl_db_checkpoint(hl_db *db);

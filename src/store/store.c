@@ -19,7 +19,7 @@ enum {
 };
 static const int64_t EXPIRE_EVERY_MS = 60 * 1000;
 
-typedef enum job_kind { JOB_COMMIT, JOB_LOG, JOB_DUE, JOB_KV_GET, JOB_KV_LIST } job_kind;
+typedef enum job_kind { JOB_COMMIT, JOB_LOG, JOB_DUE, JOB_KV_GET, JOB_KV_LIST, JOB_AUDITS } job_kind;
 
 typedef struct job {
   struct job *next;
@@ -31,6 +31,7 @@ typedef struct job {
     void (*due)(void *, const hl_store_due *);
     void (*kv_get)(void *, int, hl_str, int64_t);
     void (*kv_list)(void *, int, const hl_str *, size_t);
+    hl_audits_cb audits;
   } cb;
   /* asked */
   hl_tx *tx;
@@ -46,6 +47,7 @@ typedef struct job {
   hl_store_due due;
   hl_str value, *keys;
   size_t n_keys;
+  hl_audit *audits;
   int64_t expires;
   hl_bag bag;
 } job;
@@ -118,6 +120,9 @@ static void execute(hl_store *s, job *j) {
     case JOB_KV_LIST:
       j->code = hl_db_kv_list(s->db, j->script, j->account, j->key, j->max, j->a, &j->bag, &j->keys, &j->n_keys);
       break;
+    case JOB_AUDITS:
+      j->code = hl_db_read_audits(s->db, j->script, j->key, j->max, &j->bag, &j->audits, &j->n_keys);
+      break;
   }
   uv_mutex_unlock(&s->db_lock);
 }
@@ -132,6 +137,7 @@ static void answer(job *j) {
     case JOB_DUE: j->cb.due(j->arg, &j->due); break;
     case JOB_KV_GET: j->cb.kv_get(j->arg, j->code, j->value, j->expires); break;
     case JOB_KV_LIST: j->cb.kv_list(j->arg, j->code, j->keys, j->n_keys); break;
+    case JOB_AUDITS: j->cb.audits(j->arg, j->code, j->audits, j->n_keys); break;
   }
   free_job(j);
 }
@@ -399,6 +405,13 @@ void hl_store_kv_list(hl_store *s, const char *script, const char *account, hl_s
   job *j = kv_job(JOB_KV_LIST, script, account, prefix, now, arg);
   j->max = max;
   j->cb.kv_list = cb;
+  submit(s, j);
+}
+
+void hl_store_read_audits(hl_store *s, const char *kind, const char *key, size_t max, hl_audits_cb cb, void *arg) {
+  job *j = kv_job(JOB_AUDITS, kind, "", hl_str_of(key), 0, arg);
+  j->max = max;
+  j->cb.audits = cb;
   submit(s, j);
 }
 

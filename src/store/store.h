@@ -11,6 +11,7 @@
 #define HL_STORE_STORE_H
 
 #include "loop/loop.h"
+#include "store/audit.h"
 
 typedef struct hl_store hl_store;
 typedef struct hl_tx hl_tx;
@@ -155,6 +156,9 @@ void hl_store_kv_get(hl_store *s, const char *script, const char *account, hl_st
                      void (*cb)(void *arg, int code, hl_str value, int64_t expires), void *arg);
 void hl_store_kv_list(hl_store *s, const char *script, const char *account, hl_str prefix, size_t max, int64_t now,
                       void (*cb)(void *arg, int code, const hl_str *keys, size_t n), void *arg);
+
+/* Audit records of one kind about one key, newest first. */
+void hl_store_read_audits(hl_store *s, const char *kind, const char *key, size_t max, hl_audits_cb cb, void *arg);
 
 /* ---- named fault points, for tests ---- */
 /* "commit": the next `times` commits fail with `code`. "pause": nothing is

@@ -175,6 +175,78 @@ static void all_effects(probe *p, hl_run *run, const hl_event *event) {
   assert_int_equal(hl_run_audit(run, "routing", "contact 10", HL_STR("{}"), &p->w->err), 0);
 }
 
+typedef struct audits {
+  int calls, code;
+  size_t n;
+  int64_t at[8];
+  char json[8][64], script[16], account[16];
+} audits;
+
+static void note_audits(void *arg, int code, const hl_audit *v, size_t n) {
+  audits *a = arg;
+  a->calls++;
+  a->code = code;
+  a->n = n;
+  assert_true(n <= 8);
+  for (size_t i = 0; i < n; i++) {
+    a->at[i] = v[i].at;
+    snprintf(a->json[i], sizeof a->json[i], HL_STR_FMT, HL_STR_ARG(v[i].json));
+    assert_string_equal(v[i].kind, "routing");
+  }
+  if (n) snprintf(a->script, sizeof a->script, "%s", v[0].script);
+  if (n) snprintf(a->account, sizeof a->account, "%s", v[0].account);
+}
+
+static audits read_audits(world *w, const char *kind, const char *key, unsigned max) {
+  audits a = {0};
+  hl_engine_audits(w->e, kind, key, max, note_audits, &a);
+  assert_int_equal(a.calls, 0); /* never from inside */
+  while (!a.calls) pass(w, 0);
+  assert_int_equal(a.code, 0);
+  return a;
+}
+
+static void audit_one(probe *p, hl_run *run, const hl_event *event) {
+  char key[64], json[64];
+  snprintf(key, sizeof key, "contact %s", event->object_id);
+  snprintf(json, sizeof json, "{\"event\":%lld}", (long long)hl_json_int(event->json, "eventId", 0));
+  assert_int_equal(hl_run_audit(run, "routing", key, hl_str_of(json), &p->w->err), 0);
+  assert_int_equal(hl_run_audit(run, "other", key, HL_STR("0"), &p->w->err), 0);
+}
+
+static void audits_are_read_newest_first(void **state) {
+  (void)state;
+  world w;
+  static probe p;
+  open_world(&w, &p);
+  p.work = audit_one;
+  listen_to(&w, "contact.creation", &p);
+  world_start(&w);
+  received(&w, "[" CREATED(1, 10, 100) "]");
+  received(&w, "[" CREATED(2, 11, 100) "]");
+  settle_down(&w);
+  pass(&w, HL_MINUTE);
+  received(&w, "[" CREATED(3, 10, 200) "]");
+  settle_down(&w);
+  p.hold = true; /* what has not finished has left no record */
+  received(&w, "[" CREATED(4, 10, 300) "]");
+  pass(&w, 0);
+  assert_int_equal(p.n_held, 1);
+  audits a = read_audits(&w, "routing", "contact 10", 8);
+  assert_int_equal(a.n, 2);
+  assert_string_equal(a.json[0], "{\"event\":3}");
+  assert_string_equal(a.json[1], "{\"event\":1}");
+  assert_true(a.at[0] >= a.at[1] + HL_MINUTE);
+  assert_string_equal(a.script, "t.lua");
+  assert_string_equal(a.account, "main");
+  assert_int_equal(read_audits(&w, "routing", "contact 10", 1).n, 1);
+  assert_int_equal(read_audits(&w, "routing", "contact 1", 8).n, 0);
+  assert_int_equal(read_audits(&w, "contact 10", "routing", 8).n, 0);
+  hl_run_finish(p.held[0], HL_RUN_FAILED, HL_STR("no"));
+  assert_int_equal(read_audits(&w, "routing", "contact 10", 8).n, 2);
+  world_end(&w);
+}
+
 static void effects_commit_with_completion_or_not_at_all(void **state) {
   (void)state;
   world w;
@@ -453,7 +525,7 @@ int main(void) {
       cmocka_unit_test(keeps_to_its_concurrency),
       cmocka_unit_test(retries_then_parks),
       cmocka_unit_test(a_retry_holds_its_lane_for_a_minute_at_most),
-      cmocka_unit_test(effects_commit_with_completion_or_not_at_all),
+      cmocka_unit_test(effects_commit_with_completion_or_not_at_all), cmocka_unit_test(audits_are_read_newest_first),
       cmocka_unit_test(concurrent_increments_add_up),
       cmocka_unit_test(lists_keys_with_own_writes),
       cmocka_unit_test(expired_keys_are_gone),

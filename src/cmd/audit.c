@@ -1,0 +1,130 @@
+#include "cmd/audit.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+
+cJSON *hl_audit_json(const hl_audit *a) {
+  cJSON *json = cJSON_CreateObject(), *record = NULL;
+  if (hl_json_parse(a->json, &record, NULL)) record = cJSON_CreateNull();
+  cJSON_AddItemToObject(json, "at", hl_json_int64(a->at));
+  cJSON_AddStringToObject(json, "script", a->script);
+  cJSON_AddStringToObject(json, "account", a->account);
+  cJSON_AddStringToObject(json, "kind", a->kind);
+  cJSON_AddStringToObject(json, "key", a->key);
+  cJSON_AddItemToObject(json, "record", record);
+  return json;
+}
+
+/* ---- the text ---- */
+
+static size_t columns(const char *z) {
+  size_t n = 0;
+  for (; *z; z++) n += ((unsigned char)*z & 0xc0) != 0x80;
+  return n;
+}
+
+static void pad(hl_buf *out, const char *text, size_t width) {
+  hl_buf_puts(out, text);
+  for (size_t n = columns(text); n < width; n++) hl_buf_puts(out, " ");
+}
+
+static void field(hl_buf *out, const char *name, const char *value) {
+  if (!value[0]) return;
+  hl_buf_puts(out, "  ");
+  pad(out, name, 9);
+  hl_buf_printf(out, "%s\n", value);
+}
+
+/* Owners are named by id or by e-mail, as the script did. */
+static bool names(const char *owner, const char *id, const char *email) {
+  return owner[0] && (strcmp(owner, id) == 0 || strcmp(owner, email) == 0);
+}
+
+static const char *verdict(const cJSON *c, const char *id, const char *email, bool *picked) {
+  const char *gate = hl_json_str(c, "gate", "");
+  if (gate[0]) return gate;
+  if (!*picked && names(hl_json_str(c, "owner", ""), id, email)) {
+    *picked = true;
+    return "picked";
+  }
+  return "could have";
+}
+
+static void candidate_table(const cJSON *list, const char *id, const char *email, hl_buf *out) {
+  size_t width = columns("candidate");
+  bool picked = false;
+  for (const cJSON *c = list->child; c; c = c->next) {
+    size_t n = columns(hl_json_str(c, "owner", ""));
+    if (n > width) width = n;
+  }
+  hl_buf_puts(out, "\n  ");
+  pad(out, "candidate", width);
+  hl_buf_puts(out, "  weight  \n");
+  for (const cJSON *c = list->child; c; c = c->next) {
+    const cJSON *weight = hl_json_get(c, "weight");
+    char text[32] = "-";
+    if (cJSON_IsNumber(weight)) snprintf(text, sizeof text, "%g", weight->valuedouble);
+    hl_buf_puts(out, "  ");
+    pad(out, hl_json_str(c, "owner", "?"), width);
+    hl_buf_printf(out, "  %6s  %s%s\n", text, verdict(c, id, email, &picked),
+                  hl_json_bool(c, "preferred", false) ? " (preferred)" : hl_json_bool(c, "fallback", false) ? " (fallback)" : "");
+  }
+}
+
+void hl_audit_explain(const cJSON *audit, hl_buf *out) {
+  const cJSON *r = hl_json_get(audit, "record"), *candidates = hl_json_get(r, "candidates");
+  const char *email = hl_json_str(r, "email", "");
+  char id[40] = "", when[25];
+  if (!hl_json_id(r, "pick", id, sizeof id)) id[0] = 0;
+  hl_time_iso(hl_json_int(audit, "at", 0), when);
+  hl_buf_printf(out, "%s -> ", hl_json_str(audit, "key", ""));
+  if (!id[0]) hl_buf_puts(out, "nobody\n");
+  else if (email[0]) hl_buf_printf(out, "%s (owner %s)\n", email, id);
+  else hl_buf_printf(out, "owner %s\n", id);
+  field(out, "when", when);
+  field(out, "because", hl_json_str(r, "reason", ""));
+  field(out, "by", hl_json_str(r, "by", ""));
+  field(out, "pool", hl_json_str(r, "pool", ""));
+  field(out, "rule", hl_json_str(r, "rule", ""));
+  field(out, "script", hl_json_str(audit, "script", ""));
+  field(out, "account", hl_json_str(audit, "account", ""));
+  if (cJSON_IsArray(candidates) && candidates->child) candidate_table(candidates, id, email, out);
+}
+
+/* ---- queries ---- */
+
+static int hex(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+static bool decode(hl_str s, char *out, size_t size) {
+  size_t n = 0;
+  for (size_t i = 0; i < s.n; i++) {
+    char c = s.p[i] == '+' ? ' ' : s.p[i];
+    if (c == '%') {
+      if (i + 2 >= s.n || hex(s.p[i + 1]) < 0 || hex(s.p[i + 2]) < 0) return false;
+      c = (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2]));
+      i += 2;
+    }
+    if (!c || n + 1 >= size) return false;
+    out[n++] = c;
+  }
+  out[n] = 0;
+  return true;
+}
+
+bool hl_query_value(hl_str query, const char *name, char *out, size_t size) {
+  size_t len = strlen(name);
+  while (query.n) {
+    const char *amp = memchr(query.p, '&', query.n);
+    hl_str part = {query.p, amp ? (size_t)(amp - query.p) : query.n};
+    if (part.n > len && memcmp(part.p, name, len) == 0 && part.p[len] == '=')
+      return decode((hl_str){part.p + len + 1, part.n - len - 1}, out, size);
+    query.p += part.n + (amp != NULL);
+    query.n -= part.n + (amp != NULL);
+  }
+  return false;
+}
