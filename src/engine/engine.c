@@ -99,7 +99,6 @@ static void on_commit(void *arg, hl_tx *tx, int code, const hl_store_counts *cou
   if (!done.first) done.tail = &done.first;
   e->flying = (hl_receipts){NULL, NULL};
   e->flying.tail = &e->flying.first;
-  hl_tx_free(tx);
   e->commits++;
   e->counts = *counts;
   e->done_seq = e->seq - 1;
@@ -112,6 +111,7 @@ static void on_commit(void *arg, hl_tx *tx, int code, const hl_store_counts *cou
   hl_parked_committed(e);
   hl_receipt_job *job;
   while ((job = receipts_take(&done))) hl_inbox_committed(e, job);
+  hl_tx_free(tx); /* receipts have looked into its bodies */
   run_waiters(e);
   if (was_stalled) resume(e);
   hl_inbox_more(e);

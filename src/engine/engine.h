@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/time.h"
+#include "engine/scan.h"
 #include "loop/loop.h"
 #include "store/audit.h"
 
@@ -99,9 +100,9 @@ typedef void (*hl_receipt_cb)(void *arg, const hl_receipt *receipt);
  * it. `cb` runs after the commit, never from inside. The bytes are copied. */
 void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl_str body,
                        hl_receipt_cb cb, void *arg);
-/* The same from an already parsed body, which is taken over (the webhook door has parsed it). */
-void hl_engine_receive_parsed(hl_engine *e, const char *source, const char *account, hl_str body,
-                              cJSON *array, hl_receipt_cb cb, void *arg);
+/* The same when the body has been read (the webhook door has looked at its elements). */
+void hl_engine_receive_read(hl_engine *e, const char *source, const char *account, hl_str body,
+                            hl_elements *elements, hl_receipt_cb cb, void *arg);
 /* How old an occurredAt may be and still be known as a duplicate: the window, or
  * less when memory bounds it (no file, or segments cannot be written). */
 int64_t hl_engine_window_ms(const hl_engine *e);

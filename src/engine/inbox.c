@@ -1,147 +1,80 @@
 /* Receipt and the log. A body is looked at once: what is an event, what is seen
- * before, what nobody listens to. Then it is one appended row, and after the
+ * before, what nobody listens to: from its text, without a tree. Then it is one appended row, and after the
  * commit its events are dispatched from memory if the dispatcher is level with
  * the log, otherwise they are read back later in bounded windows. */
 #include <assert.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 
 #include "base/mem.h"
+#include "base/siphash.h"
 #include "engine/inside.h"
 
 enum { READ_ROWS = 256, READ_BYTES = 4 << 20 };
 
-/* ---- an event's fields ---- */
-
-typedef struct fields {
-  const cJSON *type, *object, *from_object, *primary_object, *property, *occurred, *event, *portal, *subscription,
-      *object_type;
-} fields;
-
-/* One pass: the names are told apart by length first. */
-static void fields_of(const cJSON *json, fields *f) {
-  *f = (fields){0};
-  const cJSON *event_type = NULL;
-  for (const cJSON *c = json->child; c; c = c->next) {
-    const char *k = c->string;
-    switch (strlen(k)) {
-      case 7:
-        if (memcmp(k, "eventId", 7) == 0) f->event = c;
-        break;
-      case 8:
-        if (memcmp(k, "objectId", 8) == 0) f->object = c;
-        else if (memcmp(k, "portalId", 8) == 0) f->portal = c;
-        break;
-      case 9:
-        if (memcmp(k, "eventType", 9) == 0) event_type = c;
-        break;
-      case 10:
-        if (memcmp(k, "occurredAt", 10) == 0) f->occurred = c;
-        break;
-      case 12:
-        if (memcmp(k, "propertyName", 12) == 0) f->property = c;
-        else if (memcmp(k, "objectTypeId", 12) == 0) f->object_type = c;
-        else if (memcmp(k, "fromObjectId", 12) == 0) f->from_object = c;
-        break;
-      case 14:
-        if (memcmp(k, "subscriptionId", 14) == 0) f->subscription = c;
-        break;
-      case 15:
-        if (memcmp(k, "primaryObjectId", 15) == 0) f->primary_object = c;
-        break;
-      case 16:
-        if (memcmp(k, "subscriptionType", 16) == 0) f->type = c;
-        break;
-      default: break;
-    }
-  }
-  if (!f->type) f->type = event_type;
-}
-
-static const char *type_text(const fields *f) {
-  return f->type && cJSON_IsString(f->type) && f->type->valuestring[0] ? f->type->valuestring : NULL;
-}
-
 /* ---- the hash of an event ---- */
 
-/* Made with the first event: fetching it costs a start 1.5 ms. */
-static EVP_MAC_CTX *hash_context(hl_engine *e) {
-  if (e->mac_ctx) return e->mac_ctx;
-  size_t size = HL_HASH_BYTES;
-  OSSL_PARAM params[] = {OSSL_PARAM_construct_size_t("size", &size), OSSL_PARAM_construct_end()};
-  EVP_MAC *mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
-  EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
-  if (!ctx || !EVP_MAC_CTX_set_params(ctx, params)) abort();
-  e->mac = mac;
-  e->mac_ctx = ctx;
-  return ctx;
-}
-
 /* Ids come as numbers or as text of the same number: both hash the same. */
-static void put_value(char *buf, size_t size, size_t *n, const cJSON *v) {
-  int64_t i;
-  size_t len;
+static void put_value(char *buf, size_t size, size_t *n, const hl_field *v) {
+  int64_t i = v->i;
+  size_t len = v->s.n;
   if (*n + 16 > size) return;
-  if (!v) {
+  if (v->kind == HL_F_NONE) {
     buf[(*n)++] = 0;
-    return;
-  }
-  if (hl_json_is_int64(v, &i) || (cJSON_IsString(v) && hl_str_int64(hl_str_of(v->valuestring), &i) == 0)) {
+  } else if (v->kind == HL_F_INT || (v->kind == HL_F_TEXT && hl_str_int64(v->s, &i) == 0)) {
     buf[(*n)++] = 1;
     memcpy(buf + *n, &i, sizeof i);
     *n += sizeof i;
-  } else if (cJSON_IsString(v)) {
-    len = strlen(v->valuestring);
+  } else if (v->kind == HL_F_TEXT) {
     buf[(*n)++] = 2;
     memcpy(buf + *n, &len, sizeof len);
     *n += sizeof len;
     if (len > size - *n) len = size - *n;
-    memcpy(buf + *n, v->valuestring, len);
+    memcpy(buf + *n, v->s.p, len);
     *n += len;
   } else {
     buf[(*n)++] = 3;
   }
 }
 
-static hl_hash hash_of(hl_engine *e, const fields *f, int64_t row, unsigned index) {
+static hl_hash hash_of(const hl_engine *e, const hl_fields *f, int64_t row, unsigned index) {
   char buf[1024];
-  size_t n = 0, size;
-  hl_hash h = {0, 0};
-  put_value(buf, sizeof buf, &n, f->portal);
-  put_value(buf, sizeof buf, &n, f->subscription);
-  put_value(buf, sizeof buf, &n, f->object ? f->object : f->from_object);
-  put_value(buf, sizeof buf, &n, f->occurred);
-  put_value(buf, sizeof buf, &n, f->event);
-  put_value(buf, sizeof buf, &n, f->property);
-  put_value(buf, sizeof buf, &n, f->type);
-  if (!f->event && !f->occurred && n + 16 <= sizeof buf) { /* nothing tells two of them apart: never a duplicate */
+  size_t n = 0;
+  uint64_t out[2];
+  put_value(buf, sizeof buf, &n, &f->portal);
+  put_value(buf, sizeof buf, &n, &f->subscription);
+  put_value(buf, sizeof buf, &n, f->object.kind ? &f->object : &f->from_object);
+  put_value(buf, sizeof buf, &n, &f->occurred);
+  put_value(buf, sizeof buf, &n, &f->event);
+  put_value(buf, sizeof buf, &n, &f->property);
+  put_value(buf, sizeof buf, &n, &f->type);
+  if (!f->event.kind && !f->occurred.kind && n + 16 <= sizeof buf) { /* nothing tells two of them apart: never a duplicate */
     memcpy(buf + n, &row, sizeof row);
     memcpy(buf + n + sizeof row, &index, sizeof index);
     n += sizeof row + sizeof index;
   }
-  EVP_MAC_CTX *ctx = hash_context(e);
-  if (!EVP_MAC_init(ctx, e->key, sizeof e->key, NULL) || !EVP_MAC_update(ctx, (unsigned char *)buf, n) ||
-      !EVP_MAC_final(ctx, (unsigned char *)&h, &size, sizeof h))
-    abort();
-  if (!h.a && !h.b) h.a = 1; /* all zero means: skip */
-  return h;
+  hl_siphash128(e->key, buf, n, out);
+  if (!out[0] && !out[1]) out[0] = 1; /* all zero means: skip */
+  return (hl_hash){out[0], out[1]};
 }
 
 /* ---- types and handlers ---- */
 
 static bool same_type(const hl_node *node, const void *key) {
-  return strcmp(HL_CONTAINER(node, hl_type, node)->name, key) == 0;
+  return hl_str_eqz(*(const hl_str *)key, HL_CONTAINER(node, hl_type, node)->name);
 }
 
-hl_type *hl_type_of(const hl_engine *e, const char *type) {
-  hl_node *node = hl_map_find(&e->types, hl_map_hash(&e->types, type, strlen(type)), same_type, type);
+static hl_type *type_named(const hl_engine *e, hl_str type) {
+  hl_node *node = hl_map_find(&e->types, hl_map_hash(&e->types, type.p, type.n), same_type, &type);
   return node ? HL_CONTAINER(node, hl_type, node) : NULL;
 }
+
+hl_type *hl_type_of(const hl_engine *e, const char *type) { return type_named(e, hl_str_of(type)); }
+
+/* Without a type there is no event. */
+static bool has_type(const hl_fields *f) { return f->type.kind == HL_F_TEXT && f->type.s.n; }
 
 /* ---- receipt ---- */
 
 static void free_receipt(hl_receipt_job *job) {
-  cJSON_Delete(job->array);
   hl_free(job->hashes);
   hl_free(job->states);
   hl_free(job->fresh);
@@ -164,8 +97,11 @@ static void answer_later(hl_engine *e, hl_receipt_job *job, int code, const char
   hl_touch(e);
 }
 
-static void park_malformed(hl_engine *e, hl_receipt_job *job, unsigned index, const cJSON *item, const char *why) {
-  char *text = hl_json_print(item);
+static void park_malformed(hl_engine *e, hl_receipt_job *job, unsigned index, hl_element *el) {
+  const char *why = el->object ? "malformed event: no subscriptionType" : "malformed event: not an object";
+  cJSON *json = hl_element_take(el);
+  char *text = hl_json_print(json);
+  cJSON_Delete(json);
   hl_parked p = {.id = e->next_parked++, .row = job->id, .index = index, .kind = HL_ST_DEAD, .handler = "", .type = "",
                  .source = job->source, .account = job->account, .received = job->received,
                  .event = hl_str_of(text), .error = hl_str_of(why)};
@@ -174,20 +110,18 @@ static void park_malformed(hl_engine *e, hl_receipt_job *job, unsigned index, co
 }
 
 /* Looks at each element: its state, its hash. */
-static void examine(hl_engine *e, hl_receipt_job *job, unsigned counts[HL_ST_MAX]) {
+static void examine(hl_engine *e, hl_receipt_job *job, hl_elements *elements, unsigned counts[HL_ST_MAX]) {
   const hl_type *type = NULL;
-  unsigned i = 0;
-  for (const cJSON *item = job->array->child; item; item = item->next, i++) {
-    fields f = {0};
-    if (cJSON_IsObject(item)) fields_of(item, &f);
-    const char *name = type_text(&f);
+  hl_str looked_up = {0};
+  for (unsigned i = 0; i < job->n; i++) {
+    const hl_fields *f = &elements->v[i].f;
     hl_state state = HL_ST_PENDING;
-    if (!name) {
+    if (!has_type(f)) {
       state = HL_ST_DEAD;
       job->result.malformed++;
-      park_malformed(e, job, i, item, cJSON_IsObject(item) ? "malformed event: no subscriptionType" : "malformed event: not an object");
+      park_malformed(e, job, i, &elements->v[i]);
     } else {
-      hl_hash h = hash_of(e, &f, job->id, i);
+      hl_hash h = hash_of(e, f, job->id, i);
       if (!hl_dedupe_add(e->dedupe, h, job->received)) {
         state = HL_ST_DUPLICATE;
         job->result.duplicates++;
@@ -195,7 +129,8 @@ static void examine(hl_engine *e, hl_receipt_job *job, unsigned counts[HL_ST_MAX
         memcpy(job->hashes + (size_t)i * HL_HASH_BYTES, &h, sizeof h);
         job->fresh[job->n_fresh++] = h;
         job->result.accepted++;
-        if (!type || strcmp(type->name, name) != 0) type = hl_type_of(e, name);
+        if (!looked_up.p || !hl_str_eq(looked_up, f->type.s)) type = type_named(e, f->type.s);
+        looked_up = f->type.s;
         if (!type && e->started) {
           state = HL_ST_UNHANDLED;
           job->result.unhandled++;
@@ -207,22 +142,22 @@ static void examine(hl_engine *e, hl_receipt_job *job, unsigned counts[HL_ST_MAX
   }
 }
 
-void hl_engine_receive_parsed(hl_engine *e, const char *source, const char *account, hl_str body, cJSON *array,
-                              hl_receipt_cb cb, void *arg) {
+static hl_receipt_job *new_receipt(hl_receipt_cb cb, void *arg) {
   hl_receipt_job *job = HL_NEW(hl_receipt_job);
-  unsigned counts[HL_ST_MAX] = {0};
-  job->array = array;
   job->cb = cb;
   job->arg = arg;
-  if (!cJSON_IsArray(array)) {
-    answer_later(e, job, HL_EINVAL, "the body is not a JSON array of events");
-    return;
-  }
+  return job;
+}
+
+void hl_engine_receive_read(hl_engine *e, const char *source, const char *account, hl_str body, hl_elements *elements,
+                            hl_receipt_cb cb, void *arg) {
+  hl_receipt_job *job = new_receipt(cb, arg);
+  unsigned counts[HL_ST_MAX] = {0};
   if (e->stalled) {
     answer_later(e, job, HL_EIO, "the store cannot commit at the moment");
     return;
   }
-  job->n = (unsigned)cJSON_GetArraySize(array);
+  job->n = (unsigned)elements->n;
   if (!job->n) {
     answer_later(e, job, 0, NULL);
     return;
@@ -237,7 +172,7 @@ void hl_engine_receive_parsed(hl_engine *e, const char *source, const char *acco
   job->states = hl_alloc(job->n);
   job->fresh = hl_realloc(NULL, job->n * sizeof *job->fresh);
   hl_dedupe_row(e->dedupe, job->id);
-  examine(e, job, counts);
+  examine(e, job, elements, counts);
   job->fresh_end = hl_dedupe_end(e->dedupe);
   job->pending = counts[HL_ST_PENDING];
   if (counts[HL_ST_DUPLICATE] == job->n) {
@@ -250,16 +185,17 @@ void hl_engine_receive_parsed(hl_engine *e, const char *source, const char *acco
                    .n = job->n, .hashes = {(char *)job->hashes, (size_t)job->n * HL_HASH_BYTES}, .body = body,
                    .states = {marked ? (char *)job->states : NULL, marked ? job->n : 0}};
     memcpy(a.counts, counts, sizeof counts);
-    hl_tx_append(e->tx, &a, true);
+    job->body = hl_tx_append(e->tx, &a, true);
   }
   hl_receipts_push(&e->receipts, job);
   hl_touch(e);
 }
 
 void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl_str body, hl_receipt_cb cb, void *arg) {
-  cJSON *array = NULL;
-  if (hl_json_parse(body, &array, NULL)) array = NULL;
-  hl_engine_receive_parsed(e, source, account, body, array, cb, arg);
+  hl_elements elements;
+  if (hl_elements_read(&elements, body, NULL)) answer_later(e, new_receipt(cb, arg), HL_EINVAL, "the body is not a JSON array of events");
+  else hl_engine_receive_read(e, source, account, body, &elements, cb, arg);
+  hl_elements_deinit(&elements);
 }
 
 /* An event of our own, in the commit that gathers now. Refused never: the
@@ -272,7 +208,6 @@ void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
   (void)rc;
   const char *type = hl_json_str(array->child, "subscriptionType", "");
   hl_state state = hl_type_of(e, type) || !e->started ? HL_ST_PENDING : HL_ST_UNHANDLED;
-  job->array = array;
   job->source = hl_intern(e, "emit");
   job->account = hl_intern(e, hl_json_str(array->child, "account", ""));
   job->received = received;
@@ -294,7 +229,8 @@ void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
   hl_append a = {.id = job->id, .received = received, .source = job->source, .account = job->account, .n = 1,
                  .body = hl_str_of(body), .states = {job->pending ? NULL : (char *)job->states, job->pending ? 0 : 1}};
   a.counts[state] = 1;
-  hl_tx_append(e->tx, &a, false);
+  job->body = hl_tx_append(e->tx, &a, false);
+  cJSON_Delete(array);
   hl_receipts_push(&e->receipts, job);
   hl_free(body);
   hl_touch(e);
@@ -317,8 +253,6 @@ static void close_row(hl_engine *e, hl_row *row) {
   else e->rows = row->next;
   if (row->next) row->next->prev = row->prev;
   else e->last_open = row->prev;
-  cJSON_Delete(row->array);
-  row->array = NULL;
   e->bytes -= row->bytes;
   if (!row->dirty) hl_free(row);
 }
@@ -327,7 +261,7 @@ void hl_ev_unref(hl_engine *e, hl_ev *ev) {
   assert(ev->refs > 0);
   if (--ev->refs) return;
   e->events--;
-  cJSON_Delete(ev->own);
+  cJSON_Delete(ev->json);
   hl_free(ev);
 }
 
@@ -363,10 +297,13 @@ void hl_row_progress(hl_engine *e) {
   }
 }
 
-/* Everything the handler will see points into `json`, which the row owns. */
-static hl_ev *new_ev(hl_engine *e, hl_row *row, unsigned index, const cJSON *json, const fields *f) {
+static void name_event(hl_engine *e, hl_ev *ev, const hl_fields *f);
+
+/* Everything the handler will see points into `json`, which is taken over. */
+static hl_ev *new_ev(hl_engine *e, hl_row *row, unsigned index, cJSON *json) {
   hl_ev *ev = HL_NEW(hl_ev);
-  int64_t n;
+  hl_fields f;
+  hl_fields_of(json, &f);
   ev->row = row;
   ev->index = index;
   ev->json = json;
@@ -377,21 +314,20 @@ static hl_ev *new_ev(hl_engine *e, hl_row *row, unsigned index, const cJSON *jso
   ev->committed_us = row->committed_us;
   ev->parked_row = row->id;
   ev->base = HL_ST_FILTERED;
-  ev->occurred = hl_json_is_int64(f->occurred, &n) ? n : row->received;
+  ev->occurred = f.occurred.kind == HL_F_INT ? f.occurred.i : row->received;
+  name_event(e, ev, &f);
   e->events++;
   return ev;
 }
 
-static void name_event(hl_engine *e, hl_ev *ev, const fields *f) {
-  const cJSON *id = f->object ? f->object : f->from_object ? f->from_object : f->primary_object;
-  int64_t n;
+static void name_event(hl_engine *e, hl_ev *ev, const hl_fields *f) {
+  const hl_field *id = f->object.kind ? &f->object : f->from_object.kind ? &f->from_object : &f->primary_object;
   char type[64];
-  ev->type = type_text(f);
-  if (id && hl_json_is_int64(id, &n)) snprintf(ev->object_id, sizeof ev->object_id, "%lld", (long long)n);
-  else if (id && cJSON_IsString(id) && strlen(id->valuestring) < sizeof ev->object_id)
-    snprintf(ev->object_id, sizeof ev->object_id, "%s", id->valuestring);
-  if (f->object_type && cJSON_IsString(f->object_type)) {
-    ev->object_type = f->object_type->valuestring;
+  ev->type = f->type.s.p;
+  if (id->kind == HL_F_INT) snprintf(ev->object_id, sizeof ev->object_id, "%lld", (long long)id->i);
+  else if (id->kind == HL_F_TEXT && id->s.n < sizeof ev->object_id) memcpy(ev->object_id, id->s.p, id->s.n + 1);
+  if (f->object_type.kind == HL_F_TEXT) {
+    ev->object_type = f->object_type.s.p;
     return;
   }
   const char *dot = strchr(ev->type, '.');
@@ -404,46 +340,41 @@ static void name_event(hl_engine *e, hl_ev *ev, const fields *f) {
   ev->object_type = hl_intern(e, type);
 }
 
-void hl_ev_name(hl_engine *e, hl_ev *ev) {
-  fields f;
-  fields_of(ev->json, &f);
-  name_event(e, ev, &f);
-}
-
 hl_ev *hl_ev_parked(hl_engine *e, const hl_parked *p, cJSON *json) {
-  fields f;
-  int64_t n;
-  fields_of(json, &f);
-  if (!type_text(&f)) return NULL;
+  hl_fields f;
+  hl_fields_of(json, &f);
+  if (!has_type(&f)) return NULL;
   hl_ev *ev = HL_NEW(hl_ev);
   ev->index = p->index;
-  ev->json = ev->own = json;
+  ev->json = json;
   ev->source = hl_intern(e, p->source);
   ev->account = hl_intern(e, p->account);
   ev->received = p->received;
   ev->parked_row = p->row;
   ev->base = HL_ST_FILTERED;
-  ev->occurred = hl_json_is_int64(f.occurred, &n) ? n : p->received;
+  ev->occurred = f.occurred.kind == HL_F_INT ? f.occurred.i : p->received;
   name_event(e, ev, &f);
   ev->refs = 1;
   e->events++;
   return ev;
 }
 
-/* Dispatches what is pending of a row. `array` is taken over. */
-static void load_row(hl_engine *e, hl_row *row, cJSON *array, hl_str hashes, const hl_store_partial *partials, size_t n_partials) {
+/* Dispatches what is pending of a row. An event's tree is made here, when it is
+ * known that somebody listens. */
+static void load_row(hl_engine *e, hl_row *row, hl_str body, hl_str hashes, const hl_store_partial *partials, size_t n_partials) {
   static const char zero[HL_HASH_BYTES];
-  unsigned i = 0;
+  hl_elements elements;
+  hl_error err;
+  if (hl_elements_read(&elements, body, &err))
+    hl_log_write(e->log, HL_LOG_ERROR, "store", "row %lld of the inbox cannot be read: %s", (long long)row->id, err.text);
   row->open = 1; /* ours, so that it stays until all are looked at */
-  row->array = array;
   row->prev = e->last_open;
   if (row->prev) row->prev->next = row;
   else e->rows = row;
   e->last_open = row;
   e->bytes += row->bytes;
-  for (cJSON *item = array ? array->child : NULL, *next; item && i < row->n; item = next, i++) {
-    fields f;
-    next = item->next; /* a failing handler may take the item out of the array */
+  for (unsigned i = 0; i < row->n && i < elements.n; i++) {
+    const hl_fields *f = &elements.v[i].f;
     if (row->states[i]) {
       if (row->states[i] != HL_ST_RAN && row->states[i] != HL_ST_DUPLICATE) row->keep = true;
       continue;
@@ -452,10 +383,8 @@ static void load_row(hl_engine *e, hl_row *row, cJSON *array, hl_str hashes, con
       row->states[i] = HL_ST_DUPLICATE;
       continue;
     }
-    fields_of(item, &f);
-    const char *type = type_text(&f);
     row->open++;
-    if (!type || !hl_type_of(e, type)) {
+    if (!has_type(f) || !type_named(e, f->type.s)) {
       e->moved[HL_ST_UNHANDLED]++;
       row->states[i] = HL_ST_UNHANDLED;
       row->keep = true;
@@ -463,10 +392,9 @@ static void load_row(hl_engine *e, hl_row *row, cJSON *array, hl_str hashes, con
       close_row(e, row);
       continue;
     }
-    hl_ev *ev = new_ev(e, row, i, item, &f);
-    name_event(e, ev, &f);
-    hl_dispatch_event(e, ev, partials, n_partials);
+    hl_dispatch_event(e, new_ev(e, row, i, hl_element_take(&elements.v[i])), partials, n_partials);
   }
+  hl_elements_deinit(&elements);
   close_row(e, row);
 }
 
@@ -499,9 +427,7 @@ void hl_inbox_committed(hl_engine *e, hl_receipt_job *job) {
       row->bytes = job->bytes;
       memcpy(row->states, job->states, job->n);
       e->cursor = job->id;
-      cJSON *array = job->array;
-      job->array = NULL;
-      load_row(e, row, array, (hl_str){0}, NULL, 0);
+      load_row(e, row, job->body, (hl_str){0}, NULL, 0);
     }
   }
   if (job->cb) job->cb(job->arg, &job->result);
@@ -521,18 +447,14 @@ static void on_rows(void *arg, const hl_store_rows *rows) {
   for (size_t k = 0; k < rows->n; k++) {
     const hl_store_row *r = &rows->rows[k];
     hl_row *row = new_row(r->id, r->received, hl_intern(e, r->source), hl_intern(e, r->account), r->n);
-    cJSON *array = NULL;
-    hl_error err;
     size_t from;
     row->committed_us = 0;
     row->bytes = r->body.n;
     memcpy(row->states, r->states.p, r->states.n < r->n ? r->states.n : r->n);
     while (partial < rows->n_partials && rows->partials[partial].row < r->id) partial++;
     for (from = partial; partial < rows->n_partials && rows->partials[partial].row == r->id;) partial++;
-    if (hl_json_parse(r->body, &array, &err))
-      hl_log_write(e->log, HL_LOG_ERROR, "store", "row %lld of the inbox cannot be read: %s", (long long)r->id, err.text);
     e->cursor = r->id;
-    load_row(e, row, array, r->hashes, rows->partials + from, partial - from);
+    load_row(e, row, r->body, r->hashes, rows->partials + from, partial - from);
   }
   /* Ids have gaps where receipts were refused: nothing found means level. */
   if (!rows->n) e->cursor = e->read_upto;
@@ -560,7 +482,6 @@ void hl_inbox_deinit(hl_engine *e) {
   while (e->rows) {
     hl_row *row = e->rows;
     e->rows = row->next;
-    cJSON_Delete(row->array);
     if (!row->dirty) hl_free(row);
   }
   while (e->dirty_rows) {
@@ -568,6 +489,4 @@ void hl_inbox_deinit(hl_engine *e) {
     e->dirty_rows = row->dirty_next;
     hl_free(row);
   }
-  EVP_MAC_CTX_free(e->mac_ctx);
-  EVP_MAC_free(e->mac);
 }

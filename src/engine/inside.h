@@ -41,8 +41,7 @@ struct hl_row {
   const char *source, *account;/* interned */
   unsigned n, open;            /* open: events not done */
   bool dirty, keep;            /* keep: holds another state than ran or duplicate */
-  cJSON *array;
-  size_t bytes;                /* counted in e->bytes while the array lives */
+  size_t bytes;                /* of the body; counted in e->bytes while it is open */
   uint8_t states[];
 };
 
@@ -55,8 +54,7 @@ struct hl_ev {
   hl_state base;
   bool split;                  /* partial or parked rows exist: it leaves the log through hl_tx_leave */
   bool parks;                  /* parked rows exist */
-  const cJSON *json;
-  cJSON *own;                  /* json, once it is not the row's any more */
+  cJSON *json;                 /* its own */
   const char *type;            /* in json */
   const char *source, *account, *object_type;
   int64_t occurred, received, received_us, committed_us;
@@ -155,7 +153,7 @@ struct hl_receipt_job {
   int64_t id;                  /* 0: nothing but duplicates, no row */
   int64_t received, received_us;
   const char *source, *account;
-  cJSON *array;
+  hl_str body;                 /* the transaction's copy, which lives until receipts are answered */
   size_t bytes;
   unsigned n, pending;
   hl_receipt result;
@@ -205,7 +203,6 @@ struct hl_engine {
   bool started, draining, freeing;
   hl_rng rng;
   unsigned char key[HL_STORE_KEY_BYTES];
-  void *mac, *mac_ctx;         /* EVP_MAC; NULL before the first event */
 
   /* what is to be committed */
   hl_tx *tx;
@@ -283,7 +280,6 @@ void hl_inbox_refuse(hl_engine *e, hl_receipt_job *job, int code, const char *wh
 void hl_inbox_more(hl_engine *e);            /* reads on when there is room */
 void hl_event_done(hl_engine *e, hl_ev *ev);
 void hl_ev_unref(hl_engine *e, hl_ev *ev);
-void hl_ev_name(hl_engine *e, hl_ev *ev);     /* type and object, out of its json */
 /* An event of a parked row: `json` is taken over. NULL when it has no type. */
 hl_ev *hl_ev_parked(hl_engine *e, const hl_parked *p, cJSON *json);
 bool hl_inbox_room(const hl_engine *e);

@@ -194,15 +194,6 @@ static void on_retry(hl_timer *t, void *arg) {
   hl_lane_again(run->lane);
 }
 
-/* The event's JSON becomes its own, because its row may close without it. */
-static void own_json(hl_engine *e, hl_ev *ev) {
-  if (ev->own || !ev->row) return;
-  /* The row's array is walked by load_row while handlers may fail at once, so it keeps its links: a copy. */
-  ev->own = cJSON_Duplicate(ev->json, true);
-  ev->json = ev->own;
-  hl_ev_name(e, ev);
-}
-
 static void finish_failed(hl_run *run, bool dead, hl_str error) {
   hl_engine *e = run->e;
   hl_ev *ev = run->ev;
@@ -220,7 +211,6 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
     e->retried++;
   }
   hl_state kind = dead ? HL_ST_DEAD : HL_ST_WAITING;
-  own_json(e, ev);
   if (run->parked) {
     hl_tx_repark(e->tx, run->parked, kind, run->attempt, now + delay, error);
     hl_touch(e);

@@ -144,22 +144,22 @@ static int verify(hl_webhook *w, const hl_delivery *d, signer *out, hl_error *er
 
 /* A v1 signature has no time of its own: an old body could be sent again once
  * its hashes are forgotten. */
-static bool recent(const hl_webhook *w, const cJSON *array) {
+static bool recent(const hl_webhook *w, const hl_elements *elements) {
   int64_t now = hl_loop_now(hl_engine_loop(w->e)), window = hl_engine_window_ms(w->e);
-  for (const cJSON *item = array->child; item; item = item->next) {
-    int64_t at = hl_json_int(item, "occurredAt", INT64_MIN);
-    if (at < now - window || at > now + AHEAD_MS) return false;
+  for (size_t i = 0; i < elements->n; i++) {
+    const hl_field *at = &elements->v[i].f.occurred;
+    if (at->kind != HL_F_INT || at->i < now - window || at->i > now + AHEAD_MS) return false;
   }
   return true;
 }
 
 /* The account among the signers whose portal the event names; the only signer
  * takes events without a portal, and an account whose portal is unknown any. */
-static hl_account *account_for(const signer *s, const cJSON *item) {
-  if (!cJSON_IsObject(item)) return s->accounts[0]; /* parked as malformed */
+static hl_account *account_for(const signer *s, const hl_element *el) {
+  if (!el->object) return s->accounts[0]; /* parked as malformed */
   int64_t portal = 0;
-  char text[24];
-  if (hl_json_id(item, "portalId", text, sizeof text)) (void)hl_str_int64(hl_str_of(text), &portal);
+  if (el->f.portal.kind == HL_F_INT) portal = el->f.portal.i;
+  else if (el->f.portal.kind == HL_F_TEXT) (void)hl_str_int64(el->f.portal.s, &portal);
   hl_account *unknown = NULL;
   for (size_t i = 0; i < s->n; i++) {
     int64_t its = hl_account_portal(s->accounts[i]);
@@ -183,34 +183,31 @@ static reply *new_reply(hl_webhook *w, hl_delivery_cb cb, void *arg) {
 
 /* One app's secret may serve several accounts: a body that mixes their events is
  * taken apart, and answered when every part is stored. */
-static void receive_mixed(hl_webhook *w, reply *r, const signer *s, cJSON *array) {
+static void receive_mixed(hl_webhook *w, reply *r, const signer *s, const hl_elements *elements) {
   r->parts = 1;
   r->status = 204;
   r->text = "";
   for (size_t i = 0; i < s->n; i++) {
-    cJSON *part = cJSON_CreateArray();
-    for (cJSON *item = array->child, *next; item; item = next) {
-      next = item->next;
-      if (account_for(s, item) != s->accounts[i]) continue;
-      cJSON_DetachItemViaPointer(array, item);
-      cJSON_AddItemToArray(part, item);
+    hl_buf part;
+    hl_buf_init(&part, SIZE_MAX / 4);
+    for (size_t k = 0; k < elements->n; k++) {
+      if (account_for(s, &elements->v[k]) != s->accounts[i]) continue;
+      hl_buf_puts(&part, part.n ? "," : "[");
+      hl_element_print(&elements->v[k], &part);
     }
-    if (!part->child) {
-      cJSON_Delete(part);
-      continue;
+    if (part.n) {
+      hl_buf_puts(&part, "]");
+      r->parts++;
+      hl_engine_receive(w->e, "push", hl_account_name(s->accounts[i]), hl_buf_str(&part), on_receipt, r);
     }
-    char *text = hl_json_print(part);
-    r->parts++;
-    hl_engine_receive_parsed(w->e, "push", hl_account_name(s->accounts[i]), hl_str_of(text), part, on_receipt, r);
-    hl_free(text);
+    hl_buf_deinit(&part);
   }
-  cJSON_Delete(array);
   r->parts--; /* receipts are never answered from inside, so one at least is still to come */
 }
 
 void hl_webhook_deliver(hl_webhook *w, const hl_delivery *d, hl_delivery_cb cb, void *arg) {
   reply *r = new_reply(w, cb, arg);
-  cJSON *array = NULL;
+  hl_elements elements = {0};
   hl_error err;
   signer s;
   w->stats.requests++;
@@ -223,39 +220,38 @@ void hl_webhook_deliver(hl_webhook *w, const hl_delivery *d, hl_delivery_cb cb, 
     reply_later(r, 401, "the signature was not accepted");
     return;
   }
-  if (hl_json_parse(d->body, &array, &err) || !cJSON_IsArray(array)) {
-    cJSON_Delete(array);
+  if (hl_elements_read(&elements, d->body, &err)) {
     w->stats.malformed_bodies++;
     reply_later(r, 400, "the body must be a JSON array of events");
     return;
   }
-  if (s.version == 1 && !recent(w, array)) {
-    cJSON_Delete(array);
+  if (s.version == 1 && !recent(w, &elements)) {
     w->stats.forged++;
     reply_later(r, 401, "too old for its kind of signature");
-    return;
+    goto out;
   }
   hl_account *account = s.accounts[0];
   bool mixed = false, first = true;
-  for (const cJSON *item = array->child; item; item = item->next) {
-    if (!cJSON_IsObject(item)) continue;
-    hl_account *its = account_for(&s, item);
+  for (size_t i = 0; i < elements.n; i++) {
+    if (!elements.v[i].object) continue;
+    hl_account *its = account_for(&s, &elements.v[i]);
     if (!its) {
-      cJSON_Delete(array);
       w->stats.foreign_portal++;
       reply_later(r, 401, "an event of another portal than the one that signed");
-      return;
+      goto out;
     }
     if (!first && its != account) mixed = true;
     account = its;
     first = false;
   }
   if (mixed) {
-    receive_mixed(w, r, &s, array);
-    return;
+    receive_mixed(w, r, &s, &elements);
+    goto out;
   }
   r->parts = 1;
   r->status = 204;
   r->text = "";
-  hl_engine_receive_parsed(w->e, "push", hl_account_name(account), d->body, array, on_receipt, r);
+  hl_engine_receive_read(w->e, "push", hl_account_name(account), d->body, &elements, on_receipt, r);
+out:
+  hl_elements_deinit(&elements);
 }

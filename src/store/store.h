@@ -74,7 +74,8 @@ typedef struct hl_append {
   hl_str states;             /* a byte an event; empty: all pending */
   hl_str body;
 } hl_append;
-void hl_tx_append(hl_tx *tx, const hl_append *a, bool receipt);
+/* Gives the transaction's copy of the body. */
+hl_str hl_tx_append(hl_tx *tx, const hl_append *a, bool receipt);
 /* Acknowledged without a row: a body of nothing but duplicates. */
 void hl_tx_duplicates(hl_tx *tx, unsigned n, bool receipt);
 

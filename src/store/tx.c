@@ -65,13 +65,14 @@ static hl_op *add(hl_tx *tx, hl_op_kind kind, bool receipt, const hl_str *s, siz
   return op;
 }
 
-void hl_tx_append(hl_tx *tx, const hl_append *a, bool receipt) {
+hl_str hl_tx_append(hl_tx *tx, const hl_append *a, bool receipt) {
   hl_str s[] = {hl_str_of(a->source), hl_str_of(a->account), a->hashes, a->states, a->body};
   hl_op *op = add(tx, OP_APPEND, receipt, s, HL_COUNT(s));
   op->i[0] = a->id;
   op->i[1] = a->received;
   op->i[2] = a->n;
   for (int k = 0; k < HL_ST_MAX; k++) op->i[3 + k] = a->counts[k];
+  return op->s[4];
 }
 
 void hl_tx_duplicates(hl_tx *tx, unsigned n, bool receipt) {
