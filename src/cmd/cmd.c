@@ -115,6 +115,7 @@ static int run_command(const hl_command *c, int argc, char **argv) {
 }
 
 int hl_cmd_main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0); /* whoever reads a pipe sees each line when it is printed */
   if (argc < 2) return run_command(&hl_cmd_help, 0, NULL);
   const char *name = argv[1];
   if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";

@@ -33,7 +33,8 @@ typedef struct simulating {
 } simulating;
 
 static void answered(void *arg, const hl_http_response *r) {
-  hl_request_reply(arg, r->status ? r->status : 500, &r->headers, r->body);
+  if (r->status) hl_request_reply(arg, r->status, &r->headers, r->body);
+  else hl_request_drop(arg); /* a fault: the connection breaks */
 }
 
 static void copy_header(void *arg, const char *name, const char *value) {

@@ -112,7 +112,7 @@ typedef struct hl_call { /* a request: one HTTP exchange, and its repetitions */
   int64_t first_sent;
   size_t slot;
   hl_http_op *http;
-  hl_timer timer;         /* until it may be sent again */
+  hl_timer timer;         /* while out: until it is late; then: until it may be sent again */
 } hl_call;
 
 typedef struct hl_queue {
@@ -140,6 +140,7 @@ struct hl_account {
   int64_t portal;
   hl_str *secrets;
   size_t n_secrets;
+  int64_t told_at;        /* loop ms of the last word that HubSpot does not answer; 0: never */
   hl_api_stats stats;
 };
 

@@ -8,7 +8,11 @@
 #include "hubspot/queue.h"
 #include "hubspot/retry.h"
 
-enum { BODY_MAX = 64 << 20, ANSWER_MAX = 64 << 20, URL_MAX_BYTES = 64 << 10 };
+enum {
+  BODY_MAX = 64 << 20, ANSWER_MAX = 64 << 20, URL_MAX_BYTES = 64 << 10,
+  LATE_MS = 5000,        /* without an answer for so long: said aloud, */
+  TELL_MS = 30 * 1000,   /* once in this time for an account */
+};
 
 hl_call *hl_call_new(hl_queue *q, hl_account *account, hl_stream *stream) {
   hl_call *c = HL_NEW(hl_call);
@@ -82,6 +86,35 @@ static void limited(hl_call *c, const hl_http_response *r, const cJSON *body) {
                c->account->name, *policy ? policy : "(no policy named)", c->path);
 }
 
+/* Repetition is silent to the script and lasts for minutes: whoever watches must
+ * learn that nothing hangs, without a line for each of a thousand calls. */
+static bool may_tell(hl_call *c) {
+  int64_t now = hl_loop_mono(c->queue->hubspot->loop);
+  hl_account *a = c->account;
+  if (a->told_at && now - a->told_at < TELL_MS) return false;
+  a->told_at = now > 0 ? now : 1;
+  return true;
+}
+
+static void tell_retry(hl_call *c, const hl_http_response *r) {
+  hl_log *log = hl_loop_log(c->queue->hubspot->loop);
+  if (r->status == 429 || !may_tell(c)) return; /* limited() has said it */
+  if (r->status)
+    hl_log_write(log, HL_LOG_WARN, "hubspot", "%s: HubSpot answers %d; trying again for up to %d minutes",
+                 c->account->name, r->status, HL_RETRY_DEADLINE_MS / 60000);
+  else
+    hl_log_write(log, HL_LOG_WARN, "hubspot", "%s: HubSpot does not answer (%s); trying again for up to %d minutes",
+                 c->account->name, r->err.text, HL_RETRY_DEADLINE_MS / 60000);
+}
+
+static void late(hl_timer *timer, void *arg) {
+  (void)timer;
+  hl_call *c = arg;
+  if (may_tell(c))
+    hl_log_write(hl_loop_log(c->queue->hubspot->loop), HL_LOG_WARN, "hubspot",
+                 "%s: HubSpot does not answer (nothing for %d seconds); still waiting", c->account->name, LATE_MS / 1000);
+}
+
 static void retry_due(hl_timer *timer, void *arg) {
   (void)timer;
   hl_call *c = arg;
@@ -100,6 +133,7 @@ static bool retry(hl_call *c, int status, int64_t after) {
     hl_link_remove(&c->link);
     hl_queue_again(q, c);
   } else {
+    c->timer.unref = false;
     hl_timer_start(loop, &c->timer, delay, retry_due, c);
   }
   return true;
@@ -145,6 +179,7 @@ static void answered(void *arg, const hl_http_response *r) {
   bool sent = r->status != 0 || r->sent;
   c->out = false;
   c->http = NULL;
+  hl_timer_stop(loop, &c->timer);
   q->in_flight--;
   c->account->stats.in_flight--;
   hl_queue_kick(q);
@@ -159,7 +194,10 @@ static void answered(void *arg, const hl_http_response *r) {
   if (decision == HL_RETRY_AGAIN) {
     int64_t after = hl_retry_after_ms(r->status, hl_headers_get(&r->headers, "Retry-After"));
     if (!wanted(c) && !c->inputs && c->kind != HL_API_UPDATE) decision = HL_RETRY_NEVER;
-    else if (retry(c, r->status, after)) goto out;
+    else if (retry(c, r->status, after)) {
+      tell_retry(c, r);
+      goto out;
+    }
   }
   bool retryable = decision == HL_RETRY_AGAIN;
   if (decision == HL_RETRY_UNCERTAIN) {
@@ -227,6 +265,8 @@ void hl_call_send(hl_call *c) {
   c->attempts++;
   c->slot = hl_window_take(c->stream->window, now);
   c->out = true;
+  c->timer.unref = true; /* the transport keeps the loop alive */
+  hl_timer_start(loop, &c->timer, LATE_MS, late, c);
   q->in_flight++;
   c->account->stats.in_flight++;
   c->account->stats.requests++;

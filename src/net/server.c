@@ -75,6 +75,7 @@ struct hl_request {
   size_t body_n, body_cap;
   int64_t received_us;
   bool begun, complete, suspended, replied;
+  bool dropped;                   /* replied, with nothing: MHD is told to close */
   char peer[48];
 };
 
@@ -262,14 +263,40 @@ static enum MHD_Result too_large(hl_request *r) {
   return refuse(r, "413 Content Too Large", "The body is larger than this server takes.\n");
 }
 
+typedef struct framing {
+  const char *length, *coding;
+  bool ambiguous;
+} framing;
+
+static enum MHD_Result on_framing(void *arg, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)kind;
+  framing *f = arg;
+  if (!value) value = "";
+  if (strpbrk(name, " \t")) f->ambiguous = true; /* "Content-Length : 3" is no length to MHD, but to others */
+  if ((name[0] | 0x20) == 'c' && hl_str_ieqz(hl_str_of(name), MHD_HTTP_HEADER_CONTENT_LENGTH)) {
+    if (f->length && strcmp(f->length, value) != 0) f->ambiguous = true;
+    f->length = value;
+  } else if ((name[0] | 0x20) == 't' && hl_str_ieqz(hl_str_of(name), MHD_HTTP_HEADER_TRANSFER_ENCODING)) {
+    if (f->coding || !hl_str_ieqz(hl_str_of(value), "chunked")) f->ambiguous = true;
+    f->coding = value;
+  }
+  return MHD_YES;
+}
+
 /* The headers are complete. */
 static enum MHD_Result begin(hl_request *r, const char *method) {
   hl_server *s = r->s;
   r->begun = true;
   r->method = method;
-  const char *length = MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+  framing f = {0};
   int64_t n = 0;
+  MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, on_framing, &f);
+  const char *length = f.length;
   if (r->c->surplus) return refuse(r, "503 Service Unavailable", "Too many connections; try again.\n");
+  /* A proxy may read the other length and take what follows for a request of its own:
+   * request smuggling (RFC 9112, 6.3). */
+  if (f.ambiguous || (f.length && f.coding))
+    return refuse(r, "400 Bad Request", "The length of the request is not clear: send one Content-Length, or Transfer-Encoding: chunked.\n");
   /* MHD has refused what is no number; one beyond int64 is too large all the same. */
   if (length && (hl_str_int64(hl_str_of(length), &n) != 0 || n < 0 || (uint64_t)n > s->max_body)) return too_large(r);
   if (n && !body_room(r, (size_t)n)) return refuse(r, "503 Service Unavailable", "No memory for the body; try again.\n");
@@ -293,12 +320,13 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *mhd, const ch
     *n = 0;
     return MHD_YES;
   }
-  if (r->complete) return r->replied ? MHD_YES : MHD_NO;
+  if (r->complete) return r->replied && !r->dropped ? MHD_YES : MHD_NO;
 
   r->complete = true;
   r->received_us = hl_loop_mono_us(s->loop);
   expect(r->c, HANDLING, -1);
   s->cb(s->arg, r);
+  if (r->dropped) return MHD_NO;
   if (!r->replied) {
     r->suspended = true;
     MHD_suspend_connection(mhd);
@@ -458,6 +486,16 @@ void hl_request_reply(hl_request *r, int status, const hl_headers *headers, hl_s
     shutdown(r->c->fd, SHUT_RDWR); /* no answer can leave: the peer must not wait for it */
   if (own) MHD_destroy_response(own);
   if (!r->suspended) return;
+  r->suspended = false;
+  MHD_resume_connection(r->mhd);
+  hl_defer_start(s->loop, &s->kick, on_kick, s);
+}
+
+void hl_request_drop(hl_request *r) {
+  hl_server *s = r->s;
+  if (r->replied) return;
+  r->replied = r->dropped = true;
+  if (!r->suspended) return; /* inside the callback: on_access says it */
   r->suspended = false;
   MHD_resume_connection(r->mhd);
   hl_defer_start(s->loop, &s->kick, on_kick, s);

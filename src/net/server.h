@@ -1,7 +1,8 @@
 /* HTTP server: libmicrohttpd, its epoll descriptor watched by the loop. A
  * request is handed over when its body is complete (bounded), and answered at
  * any later time on the loop. The server answers 400, 408, 413, 431 and 503 (too
- * many connections) itself. Never blocks. */
+ * many connections) itself; a request whose length can be read in two ways is 400
+ * (RFC 9112, 6.3). Never blocks. */
 #ifndef HL_NET_SERVER_H
 #define HL_NET_SERVER_H
 
@@ -21,8 +22,8 @@ typedef struct hl_server_options {
 } hl_server_options;
 
 /* Called once a request, when it is complete. `request` lives until
- * hl_request_reply; every request must be replied to, also after the peer left
- * (the reply is then dropped). */
+ * hl_request_reply or hl_request_drop; one of them must be called, also after the
+ * peer left (the reply is then dropped). */
 typedef void (*hl_request_cb)(void *arg, hl_request *request);
 
 /* HL_EBUSY names the port and how to choose another. */
@@ -47,5 +48,7 @@ const char *hl_request_peer(const hl_request *r);    /* address text */
 
 /* Ends the request; `r` is gone on return. headers may be NULL; body is copied. */
 void hl_request_reply(hl_request *r, int status, const hl_headers *headers, hl_str body);
+/* Ends the request and closes its connection without an answer; `r` is gone on return. */
+void hl_request_drop(hl_request *r);
 
 #endif

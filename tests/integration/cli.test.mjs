@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { HUBLOOP, project, run } from './lib.mjs';
+import { HUBLOOP, TOKEN, project, request, run, sim, start } from './lib.mjs';
 
 const HELLO = `
 local hubspot = require "hubspot"
@@ -26,6 +26,21 @@ test('one binary, copied elsewhere, with an empty PATH, runs a script against th
   assert.equal((await run(t, ['version'], { cwd, env, command: copy })).code, 0);
   assert.equal((await run(t, ['help'], { cwd, env, command: copy })).code, 0);
   assert.deepEqual(fs.readdirSync(cwd), ['hello.lua'], 'a simulated run leaves nothing behind');
+});
+
+test('what a script prints reaches a pipe line by line, before it ends', async (t) => {
+  const dir = project(t, { 'wait.lua': 'print("one")\nprint("two")\ntask.sleep("1h")\n' });
+  const p = start(t, ['run', '--sim', 'wait.lua'], { cwd: dir });
+  await p.line(/^one\ntwo\n$/, 'out');
+  await p.stop('SIGINT');
+});
+
+test('a fault of the simulator breaks the connection', async (t) => {
+  const s = await sim(t, project(t));
+  await s.control('fail', { match: { method: 'GET' }, drop: true });
+  const get = () => request('GET', `${s.url}/crm/objects/2026-09/contacts`, '', { Authorization: `Bearer ${TOKEN}` });
+  await assert.rejects(get, (e) => e.code === 'ECONNRESET');
+  assert.equal((await get()).status, 200); // once only
 });
 
 test('version prints one line', async (t) => {

@@ -2,7 +2,7 @@
 // an error table with a message to act on, and only what may be repeated is.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { TOKEN, fake, fakeTcp, freePort, project, run } from './lib.mjs';
+import { TOKEN, fake, fakeTcp, freePort, project, run, start } from './lib.mjs';
 
 const ERROR = (status, category, more = {}) => JSON.stringify({
   status: 'error', message: `refused with ${status}`, correlationId: 'aeb5f871-7f07-4993-9211-075dc63e7cbf', category, ...more,
@@ -135,10 +135,12 @@ local ok, e = pcall(task.timeout, "2s", function() return hubspot.contacts.get("
 print(ok, e.kind)
 `;
 
-test('nobody listens: the script\'s own timeout ends the repeating', async (t) => {
+test('nobody listens: said at once; the script\'s own timeout ends the repeating', async (t) => {
   const r = await against(t, `http://127.0.0.1:${await freePort()}`, PATIENT);
   assert.equal(r.code, 0, r.err);
   assert.equal(r.out, 'false\ttimeout\n');
+  assert.match(r.err, /warn .*main: HubSpot does not answer \(.*127\.0\.0\.1.*\); trying again for up to 5 minutes/);
+  assert.equal(r.err.match(/does not answer/g).length, 1, r.err);
 });
 
 test('a connection that is closed without an answer: repeated, then answered', async (t) => {
@@ -161,6 +163,15 @@ print(ok, e.kind)
 `);
   assert.equal(r.code, 0, r.err);
   assert.equal(r.out, 'false\ttimeout\n');
+});
+
+test('nothing at all is said while it lasts', async (t) => {
+  const f = await fakeTcp(t, () => {});
+  const dir = project(t, { 'read.lua': UNCAUGHT });
+  const p = start(t, ['run', 'read.lua'], { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN, HUBSPOT_BASE_URL: f.url } });
+  await p.line(/warn .*main: HubSpot does not answer \(nothing for 5 seconds\); still waiting/);
+  const ended = await p.stop('SIGINT');
+  assert.ok(ended.code === 130 || ended.signal === 'SIGINT', JSON.stringify(ended));
 });
 
 test('plain http leaves loopback only', async (t) => {

@@ -90,6 +90,85 @@ static void the_deadline_ends_repetition(void **state) {
   asked_free(&a);
 }
 
+typedef struct heard {
+  model *m;
+  unsigned n;
+  int64_t at[16];
+  char first[512];
+} heard;
+
+static void hear(void *arg, const char *line, size_t n) {
+  heard *h = arg;
+  if (!memmem(line, n, "main: HubSpot", 13)) return;
+  if (h->n == 0) snprintf(h->first, sizeof h->first, "%.*s", (int)n, line);
+  if (h->n < HL_COUNT(h->at)) h->at[h->n] = hl_loop_mono(h->m->loop);
+  h->n++;
+}
+
+static heard listen_to(model *m) { return (heard){.m = m}; }
+
+/* Five minutes of silence look like a hang; a line for each of many calls is noise. */
+static void an_outage_is_said_now_and_then(void **state) {
+  model *m = *state;
+  asked a[20];
+  heard h = listen_to(m);
+  hl_log_set_sink(m->log, hear, &h);
+  PLAN({.unsent = true});
+  for (size_t i = 0; i < HL_COUNT(a); i++) ask_raw(m, &a[i], "GET", "/x", "");
+  int64_t start = hl_loop_mono(m->loop);
+  hl_loop_run(m->loop);
+  has(h.first, "warn");
+  has(h.first, "main: HubSpot does not answer (connection reset by peer); trying again for up to 5 minutes");
+  assert_in_range(h.n, 5, 10);
+  assert_true(h.at[0] - start < 1000); /* the first failure is said at once */
+  for (unsigned i = 1; i < h.n; i++) assert_true(h.at[i] - h.at[i - 1] >= 30000);
+  for (size_t i = 0; i < HL_COUNT(a); i++) {
+    assert_string_equal(a[i].kind, "network");
+    asked_free(&a[i]);
+  }
+
+  h = listen_to(m); /* a failing gateway is an outage too; the first may still be part of the one before */
+  PLAN({.status = 503, .body = "{}", .header = "Retry-After", .value = "60"},
+       {.status = 503, .body = "{}", .header = "Retry-After", .value = "60"}, {.status = 200, .body = "{}"});
+  call(m, &a[0], "GET", "/x");
+  assert_in_range(h.n, 1, 2);
+  has(h.first, "main: HubSpot answers 503; trying again");
+  asked_free(&a[0]);
+
+  h = listen_to(m); /* what is well, or final, is no outage */
+  PLAN({.status = 200, .body = "{}"}, {.status = 404, .body = "{}"});
+  call(m, &a[0], "GET", "/x");
+  asked_free(&a[0]);
+  call(m, &a[0], "GET", "/x");
+  asked_free(&a[0]);
+  assert_int_equal(h.n, 0);
+  hl_log_set_sink(m->log, model_quiet, NULL);
+}
+
+static void a_late_answer_is_said(void **state) {
+  model *m = *state;
+  heard h = listen_to(m);
+  hl_log_set_sink(m->log, hear, &h);
+  PLAN({.status = 200, .body = "{}"});
+  unsigned slow = 0, quick = 0;
+  for (unsigned i = 0; i < 40; i++) {
+    asked a;
+    h = listen_to(m);
+    m->latency = i % 2 ? 2000 : 30000; /* at most, each way */
+    int64_t start = hl_loop_mono(m->loop);
+    call(m, &a, "GET", "/x");
+    bool late = a.at - start > 5000;
+    if (late) slow++;
+    else quick++;
+    if (!late) assert_int_equal(h.n, 0);
+    else if (slow == 1) has(h.first, "main: HubSpot does not answer (nothing for 5 seconds); still waiting");
+    assert_true(h.n <= 1);
+    asked_free(&a);
+  }
+  assert_true(slow > 0 && quick > 0);
+  hl_log_set_sink(m->log, model_quiet, NULL);
+}
+
 static void lost_connections(void **state) {
   model *m = *state;
   asked a;
@@ -242,7 +321,7 @@ int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
       T(passing_failures_are_repeated), T(final_answers_are_not), T(the_deadline_ends_repetition),
-      T(lost_connections), T(answers_that_are_no_json), T(refused_tokens_and_scopes), T(accounts_are_checked),
+      T(an_outage_is_said_now_and_then), T(a_late_answer_is_said), T(lost_connections), T(answers_that_are_no_json), T(refused_tokens_and_scopes), T(accounts_are_checked),
       T(misuse_is_refused_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,8 @@ static void on_request(void *arg, hl_request *r) {
   } else if (hl_str_eqz(hl_request_path(r), "/free")) {
     hl_server_free(f->server);
     f->server = NULL;
+  } else if (hl_str_eqz(hl_request_path(r), "/drop")) {
+    hl_request_drop(r);
   } else if (hl_str_eqz(hl_request_path(r), "/none")) {
     hl_request_reply(r, 204, NULL, HL_STR(""));
   } else {
@@ -249,6 +251,63 @@ static void malformed(void **state) {
   close_fixture(f);
 }
 
+/* Two readings of a request's length are two requests to whoever stands in between. */
+static void one_length_only(void **state) {
+  (void)state;
+  fixture *f = open_fixture((hl_server_options){0});
+  static const char *const bad[] = {
+    "Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde",
+    "Content-Length: 5\r\nContent-Length: 3\r\n\r\nabcde",
+    "Content-Length: 3\r\ncontent-length: 03\r\n\r\nabc",
+    "Content-Length: 3, 5\r\n\r\nabcde",
+    "Content-Length : 3\r\n\r\nabc",
+    "Content-Length: +3\r\n\r\nabc",
+    "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    "TRANSFER-ENCODING: Chunked\r\nCONTENT-LENGTH: 0\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding: xchunked\r\nContent-Length: 3\r\n\r\nabc",
+  };
+  for (size_t i = 0; i < HL_COUNT(bad); i++) {
+    char text[512]; /* what a proxy might have let through as a request of its own must not be one here */
+    snprintf(text, sizeof text, "POST /outer HTTP/1.1\r\nHost: h\r\n%sGET /inner HTTP/1.1\r\nHost: h\r\n\r\n", bad[i]);
+    raw *r = open_raw(f, text);
+    until_end(f, r);
+    if (strncmp(r->got, "HTTP/1.1 400", 12) != 0 || strstr(r->got, " 200 ")) fail_msg("%s was answered: %s", bad[i], r->got);
+    raw_close(r);
+  }
+  assert_int_equal(f->requests, 0);
+  expect_status(f, "POST / HTTP/1.1\r\n" CLOSE "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200");
+  assert_int_equal(f->body_n, 3);
+  close_fixture(f);
+}
+
+static void dropped_without_an_answer(void **state) {
+  (void)state;
+  fixture *f = open_fixture((hl_server_options){0});
+  raw *r = open_raw(f, "POST /drop HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhiGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  until_end(f, r);
+  assert_int_equal(r->n, 0);
+  assert_int_equal(f->requests, 1);
+  raw_close(r);
+  r = open_raw(f, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
+  assert_int_equal(hl_loop_run_until(f->loop, &f->got_held), 0);
+  hl_request_drop(f->held[0]);
+  until_end(f, r);
+  assert_int_equal(r->n, 0);
+  raw_close(r);
+  f->n_held = 0;
+  f->got_held = false;
+  r = open_raw(f, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n"); /* and the peer has left */
+  assert_int_equal(hl_loop_run_until(f->loop, &f->got_held), 0);
+  raw_close(r);
+  uv_run(hl_loop_uv(f->loop), UV_RUN_NOWAIT);
+  hl_request_drop(f->held[0]);
+  expect_status(f, "GET / HTTP/1.1\r\n" CLOSE "\r\n", "200"); /* the server goes on */
+  close_fixture(f);
+}
+
 /* The end may come together with the last bytes: no deadline has to find it. */
 static void half_closed(void **state) {
   (void)state;
@@ -429,6 +488,8 @@ int main(void) {
     cmocka_unit_test(limits),
     cmocka_unit_test(too_large_is_heard),
     cmocka_unit_test(malformed),
+    cmocka_unit_test(one_length_only),
+    cmocka_unit_test(dropped_without_an_answer),
     cmocka_unit_test(half_closed),
     cmocka_unit_test(slow_senders),
     cmocka_unit_test(deadlines_are_for_senders),
