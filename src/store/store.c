@@ -6,7 +6,9 @@
  *
  * Checkpoints are the writer's: never inside a commit, in the gaps between jobs
  * once the log has WAL_IDLE_PAGES, and between two jobs under load at
- * WAL_MAX_PAGES, which bounds both the file and the pause. */
+ * WAL_MAX_PAGES, which bounds both the file and the pause: with 100 events a
+ * request the 99th percentile was 106-150 ms at 1,000 pages, 266-294 ms at 4,000,
+ * and no less was received (two loaded cores, sides alternating). */
 #include <assert.h>
 
 #include "base/id.h"
@@ -14,8 +16,8 @@
 #include "store/sqlite.h"
 
 enum {
-  WAL_IDLE_PAGES = 1000,
-  WAL_MAX_PAGES = 4000,
+  WAL_IDLE_PAGES = 500,
+  WAL_MAX_PAGES = 1000,
 };
 static const int64_t EXPIRE_EVERY_MS = 60 * 1000;
 
