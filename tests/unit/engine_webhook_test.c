@@ -24,6 +24,13 @@ static void on_reply(void *arg, int status, const char *text) {
 static void no_send(hl_transport *t) { (void)t; }
 static hl_transport transport = {.free = no_send};
 
+static void note_account(probe *p, hl_run *run, const hl_event *event) {
+  (void)run;
+  const char *account = hl_json_int(event->json, "portalId", 0) == 62515 ? "main" : "shop";
+  assert_string_equal(event->account, account);
+  ((int *)p->arg)[account[0] == 's']++;
+}
+
 static void open_door(door *d, bool secrets, bool v2) {
   hl_str one[] = {HL_STR("old-secret-of-main"), HL_STR("new-secret-of-main")}, two[] = {HL_STR("secret-of-shop")};
   hl_buf token;
@@ -114,6 +121,57 @@ static void the_secret_binds_the_portal(void **state) {
   close_door(&d);
 }
 
+/* One app in two portals: its secret verifies for both, the portal says whose an event is. */
+static void a_shared_secret_splits_by_portal(void **state) {
+  (void)state;
+  static door d;
+  hl_webhook_stats s;
+  hl_account *a;
+  hl_str shared = HL_STR("secret-of-the-app");
+  int calls[2] = {0, 0};
+  open_door(&d, false, false);
+  hl_webhook_free(d.hook);
+  hl_hubspot_free(d.h);
+  d.h = hl_hubspot_new(d.w.loop, &transport);
+  hl_buf token;
+  hl_buf_init(&token, 100);
+  hl_buf_printf(&token, "%s-%s", "token-for", "tests");
+  static const struct { const char *name; int64_t portal; } of[] = {{"main", 62515}, {"shop", 777}};
+  for (size_t i = 0; i < HL_COUNT(of); i++)
+    assert_int_equal(hl_hubspot_add_account(d.h, &(hl_account_options){.name = of[i].name, .token = token.p, .portal = of[i].portal,
+                         .client_secrets = &shared, .n_client_secrets = 1}, &a, &d.w.err), 0);
+  hl_buf_deinit(&token);
+  d.hook = hl_webhook_new(d.w.e, d.h, &(hl_webhook_options){.public_url = "https://hooks.example.com/in/hubspot"});
+  d.p.work = note_account;
+  d.p.arg = calls;
+#define OF_SHOP(id) "{\"eventId\":" #id ",\"portalId\":777,\"occurredAt\":1,\"subscriptionType\":\"contact.creation\",\"objectId\":1}"
+  const char *mixed = "[" CREATED(1, 1, 1) "," OF_SHOP(2) "," CREATED(3, 2, 1) "," OF_SHOP(4) ",7]";
+  assert_int_equal(deliver_v3(&d, mixed, shared.p, 0), 204);
+  assert_int_equal(deliver_v3(&d, "[" OF_SHOP(5) "]", shared.p, 0), 204);
+  settle_down(&d.w);
+  assert_int_equal(calls[0], 2);
+  assert_int_equal(calls[1], 3);
+  assert_int_equal(stats_of(&d.w).dead, 1); /* the 7 */
+  /* The same again: nothing but duplicates, whichever way it was split. */
+  assert_int_equal(deliver_v3(&d, "[" CREATED(1, 1, 1) "," OF_SHOP(2) "]", shared.p, 0), 204);
+  settle_down(&d.w);
+  assert_int_equal(calls[0] + calls[1], 5);
+  assert_int_equal(stats_of(&d.w).duplicate, 2);
+  /* A third portal is neither's, and takes the whole body with it. */
+  assert_int_equal(deliver_v3(&d, "[" CREATED(9, 1, 1) ",{\"portalId\":5,\"subscriptionType\":\"contact.creation\",\"objectId\":1}]", shared.p, 0), 401);
+  hl_webhook_stats_get(d.hook, &s);
+  assert_int_equal(s.foreign_portal, 1);
+  /* A part that cannot be stored: the whole is sent again. */
+  hl_store_fault(hl_engine_store(d.w.e), "commit", HL_EIO, 1);
+  assert_int_equal(deliver_v3(&d, "[" CREATED(9, 1, 1) "," OF_SHOP(10) "]", shared.p, 0), 503);
+  pass(&d.w, HL_MINUTE);
+  assert_int_equal(deliver_v3(&d, "[" CREATED(9, 1, 1) "," OF_SHOP(10) "]", shared.p, 0), 204);
+  settle_down(&d.w);
+  assert_int_equal(calls[0], 3);
+  assert_int_equal(calls[1], 4);
+  close_door(&d);
+}
+
 static void v1_must_be_recent(void **state) {
   (void)state;
   static door d;
@@ -180,6 +238,7 @@ static void says_503_when_it_cannot_store(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(takes_what_is_signed),  cmocka_unit_test(the_secret_binds_the_portal),
+      cmocka_unit_test(a_shared_secret_splits_by_portal),
       cmocka_unit_test(v1_must_be_recent),     cmocka_unit_test(v2_only_when_accepted),
       cmocka_unit_test(without_a_secret_nothing_enters), cmocka_unit_test(says_503_when_it_cannot_store),
   };

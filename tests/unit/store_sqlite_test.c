@@ -170,8 +170,46 @@ static void retention_spares_what_is_needed(void **state) {
   hl_db_close(db);
 }
 
+static const char *listed(hl_db *db, hl_str prefix, size_t max) {
+  static char text[400];
+  hl_bag bag = {0};
+  hl_str *keys;
+  size_t n, at = 0;
+  assert_int_equal(hl_db_kv_list(db, "s", "a", prefix, max, 10, &bag, &keys, &n), 0);
+  text[0] = 0;
+  for (size_t i = 0; i < n; i++)
+    for (size_t k = 0; k <= keys[i].n; k++)
+      at += (size_t)snprintf(text + at, sizeof text - at, k < keys[i].n ? "%02x" : " ", k < keys[i].n ? (unsigned char)keys[i].p[k] : 0u);
+  hl_bag_deinit(&bag);
+  return text;
+}
+
+/* A prefix ends where its last byte that can grow has grown. */
+static void lists_exactly_the_keys_of_a_prefix(void **state) {
+  (void)state;
+  static const hl_str keys[] = {{"a", 1},        {"a\xff", 2},     {"a\xff\xff", 3}, {"a\xff\x01", 3}, {"b", 1},
+                                {"b\0x", 3},     {"\xff", 1},      {"\xff\xff", 2},  {"\xff\x01", 2},  {"\xfe", 1}};
+  hl_db *db = open_db();
+  hl_tx *tx = hl_tx_new();
+  for (size_t i = 0; i < HL_COUNT(keys); i++) hl_tx_kv(tx, "s", "a", keys[i], HL_STR("1"), i == 3 ? 10 : 0);
+  hl_tx_kv(tx, "s", "b", HL_STR("a"), HL_STR("1"), 0);
+  hl_tx_kv(tx, "t", "a", HL_STR("a"), HL_STR("1"), 0);
+  assert_int_equal(apply(db, tx), 0);
+  assert_string_equal(listed(db, HL_STR("a"), 20), "61 61ff 61ffff ");
+  assert_string_equal(listed(db, (hl_str){"a\xff", 2}, 20), "61ff 61ffff ");
+  assert_string_equal(listed(db, HL_STR("b"), 20), "62 620078 ");
+  assert_string_equal(listed(db, (hl_str){"b\0", 2}, 20), "620078 ");
+  assert_string_equal(listed(db, (hl_str){"\xff", 1}, 20), "ff ff01 ffff ");
+  assert_string_equal(listed(db, (hl_str){"\xff\xff", 2}, 20), "ffff ");
+  assert_string_equal(listed(db, HL_STR("c"), 20), "");
+  assert_string_equal(listed(db, HL_STR(""), 20), "61 61ff 61ffff 62 620078 fe ff ff01 ffff ");
+  assert_string_equal(listed(db, (hl_str){0}, 2), "61 61ff ");
+  hl_db_close(db);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(lists_exactly_the_keys_of_a_prefix),
       cmocka_unit_test(a_transaction_is_whole),     cmocka_unit_test(receipts_can_be_taken_out),
       cmocka_unit_test(an_event_counts_once_whatever_its_rows), cmocka_unit_test(windows_are_bounded),
       cmocka_unit_test(retention_spares_what_is_needed),
