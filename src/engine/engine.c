@@ -31,6 +31,11 @@ static hl_receipt_job *receipts_take(hl_receipts *list) {
   return job;
 }
 
+int64_t hl_longer_wait(int64_t ms) {
+  if (ms < REREAD_MIN_MS) return REREAD_MIN_MS;
+  return ms > REREAD_MAX_MS / 2 ? REREAD_MAX_MS : 2 * ms;
+}
+
 bool hl_may_dispatch(const hl_engine *e) { return e->started && !e->draining && !e->stalled && !e->freeing; }
 
 /* ---- the commit ---- */
@@ -235,6 +240,7 @@ int hl_engine_start(hl_engine *e, hl_error *err) {
   int64_t now = hl_loop_now(e->loop);
   int rc = hl_store_reconcile(e->store, handler_exists, e, now, &e->counts, err);
   if (!rc) rc = hl_store_each_schedule(e->store, remember_schedule, e, err);
+  if (!rc) rc = hl_parked_start(e, err);
   if (rc) return rc;
   e->started = true;
   for (hl_handler *h = e->handlers; h; h = h->next)
@@ -312,7 +318,7 @@ static void engine_free(hl_engine *e, bool keep) {
   e->freeing = true;
   while (e->runs) hl_run_free(e->runs);
   hl_store_free(e->store);
-  hl_timer *timers[] = {&e->probe, &e->due_timer, &e->pump_later, &e->drain_timer};
+  hl_timer *timers[] = {&e->probe, &e->due_timer, &e->pump_later, &e->drain_timer, &e->reread};
   for (size_t i = 0; i < HL_COUNT(timers); i++) hl_timer_stop(e->loop, timers[i]);
   hl_defer_stop(e->loop, &e->flush);
   hl_defer_stop(e->loop, &e->pump);

@@ -436,13 +436,21 @@ void hl_inbox_committed(hl_engine *e, hl_receipt_job *job) {
 
 /* ---- reading back ---- */
 
+static void on_reread(hl_timer *t, void *arg) {
+  (void)t;
+  hl_inbox_more(arg);
+}
+
 static void on_rows(void *arg, const hl_store_rows *rows) {
   hl_engine *e = arg;
   e->reading_log = false;
   if (rows->code) {
-    hl_log_write(e->log, HL_LOG_ERROR, "store", "cannot read the inbox back; it is tried again with the next commit");
+    if (!e->reread_ms) hl_log_write(e->log, HL_LOG_ERROR, "store", "cannot read the inbox back; it is tried again until it can");
+    e->reread_ms = hl_longer_wait(e->reread_ms);
+    hl_timer_start(e->loop, &e->reread, e->reread_ms, on_reread, e);
     return;
   }
+  e->reread_ms = 0;
   size_t partial = 0;
   for (size_t k = 0; k < rows->n; k++) {
     const hl_store_row *r = &rows->rows[k];
@@ -463,7 +471,7 @@ static void on_rows(void *arg, const hl_store_rows *rows) {
 }
 
 void hl_inbox_more(hl_engine *e) {
-  if (!hl_may_dispatch(e) || e->reading_log || e->cursor >= e->committed) return;
+  if (!hl_may_dispatch(e) || e->reading_log || hl_timer_armed(&e->reread) || e->cursor >= e->committed) return;
   if (e->events > MAX_EVENTS / 2 || e->bytes > MAX_BYTES / 2) return;
   e->reading_log = true;
   e->read_upto = e->committed;

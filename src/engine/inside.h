@@ -15,8 +15,10 @@
 #include "store/store.h"
 
 enum {
+  REREAD_MIN_MS = 50, REREAD_MAX_MS = 30 * 1000,
   MAX_EVENTS = 20000,          /* events in memory; above it the log is read again later */
   MAX_BYTES = 32 << 20,        /* of their bodies */
+  HOLD_MS = 60 * 1000,         /* how long after its first failure a retry may hold its lane (SEMANTICS 7) */
   MAX_HELD = 4096,             /* failed runs that wait in memory with their lane */
   MAX_KV_VALUE = 256 << 10,
   MAX_KV_KEY = 512,
@@ -224,6 +226,8 @@ struct hl_engine {
   int64_t mark;                /* as submitted */
   bool reading_log;
   int64_t read_upto;           /* what the read that is out was asked for */
+  hl_timer reread;             /* after a read that failed */
+  int64_t reread_ms;           /* 0: the last one went well */
   hl_row *rows, *last_open;
   size_t events, bytes;
   hl_dedupe *dedupe;
@@ -245,6 +249,7 @@ struct hl_engine {
   hl_parked_ref *leaving, **leaving_tail;
   hl_timer due_timer;
   int64_t next_due;
+  int64_t due_again_ms;        /* as reread_ms, for what is due */
   bool reading_due, due_blocked; /* blocked: no room in memory when it was due */
 
   /* kv */
@@ -272,6 +277,9 @@ void hl_drain_check(hl_engine *e);
 bool hl_may_dispatch(const hl_engine *e);
 void hl_receipts_push(hl_receipts *list, hl_receipt_job *job);
 
+/* Doubles a wait between its two bounds. */
+int64_t hl_longer_wait(int64_t ms);
+
 /* inbox.c */
 void hl_inbox_deinit(hl_engine *e);
 void hl_inbox_append_own(hl_engine *e, char *body, int64_t received); /* body taken over */
@@ -291,6 +299,7 @@ void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials
 void hl_lane_again(hl_lane *lane);            /* ready, when it has a run and is not busy */
 void hl_pump_handler(hl_handler *h);          /* a slot or a lane is new */
 void hl_lane_enter(hl_run *run, bool alone);
+void hl_lane_hold(hl_run *run);              /* takes its lane, busy; one that is taken: a lane of its own */
 void hl_lane_leave(hl_run *run);             /* the next one of its lane may go */
 void hl_pump_soon(hl_engine *e);
 hl_run *hl_run_new(hl_engine *e, hl_run_kind kind, hl_handler *h);
@@ -300,12 +309,14 @@ hl_handler *hl_handler_by_name(hl_engine *e, const char *durable);
 void hl_handler_durable(const hl_handler *h, hl_buf *out);
 
 /* run.c */
+void hl_run_hold(hl_run *run, int64_t delay); /* it waits in memory, and its busy lane with it */
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind);
 void hl_run_drop_effects(hl_run *run);
 const char *hl_run_script(const hl_run *run);
 const char *hl_run_account(const hl_run *run);
 
 /* parked.c */
+int hl_parked_start(hl_engine *e, hl_error *err); /* before the log is read: retries that hold their lanes */
 void hl_parked_due(hl_engine *e, int64_t due);  /* a row is due then */
 void hl_parked_check(hl_engine *e);
 hl_parked_ref *hl_parked_hold(hl_engine *e, int64_t id);

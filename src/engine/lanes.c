@@ -255,6 +255,14 @@ void hl_lane_enter(hl_run *run, bool alone) {
   hl_lane_again(lane);
 }
 
+void hl_lane_hold(hl_run *run) {
+  hl_lane *lane = run->ev->object_id[0] ? lane_of(run->e, run->h, run->ev) : NULL;
+  if (!lane || lane->first) lane = new_lane(run->h, NULL, 0);
+  run->lane = lane;
+  lane->first = lane->last = run;
+  lane->busy = true;
+}
+
 void hl_lane_leave(hl_run *run) {
   hl_lane *lane = run->lane;
   assert(lane->first == run && lane->busy);

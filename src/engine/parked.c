@@ -57,21 +57,21 @@ void hl_parked_due(hl_engine *e, int64_t due) {
   if (e->started && !e->reading_due) arm(e);
 }
 
-/* A retry goes alone: later events of its object have passed it by now. */
-static void retry(hl_engine *e, const hl_parked *p) {
+/* The run of a parked row; NULL when there can be none, and the row then says so. */
+static hl_run *run_of(hl_engine *e, const hl_parked *p) {
   hl_handler *h = hl_handler_by_name(e, p->handler);
   cJSON *json = NULL;
   if (!h) {
     hl_tx_repark(e->tx, p->id, HL_ST_ORPHANED, p->attempts, 0, HL_STR("its handler does not exist any more"));
     hl_parked_leave(e, hl_parked_hold(e, p->id));
-    return;
+    return NULL;
   }
   hl_ev *ev = hl_json_parse(p->event, &json, NULL) ? NULL : hl_ev_parked(e, p, json);
   if (!ev) {
     cJSON_Delete(json);
     hl_tx_repark(e->tx, p->id, HL_ST_DEAD, p->attempts, 0, HL_STR("the stored event cannot be read"));
     hl_parked_leave(e, hl_parked_hold(e, p->id));
-    return;
+    return NULL;
   }
   hl_run *run = hl_run_new(e, RUN_EVENT, h);
   run->ev = ev;
@@ -81,18 +81,42 @@ static void retry(hl_engine *e, const hl_parked *p) {
   run->first_failed = INT64_MIN / 2; /* long ago: it waits in the store */
   run->depth = (int)hl_json_int(ev->json, "depth", 0);
   run->ref = hl_parked_hold(e, p->id);
-  hl_lane_enter(run, true);
+  return run;
+}
+
+/* A retry goes alone: later events of its object have passed it by now. */
+static void retry(hl_engine *e, const hl_parked *p) {
+  hl_run *run = run_of(e, p);
+  if (run) hl_lane_enter(run, true);
+}
+
+/* It failed shortly before the restart: its lane waits for it as it would have. */
+static void hold_again(void *arg, const hl_parked *p) {
+  hl_engine *e = arg;
+  int64_t now = hl_loop_now(e->loop);
+  if (e->held >= MAX_HELD || p->failed > now || !hl_handler_by_name(e, p->handler)) return;
+  hl_run *run = run_of(e, p);
+  if (!run) return;
+  run->first_failed = hl_loop_mono(e->loop) - (now - p->failed);
+  hl_lane_hold(run);
+  hl_run_hold(run, p->due - now);
+}
+
+int hl_parked_start(hl_engine *e, hl_error *err) {
+  return hl_store_each_held(e->store, hl_loop_now(e->loop) - HOLD_MS, HOLD_MS, hold_again, e, err);
 }
 
 static void on_due(void *arg, const hl_store_due *due) {
   hl_engine *e = arg;
   e->reading_due = false;
   if (due->code) {
-    hl_log_write(e->log, HL_LOG_ERROR, "store", "cannot read what is due; it is tried again in an hour or with the next one");
-    e->next_due = hl_loop_now(e->loop) + LOOK_AGAIN_MS;
+    if (!e->due_again_ms) hl_log_write(e->log, HL_LOG_ERROR, "store", "cannot read what is due; it is tried again until it can");
+    e->due_again_ms = hl_longer_wait(e->due_again_ms);
+    e->next_due = hl_loop_now(e->loop) + e->due_again_ms;
     arm(e);
     return;
   }
+  e->due_again_ms = 0;
   for (size_t i = 0; i < due->n; i++) {
     const hl_parked *p = &due->parked[i];
     if (known(e, p->id)) continue;

@@ -6,7 +6,7 @@
 #include "engine/inside.h"
 
 enum { MAX_PAYLOAD = 1 << 20, MAX_NAME = 200, MAX_ERROR = 16 << 10 };
-static const int64_t RETRY_BASE_MS = 1000, RETRY_MAX_MS = 10 * 60 * 1000, HOLD_MS = 60 * 1000;
+static const int64_t RETRY_BASE_MS = 1000, RETRY_MAX_MS = 10 * 60 * 1000;
 
 hl_run *hl_engine_begin(hl_engine *e, const char *script, const char *account) {
   hl_run *run = hl_run_new(e, RUN_FREE, NULL);
@@ -194,6 +194,12 @@ static void on_retry(hl_timer *t, void *arg) {
   hl_lane_again(run->lane);
 }
 
+void hl_run_hold(hl_run *run, int64_t delay) {
+  run->waiting = true;
+  run->e->held++;
+  hl_timer_start(run->e->loop, &run->timer, delay, on_retry, run);
+}
+
 static void finish_failed(hl_run *run, bool dead, hl_str error) {
   hl_engine *e = run->e;
   hl_ev *ev = run->ev;
@@ -223,7 +229,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
     run->ref = hl_parked_hold(e, run->parked);
     hl_parked p = {.id = run->parked, .row = ev->parked_row, .index = ev->index, .kind = kind, .open = true,
                    .handler = name.p, .type = ev->type, .source = ev->source, .account = ev->account,
-                   .received = ev->received, .due = now + delay, .attempts = run->attempt,
+                   .received = ev->received, .due = now + delay, .failed = now, .attempts = run->attempt,
                    .event = hl_str_of(json), .error = error};
     hl_tx_park(e->tx, &p, false);
     hl_buf_deinit(&name);
@@ -240,9 +246,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
   e->running--;
   if (!dead && e->held < MAX_HELD && mono + delay - run->first_failed <= HOLD_MS && !e->draining && run->lane) {
     /* Its lane waits with it. */
-    run->waiting = true;
-    e->held++;
-    hl_timer_start(e->loop, &run->timer, delay, on_retry, run);
+    hl_run_hold(run, delay);
     hl_pump_handler(run->h);
     return;
   }

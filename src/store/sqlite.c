@@ -17,7 +17,7 @@
 
 #include "base/mem.h"
 
-enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x6875626c };
+enum { SCHEMA_VERSION = 2, APPLICATION_ID = 0x6875626c };
 
 static const char *const SCHEMA =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
@@ -31,7 +31,8 @@ static const char *const SCHEMA =
     " PRIMARY KEY(row, idx, handler)) WITHOUT ROWID;"
     "CREATE TABLE parked(id INTEGER PRIMARY KEY, row INTEGER NOT NULL, idx INTEGER NOT NULL,"
     " kind INTEGER NOT NULL, open INTEGER NOT NULL, base INTEGER NOT NULL, handler TEXT, type TEXT, source TEXT,"
-    " account TEXT, received INTEGER, due INTEGER, attempts INTEGER, event BLOB, error TEXT);"
+    " account TEXT, received INTEGER, due INTEGER, attempts INTEGER, event BLOB, error TEXT,"
+    " failed INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX parked_event ON parked(row, idx);"
     "CREATE INDEX parked_due ON parked(due) WHERE kind IN (4, 20);"
     "CREATE TABLE kv(script TEXT, account TEXT, key BLOB, value BLOB NOT NULL, expires INTEGER NOT NULL,"
@@ -55,8 +56,8 @@ static const char *const SCHEMA =
   X(PARTIAL_DEL, "DELETE FROM partial WHERE row=?1 AND idx=?2")                                            \
   X(LEAVE, "UPDATE parked SET open=0, base=?3 WHERE row=?1 AND idx=?2")                                    \
   X(EVENT_STATE, "SELECT kind, base FROM parked WHERE row=?1 AND idx=?2")                                  \
-  X(PARK, "INSERT INTO parked(id,row,idx,kind,open,base,received,due,attempts,handler,type,source,account,event,error)" \
-          " VALUES(?1,?2,?3,?4,?5,5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")                                     \
+  X(PARK, "INSERT INTO parked(id,row,idx,kind,open,base,received,due,attempts,failed,handler,type,source,account,event,error)" \
+          " VALUES(?1,?2,?3,?4,?5,5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")                                 \
   X(PARKED, "SELECT row, idx, open, base, kind FROM parked WHERE id=?1")                                   \
   X(REPARK, "UPDATE parked SET kind=?2, attempts=?3, due=?4, error=?5 WHERE id=?1")                        \
   X(UNPARK, "DELETE FROM parked WHERE id=?1")                                                              \
@@ -80,6 +81,9 @@ static const char *const SCHEMA =
   X(READ_PARTIAL, "SELECT row,idx,handler,state FROM partial WHERE row>?1 AND row<=?2")                    \
   X(READ_DUE, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event FROM parked" \
               " WHERE kind IN (4, 20) ORDER BY due, id LIMIT ?1")                                          \
+  X(READ_HELD, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed FROM parked" \
+               " WHERE kind IN (4, 20) AND kind=4 AND due>?1 AND due<=?2 AND failed>?1 AND due-failed<=?3"  \
+               " ORDER BY failed, id")                                                                     \
   X(HANDLERS, "SELECT DISTINCT handler FROM parked WHERE kind IN (4, 7)")                                  \
   X(OF_HANDLER, "SELECT id FROM parked WHERE handler=?1 AND kind=?2")                                      \
   X(OLDEST, "SELECT id,received FROM log WHERE id>?1 ORDER BY id LIMIT 200")                               \
@@ -283,6 +287,17 @@ static int create(hl_db *db, const unsigned char *key) {
   return rc;
 }
 
+/* From the schema of an earlier version, in place; all of it or nothing. */
+static int migrate(hl_db *db, int64_t version) {
+  char stamp[64];
+  int rc = exec(db, "BEGIN IMMEDIATE");
+  if (!rc && version < 2) rc = exec(db, "ALTER TABLE parked ADD COLUMN failed INTEGER NOT NULL DEFAULT 0");
+  snprintf(stamp, sizeof stamp, "PRAGMA user_version=%d", SCHEMA_VERSION);
+  if (!rc) rc = exec(db, stamp);
+  if (!rc) rc = exec(db, "COMMIT");
+  return rc;
+}
+
 static int on_wal(void *arg, sqlite3 *handle, const char *name, int pages) {
   (void)handle;
   (void)name;
@@ -336,6 +351,10 @@ int hl_db_open(const char *path, const unsigned char fresh_key[HL_STORE_KEY_BYTE
     rc = hl_fail(err, HL_ECORRUPT, "store %s: it was written by a newer hubloop (schema %lld, this one knows %d); install that version",
                  path, (long long)version, SCHEMA_VERSION);
     goto out;
+  } else if (version < SCHEMA_VERSION) {
+    doing = "cannot bring the tables up to date";
+    rc = migrate(db, version);
+    if (rc) goto sqlite;
   }
   doing = "cannot read";
   rc = read_state(db);
@@ -451,8 +470,8 @@ static int apply_leave(hl_db *db, const hl_op *op) {
 }
 
 static int apply_park(hl_db *db, const hl_op *op) {
-  /* id,row,idx,kind,open | received,due,attempts | texts: one flat list for `run`. */
-  int rc = run(db, ST_PARK, 8, op->i, 6, op->s);
+  /* id,row,idx,kind,open | received,due,attempts,failed | texts: one flat list for `run`. */
+  int rc = run(db, ST_PARK, 9, op->i, 6, op->s);
   if (rc) return rc;
   if (op->i[3] == HL_ST_DELAYED) {
     db->state.counts.acknowledged++;
@@ -701,6 +720,37 @@ int hl_db_read_log(hl_db *db, int64_t after, int64_t upto, size_t max_rows, size
   return rc == SQLITE_DONE ? 0 : fail(db, rc, "cannot read the log", NULL);
 }
 
+/* The columns that READ_DUE and READ_HELD begin with. */
+static void read_parked(sqlite3_stmt *st, hl_bag *bag, hl_parked *p) {
+  *p = (hl_parked){
+      .id = sqlite3_column_int64(st, 0), .row = sqlite3_column_int64(st, 1), .index = (unsigned)sqlite3_column_int64(st, 2),
+      .kind = (hl_state)sqlite3_column_int(st, 3), .open = sqlite3_column_int(st, 4) != 0,
+      .received = sqlite3_column_int64(st, 5), .due = sqlite3_column_int64(st, 6),
+      .attempts = (unsigned)sqlite3_column_int64(st, 7), .handler = column_copy(bag, st, 8).p,
+      .type = column_copy(bag, st, 9).p, .source = column_copy(bag, st, 10).p, .account = column_copy(bag, st, 11).p,
+      .event = column_copy(bag, st, 12),
+  };
+}
+
+int hl_db_each_held(hl_db *db, int64_t since, int64_t hold_ms, void (*each)(void *arg, const hl_parked *p), void *arg,
+                    hl_error *err) {
+  sqlite3_stmt *st = statement_of(db, ST_READ_HELD);
+  int rc;
+  sqlite3_bind_int64(st, 1, since);
+  sqlite3_bind_int64(st, 2, since + 2 * hold_ms);
+  sqlite3_bind_int64(st, 3, hold_ms);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    hl_bag bag = {0};
+    hl_parked p;
+    read_parked(st, &bag, &p);
+    p.failed = sqlite3_column_int64(st, 13);
+    each(arg, &p);
+    hl_bag_deinit(&bag);
+  }
+  sqlite3_reset(st);
+  return rc == SQLITE_DONE ? 0 : fail(db, rc, "cannot read parked rows", err);
+}
+
 int hl_db_read_due(hl_db *db, int64_t until, size_t max, hl_bag *bag, hl_store_due *out) {
   sqlite3_stmt *st = statement_of(db, ST_READ_DUE);
   hl_parked *v = hl_bag_alloc(bag, max * sizeof *v);
@@ -715,20 +765,7 @@ int hl_db_read_due(hl_db *db, int64_t until, size_t max, hl_bag *bag, hl_store_d
       rc = SQLITE_DONE;
       break;
     }
-    hl_parked *p = &v[n++];
-    p->id = sqlite3_column_int64(st, 0);
-    p->row = sqlite3_column_int64(st, 1);
-    p->index = (unsigned)sqlite3_column_int64(st, 2);
-    p->kind = (hl_state)sqlite3_column_int(st, 3);
-    p->open = sqlite3_column_int(st, 4) != 0;
-    p->received = sqlite3_column_int64(st, 5);
-    p->due = due;
-    p->attempts = (unsigned)sqlite3_column_int64(st, 7);
-    p->handler = column_copy(bag, st, 8).p;
-    p->type = column_copy(bag, st, 9).p;
-    p->source = column_copy(bag, st, 10).p;
-    p->account = column_copy(bag, st, 11).p;
-    p->event = column_copy(bag, st, 12);
+    read_parked(st, bag, &v[n++]);
   }
   sqlite3_reset(st);
   out->parked = v;

@@ -72,8 +72,8 @@ struct hl_store {
   job *queue, **queue_tail, *done, **done_tail;
   bool stopping;
   bool woken;                /* a wake-up is posted or being handled, and frees `wake` at the end */
-  unsigned fault_times, paused;
-  int fault_code;
+  unsigned fault_times, read_fault_times, paused;
+  int fault_code, read_fault_code;
   hl_defer answer;           /* in memory */
 };
 
@@ -85,12 +85,12 @@ static void free_job(job *j) {
   hl_free(j);
 }
 
-static int take_fault(hl_store *s) {
+static int take_fault(hl_store *s, unsigned *times, const int *codes) {
   int code = 0;
   uv_mutex_lock(&s->lock);
-  if (s->fault_times) {
-    s->fault_times--;
-    code = s->fault_code;
+  if (*times) {
+    --*times;
+    code = *codes;
   }
   uv_mutex_unlock(&s->lock);
   return code;
@@ -101,7 +101,7 @@ static void execute(hl_store *s, job *j) {
   switch (j->kind) {
     case JOB_COMMIT: {
       hl_store_state state;
-      j->code = take_fault(s);
+      j->code = take_fault(s, &s->fault_times, &s->fault_code);
       if (j->code) hl_fail(&j->err, j->code, "store: fault point “commit”");
       else j->code = hl_db_apply(s->db, j->tx, &j->err);
       hl_db_state(s->db, &state);
@@ -109,11 +109,13 @@ static void execute(hl_store *s, job *j) {
       break;
     }
     case JOB_LOG:
-      j->code = hl_db_read_log(s->db, j->a, j->b, j->max, j->max_bytes, &j->bag, &j->rows);
+      j->code = take_fault(s, &s->read_fault_times, &s->read_fault_code);
+      if (!j->code) j->code = hl_db_read_log(s->db, j->a, j->b, j->max, j->max_bytes, &j->bag, &j->rows);
       j->rows.code = j->code;
       break;
     case JOB_DUE:
-      j->code = hl_db_read_due(s->db, j->a, j->max, &j->bag, &j->due);
+      j->code = take_fault(s, &s->read_fault_times, &s->read_fault_code);
+      if (!j->code) j->code = hl_db_read_due(s->db, j->a, j->max, &j->bag, &j->due);
       j->due.code = j->code;
       break;
     case JOB_KV_GET:
@@ -349,6 +351,14 @@ int hl_store_each_schedule(hl_store *s, void (*each)(void *arg, const char *name
   return rc;
 }
 
+int hl_store_each_held(hl_store *s, int64_t since, int64_t hold_ms, void (*each)(void *arg, const hl_parked *p), void *arg,
+                       hl_error *err) {
+  uv_mutex_lock(&s->db_lock);
+  int rc = hl_db_each_held(s->db, since, hold_ms, each, arg, err);
+  uv_mutex_unlock(&s->db_lock);
+  return rc;
+}
+
 int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg, int64_t now,
                        hl_store_counts *counts, hl_error *err) {
   hl_store_state state;
@@ -422,6 +432,9 @@ void hl_store_fault(hl_store *s, const char *point, int code, unsigned times) {
   if (strcmp(point, "pause") == 0) {
     s->paused = times;
     uv_cond_signal(&s->cond);
+  } else if (strcmp(point, "read") == 0) {
+    s->read_fault_times = times;
+    s->read_fault_code = code;
   } else {
     assert(strcmp(point, "commit") == 0);
     s->fault_times = times;

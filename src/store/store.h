@@ -98,9 +98,14 @@ typedef struct hl_parked {
   bool open;                 /* its event is still pending in the log */
   const char *handler, *type, *source, *account;
   int64_t received, due;     /* due: WAITING and DELAYED, epoch ms */
+  int64_t failed;            /* when it was parked first, epoch ms; kept by hl_tx_repark */
   unsigned attempts;
   hl_str event, error;       /* JSON text; why */
 } hl_parked;
+/* (start) Waiting rows that failed first after `since` and were to be tried again within `hold_ms`
+ * of it, oldest first. */
+int hl_store_each_held(hl_store *s, int64_t since, int64_t hold_ms, void (*each)(void *arg, const hl_parked *p), void *arg,
+                       hl_error *err);
 void hl_tx_park(hl_tx *tx, const hl_parked *p, bool receipt);
 void hl_tx_repark(hl_tx *tx, int64_t id, hl_state kind, unsigned attempts, int64_t due, hl_str error);
 /* A parked row's handler has finished with `state` (RAN or FILTERED). */
@@ -162,7 +167,8 @@ void hl_store_kv_list(hl_store *s, const char *script, const char *account, hl_s
 void hl_store_read_audits(hl_store *s, const char *kind, const char *key, size_t max, hl_audits_cb cb, void *arg);
 
 /* ---- named fault points, for tests ---- */
-/* "commit": the next `times` commits fail with `code`. "pause": nothing is
+/* "commit": the next `times` commits fail with `code`. "read": so do that many
+ * reads of the log or of what is due. "pause": nothing is
  * executed while times > 0 (code is not used). */
 void hl_store_fault(hl_store *s, const char *point, int code, unsigned times);
 

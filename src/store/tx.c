@@ -116,7 +116,7 @@ void hl_tx_park(hl_tx *tx, const hl_parked *p, bool receipt) {
   hl_str s[] = {hl_str_of(p->handler), hl_str_of(p->type), hl_str_of(p->source), hl_str_of(p->account),
                 p->event, p->error};
   hl_op *op = add(tx, OP_PARK, receipt, s, HL_COUNT(s));
-  int64_t i[] = {p->id, p->row, p->index, p->kind, p->open, p->received, p->due, p->attempts};
+  int64_t i[] = {p->id, p->row, p->index, p->kind, p->open, p->received, p->due, p->attempts, p->failed};
   memcpy(op->i, i, sizeof i);
 }
 
