@@ -29,7 +29,8 @@ test('the demo says so when its scripts cannot be loaded', async (t) => {
 test('on a terminal it goes on after the summary: a contact made by hand gets its owner; Ctrl-C ends it', { timeout: 60000 }, async (t) => {
   const dir = project(t);
   // script(1) gives the demo a terminal; standard input stays open.
-  const p = start(t, ['-qec', `${HUBLOOP} demo ${scripts} --contacts 50`, '/dev/null'],
+  const quoted = (word) => `'${word.replaceAll("'", "'\\''")}'`;
+  const p = start(t, ['-qec', `${quoted(HUBLOOP)} demo ${quoted(scripts)} --contacts 50`, '/dev/null'],
     { command: '/usr/bin/script', cwd: dir, env: { TMPDIR: dir, TERM: 'xterm' }, stdin: 'pipe' });
   const [, sim] = await p.line(/curl -X POST (http:\S+)\/_sim\/create/, 'out');
   assert.match(p.out, /█/);
