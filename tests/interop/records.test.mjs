@@ -35,6 +35,7 @@ test('recorded exchanges match the OpenAPI documents', { skip }, (t) => {
   let n = 0;
   for (const file of recordFiles(records)) {
     for (const x of readRecord(file)) {
+      if (x.status === 0) continue; // dropped on purpose: there is no answer
       n++;
       const v = documents.validate(x);
       if (!v.described) {
