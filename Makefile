@@ -94,7 +94,9 @@ tsan:
 	@$(MAKE) --no-print-directory unit BUILD=build-tsan OPT="-O1 -g" SAN="-fsanitize=thread" \
 	  UNIT="$(patsubst tests/unit/%.c,build-tsan/tests/%,$(wildcard tests/unit/loop_test.c tests/unit/store_*_test.c tests/unit/engine_*_test.c))" FUZZ=
 
-valgrind: $(UNIT)
+valgrind:
+	@sh tests/setup.sh valgrind
+	@$(MAKE) --no-print-directory -j2 $(UNIT)
 	@HL_TEST_TIMEOUT=900 HL_TEST_WRAP="valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9" \
 	  sh tests/unit/run.sh $(UNIT)
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what is missing from Debian's packages, and says so. `setup.sh build`, `setup.sh test` or `setup.sh bench`. Does nothing
-# when nothing is missing.
+# Installs what is missing from Debian's packages, and says so. `setup.sh build`; also for `test`, `bench`,
+# `valgrind` or `fuzz`. Does nothing when nothing is missing.
 set -eu
 cd "$(dirname "$0")/.."
 want=${1:-build}
@@ -27,9 +27,12 @@ need_file /etc/ssl/certs/ca-certificates.crt ca-certificates
 if [ "$want" != build ]; then
   need_library cmocka libcmocka-dev
   need_command luacheck lua-check
-  need_command valgrind valgrind
   need_command node nodejs
   need_command npm npm
+fi
+
+if [ "$want" = valgrind ]; then
+  need_command valgrind valgrind
 fi
 
 if [ "$want" = fuzz ]; then
