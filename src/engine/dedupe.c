@@ -179,6 +179,10 @@ static void take_out(hl_dedupe *d, size_t slot) {
   d->live--;
 }
 
+void hl_dedupe_prefetch(const hl_dedupe *d, hl_hash h) {
+  if (d->slots) __builtin_prefetch(&d->table[slot_of(d, h)], 1);
+}
+
 bool hl_dedupe_add(hl_dedupe *d, hl_hash h, int64_t now) {
   int64_t after = now - d->window_ms - HL_DEDUPE_MARK_MS;
   size_t slot;

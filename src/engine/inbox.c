@@ -14,8 +14,7 @@ enum { READ_ROWS = 256, READ_BYTES = 4 << 20 };
 
 /* Ids come as numbers or as text of the same number: both hash the same. */
 static void put_value(char *buf, size_t size, size_t *n, const hl_field *v) {
-  int64_t i = v->i;
-  size_t len = v->s.n;
+  int64_t i = v->kind == HL_F_INT ? v->i : 0;
   if (*n + 16 > size) return;
   if (v->kind == HL_F_NONE) {
     buf[(*n)++] = 0;
@@ -24,6 +23,7 @@ static void put_value(char *buf, size_t size, size_t *n, const hl_field *v) {
     memcpy(buf + *n, &i, sizeof i);
     *n += sizeof i;
   } else if (v->kind == HL_F_TEXT) {
+    size_t len = v->s.n;
     buf[(*n)++] = 2;
     memcpy(buf + *n, &len, sizeof len);
     *n += sizeof len;
@@ -109,10 +109,16 @@ static void park_malformed(hl_engine *e, hl_receipt_job *job, unsigned index, hl
   hl_free(text);
 }
 
-/* Looks at each element: its state, its hash. */
+/* Looks at each element: its state, its hash. All are hashed first: the window's
+ * table is far larger than a cache, and its lines come in meanwhile. */
 static void examine(hl_engine *e, hl_receipt_job *job, hl_elements *elements, unsigned counts[HL_ST_MAX]) {
   const hl_type *type = NULL;
   hl_str looked_up = {0};
+  job->fresh = hl_realloc(NULL, job->n * sizeof *job->fresh);
+  for (unsigned i = 0; i < job->n; i++) {
+    job->fresh[i] = hash_of(e, &elements->v[i].f, job->id, i);
+    hl_dedupe_prefetch(e->dedupe, job->fresh[i]);
+  }
   for (unsigned i = 0; i < job->n; i++) {
     const hl_fields *f = &elements->v[i].f;
     hl_state state = HL_ST_PENDING;
@@ -121,7 +127,7 @@ static void examine(hl_engine *e, hl_receipt_job *job, hl_elements *elements, un
       job->result.malformed++;
       park_malformed(e, job, i, &elements->v[i]);
     } else {
-      hl_hash h = hash_of(e, f, job->id, i);
+      hl_hash h = job->fresh[i]; /* those that are new close up behind i */
       if (!hl_dedupe_add(e->dedupe, h, job->received)) {
         state = HL_ST_DUPLICATE;
         job->result.duplicates++;
@@ -170,7 +176,6 @@ void hl_engine_receive_read(hl_engine *e, const char *source, const char *accoun
   job->id = e->next_row;
   job->hashes = hl_alloc((size_t)job->n * HL_HASH_BYTES);
   job->states = hl_alloc(job->n);
-  job->fresh = hl_realloc(NULL, job->n * sizeof *job->fresh);
   hl_dedupe_row(e->dedupe, job->id);
   examine(e, job, elements, counts);
   job->fresh_end = hl_dedupe_end(e->dedupe);

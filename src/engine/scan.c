@@ -8,6 +8,7 @@ enum {
   MAX_DEPTH = 64,              /* of values inside an element */
   MAX_NUMBER = 60,             /* cJSON reads 63 characters at most */
   MAX_DIGITS = 18,             /* fits int64 for certain */
+  FIRST_ELEMENTS = 128,        /* HubSpot sends up to 100 */
 };
 
 /* ---- pieces of text: each gives the place behind, or NULL for "not quick" ---- */
@@ -246,8 +247,9 @@ void hl_fields_of(const cJSON *json, hl_fields *f) {
   for (const cJSON *c = json->child; c; c = c->next) {
     hl_field *field = field_named(f, &event_type, hl_str_of(c->string));
     if (!field) continue;
+    int64_t i;
     *field = (hl_field){.kind = HL_F_OTHER};
-    if (hl_json_is_int64(c, &field->i)) field->kind = HL_F_INT;
+    if (hl_json_is_int64(c, &i)) *field = (hl_field){.kind = HL_F_INT, .i = i};
     else if (cJSON_IsString(c)) *field = (hl_field){.kind = HL_F_TEXT, .s = hl_str_of(c->valuestring)};
   }
   if (!f->type.kind) f->type = event_type;
@@ -263,7 +265,7 @@ bool hl_field_eq(const hl_field *a, const hl_field *b) {
 
 static hl_element *add(hl_elements *l) {
   if (l->n == l->cap) {
-    l->cap = l->cap ? 2 * l->cap : 16;
+    l->cap = l->cap ? 2 * l->cap : FIRST_ELEMENTS;
     l->v = hl_realloc(l->v, l->cap * sizeof *l->v);
   }
   hl_element *el = &l->v[l->n++];

