@@ -73,7 +73,8 @@ local function explain(err)
     if not line:find("stdlib/test.lua:", 1, true) and not line:find("[C]: in", 1, true) then lines[#lines + 1] = line end
   end
   local text = tostring(err)
-  if type(err) == "table" and not (getmetatable(err) or {}).__tostring then text = show(err) end
+  local meta = getmetatable(err) -- false: the host's own errors, which print well
+  if type(err) == "table" and (meta == nil or type(meta) == "table" and not meta.__tostring) then text = show(err) end
   return text .. (#lines > 1 and "\n" .. table.concat(lines, "\n") or "")
 end
 

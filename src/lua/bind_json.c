@@ -62,6 +62,8 @@ void hl_bind_json(lua_State *L) {
   luaL_newmetatable(L, ARRAY_MT);
   lua_pushliteral(L, "json array");
   lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 0); /* out of a script's reach, as the one of errors */
+  lua_setfield(L, -2, "__metatable");
   luaL_newmetatable(L, BOX_MT);
   lua_pushcfunction(L, box_gc);
   lua_setfield(L, -2, "__gc");

@@ -235,6 +235,9 @@ void hl_error_open(lua_State *L) {
   lua_setfield(L, -2, "__tostring");
   lua_pushliteral(L, "error");
   lua_setfield(L, -2, "__name");
+  /* Out of a script's reach: a __gc put in here would run for each error, where no watchdog ends it. */
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
   lua_pushcfunction(L, own_pcall);
   lua_setglobal(L, "pcall");

@@ -105,6 +105,7 @@ int hl_state_new(const hl_state_options *o, hl_state **out, hl_error *err) {
   lua_newtable(L);
   s->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
   hl_sandbox_open(L);
+  hl_doors_open(L);
   hl_error_open(L);
   hl_coroutine_open(L);
   hl_bind_task(L);

@@ -135,6 +135,47 @@ static void crypto_and_time(void **state) {
   fx_gives(f, "return time.duration('4h')", "14400000");
 }
 
+/* A finalizer runs where nothing can end it. */
+static void no_way_to_a_finalizer(void **state) {
+  fixture *f = *state;
+  fx_gives(f, "return tostring(getmetatable(json.array{}))", "false");
+  fx_gives(f, "local ok, e = pcall(task.sleep, -1) e = type(e) == 'table' and e or\n"
+              "select(2, pcall(load 'return task.timeout(\"1s\", function() task.sleep(9) end)'))\n"
+              "return type(e) .. ' ' .. tostring(getmetatable(e))", "table false");
+  fx_raises(f, "setmetatable(json.array{}, {})", "protected metatable");
+}
+
+/* Each of these would go on for centuries in one call of C. */
+static void endless_calls_are_refused(void **state) {
+  fixture *f = *state;
+  fx_gives(f, "return #string.rep('', 1 << 60) + #('ab'):rep(3, '')", "6");
+  fx_raises(f, "return ('x'):rep(1 << 60)", "test.lua:1: resulting string too large");
+  fx_raises(f, "table.move({}, 1, 1 << 62, 2)", "test.lua:1: bad argument #3 to 'move'");
+  fx_raises(f, "table.move({}, math.mininteger, math.maxinteger, 2)", "too many elements");
+  fx_raises(f, "table.insert(setmetatable({}, {__len = function() return 1 << 53 end}), 1, 1)", "more than a table can hold");
+  fx_raises(f, "table.remove(setmetatable({}, {__len = function() return 1 << 53 end}), 1)", "more than a table can hold");
+}
+
+/* Lists behave as in Lua's manual, through metamethods too. */
+static void list_functions_keep_their_meaning(void **state) {
+  fixture *f = *state;
+  fx_gives(f, "local t = {1, 2, 3} table.insert(t, 9) table.insert(t, 1, 0) table.insert(t, 6, 8)\n"
+              "return table.concat(t, ' ')", "0 1 2 3 9 8");
+  fx_gives(f, "local t = {1, 2, 3} local a, b, c = table.remove(t, 1), table.remove(t), table.remove(t, 2)\n"
+              "return a .. b .. tostring(c) .. #t .. tostring(table.remove{}) .. tostring(table.remove({}, 0))", "13nil1nilnil");
+  fx_gives(f, "local t = {[0] = 'z'} return tostring(table.remove(t)) .. tostring(t[0])", "znil");
+  fx_gives(f, "return table.concat(table.move({1, 2, 3}, 2, 3, 1), ' ') .. table.concat(table.move({1, 2}, 1, 2, 3, {7, 8}))",
+           "2 3 37812");
+  fx_gives(f, "local seen = {} local p = setmetatable({}, {__len = function() return 2 end, __index = function(_, i) return i * 10 end,\n"
+              "__newindex = function(_, i, v) seen[#seen + 1] = i .. '=' .. v end})\n"
+              "table.insert(p, 1, 5) return table.concat(seen, ' ')", "3=20 2=10 1=5");
+  fx_raises(f, "table.insert({}, 5, 1)", "test.lua:1: bad argument #2 to 'insert' (position out of bounds)");
+  fx_raises(f, "table.remove({1}, 7)", "test.lua:1: bad argument #2 to 'remove' (position out of bounds)");
+  fx_raises(f, "table.insert({}, 1, 2, 3)", "wrong number of arguments to 'insert'");
+  fx_raises(f, "table.insert(nil, 1)", "test.lua:1: bad argument #1 to 'insert' (table expected, got nil)");
+  fx_raises(f, "table.move(nil, 1, 2, 3)", "bad argument #1 to 'move' (table expected, got nil)");
+}
+
 static char seen[1024];
 static void sink(void *arg, const char *line, size_t n) {
   (void)arg;
@@ -158,6 +199,7 @@ int main(void) {
       T(nothing_dangerous_is_there), T(load_takes_text_only), T(require_stays_inside),
       T(strings_of_another_state_are_untouched), T(pairs_is_ordered_in_virtual_time),
       T(random_numbers_are_seeded), T(print_joins_with_tabs), T(crypto_and_time), T(log_joins_values_and_redacts),
+      T(no_way_to_a_finalizer), T(endless_calls_are_refused), T(list_functions_keep_their_meaning),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
