@@ -97,7 +97,7 @@ tsan:
 valgrind:
 	@sh tests/setup.sh valgrind
 	@$(MAKE) --no-print-directory -j2 $(UNIT)
-	@HL_TEST_TIMEOUT=900 HL_TEST_WRAP="valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9" \
+	@HL_SLOW=1 HL_TEST_TIMEOUT=900 HL_TEST_WRAP="valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=9" \
 	  sh tests/unit/run.sh $(UNIT)
 
 # Coverage-guided, FUZZ_SECONDS for each target; findings stay in build-fuzz.

@@ -97,7 +97,7 @@ int hl_json_parse(hl_str text, cJSON **out, hl_error *err) {
   if (s.n >= BIG_DIGITS && may_hold_big(s)) {
     rc = mark_big(text, &marked);
     if (rc) {
-      rc = hl_fail(err, rc, "JSON text too large");
+      rc = hl_fail(err, rc, "no memory for a JSON text of %zu bytes", text.n);
       goto out;
     }
     s = hl_buf_str(&marked);

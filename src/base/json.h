@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* 0, or HL_EINVAL with line, column and what was expected. Free with cJSON_Delete. */
+/* 0, HL_EINVAL with line, column and what was expected, or HL_ENOMEM. Free with cJSON_Delete. */
 int hl_json_parse(hl_str text, cJSON **out, hl_error *err);
 /* Compact text, hl_free it. Aborts only when memory ends. */
 char *hl_json_print(const cJSON *item);

@@ -26,7 +26,7 @@ void hl_log_write(hl_log *log, hl_log_level level, const char *room, const char 
  * passed through hl_log_write or hl_log_redact. Kept until the log is freed. */
 void hl_log_add_secret(hl_log *log, hl_str value);
 /* Appends s to out with secrets and token shapes (pat-na1-…, Bearer …,
- * hapikey=…) replaced. Returns 0 or HL_ELIMIT. */
+ * hapikey=…) replaced. Returns what hl_buf_append does. */
 int hl_log_redact(hl_log *log, hl_str s, hl_buf *out);
 
 #endif

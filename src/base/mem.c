@@ -18,11 +18,13 @@ static int must_fail(void) {
   return 0;
 }
 
+void hl_mem_ended(void) {
+  fputs("hubloop: out of memory\n", stderr);
+  abort();
+}
+
 static void *or_abort(void *p) {
-  if (!p) {
-    fputs("hubloop: out of memory\n", stderr);
-    abort();
-  }
+  if (!p) hl_mem_ended();
   return p;
 }
 

@@ -14,6 +14,10 @@ void hl_free(void *p);                       /* NULL is fine */
 char *hl_strdup(const char *s);              /* NULL gives NULL */
 char *hl_strndup(const char *s, size_t n);   /* n bytes and a NUL */
 
+/* Memory ended where there is nobody to refuse, such as on the way of a committed
+ * event: ends the process, whose next start goes on from what is committed. */
+void hl_mem_ended(void) __attribute__((noreturn));
+
 /* Fault injection: the n-th hl_try_ call from now fails (0: none). */
 void hl_mem_fail_at(unsigned n);
 

@@ -100,7 +100,7 @@ static int reserve(hl_buf *b, size_t n) {
   size_t cap = b->cap ? b->cap : 64;
   while (cap < need) cap *= 2;
   char *p = hl_try_realloc(b->p, cap);
-  if (!p) return HL_ELIMIT;
+  if (!p) return HL_ENOMEM;
   b->p = p;
   b->cap = cap;
   return 0;

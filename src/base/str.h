@@ -32,8 +32,8 @@ unsigned hl_str_distance(hl_str a, hl_str b);
 const char *hl_str_nearest(hl_str word, const char *const *names);
 
 /* A growable buffer the caller owns. Always NUL-terminated after an append
- * (the NUL is not counted). `max` bounds n; going over returns HL_ELIMIT and
- * leaves the content as it was. */
+ * (the NUL is not counted). `max` bounds n; going over returns HL_ELIMIT, no
+ * memory HL_ENOMEM, and both leave the content as it was. */
 typedef struct hl_buf {
   char *p;
   size_t n, cap, max;

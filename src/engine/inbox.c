@@ -198,7 +198,8 @@ void hl_engine_receive_read(hl_engine *e, const char *source, const char *accoun
 
 void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl_str body, hl_receipt_cb cb, void *arg) {
   hl_elements elements;
-  if (hl_elements_read(&elements, body, NULL)) answer_later(e, new_receipt(cb, arg), HL_EINVAL, "the body is not a JSON array of events");
+  int rc = hl_elements_read(&elements, body, NULL);
+  if (rc) answer_later(e, new_receipt(cb, arg), rc, rc == HL_ENOMEM ? "no memory for the body" : "the body is not a JSON array of events");
   else hl_engine_receive_read(e, source, account, body, &elements, cb, arg);
   hl_elements_deinit(&elements);
 }
@@ -209,6 +210,7 @@ void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
   hl_receipt_job *job = HL_NEW(hl_receipt_job);
   cJSON *array = NULL;
   int rc = hl_json_parse(hl_str_of(body), &array, NULL);
+  if (rc == HL_ENOMEM) hl_mem_ended();
   assert(rc == 0 && cJSON_GetArraySize(array) == 1); /* printed by hl_run_emit */
   (void)rc;
   const char *type = hl_json_str(array->child, "subscriptionType", "");
@@ -370,7 +372,9 @@ static void load_row(hl_engine *e, hl_row *row, hl_str body, hl_str hashes, cons
   static const char zero[HL_HASH_BYTES];
   hl_elements elements;
   hl_error err;
-  if (hl_elements_read(&elements, body, &err))
+  int rc = hl_elements_read(&elements, body, &err);
+  if (rc == HL_ENOMEM) hl_mem_ended();
+  if (rc)
     hl_log_write(e->log, HL_LOG_ERROR, "store", "row %lld of the inbox cannot be read: %s", (long long)row->id, err.text);
   row->open = 1; /* ours, so that it stays until all are looked at */
   row->prev = e->last_open;

@@ -13,7 +13,7 @@ enum { STARTS_A_TURN = 256 };
 
 void hl_handler_durable(const hl_handler *h, hl_buf *out) {
   hl_buf_clear(out);
-  hl_buf_printf(out, "%s\t%s\t%s", h->script, h->type, h->name);
+  if (hl_buf_printf(out, "%s\t%s\t%s", h->script, h->type, h->name) == HL_ENOMEM) hl_mem_ended();
 }
 
 hl_handler *hl_handler_by_name(hl_engine *e, const char *durable) {

@@ -66,7 +66,9 @@ static hl_run *run_of(hl_engine *e, const hl_parked *p) {
     hl_parked_leave(e, hl_parked_hold(e, p->id));
     return NULL;
   }
-  hl_ev *ev = hl_json_parse(p->event, &json, NULL) ? NULL : hl_ev_parked(e, p, json);
+  int rc = hl_json_parse(p->event, &json, NULL);
+  if (rc == HL_ENOMEM) hl_mem_ended();
+  hl_ev *ev = rc ? NULL : hl_ev_parked(e, p, json);
   if (!ev) {
     cJSON_Delete(json);
     hl_tx_repark(e->tx, p->id, HL_ST_DEAD, p->attempts, 0, HL_STR("the stored event cannot be read"));

@@ -84,7 +84,6 @@ int hl_run_audit(hl_run *run, const char *kind, const char *key, hl_str json, hl
  * in as text: it was JSON when it came. */
 static char *own_body(hl_run *run, const hl_effect *f, int64_t at) {
   cJSON *head = cJSON_CreateObject();
-  hl_buf b;
   cJSON_AddStringToObject(head, "subscriptionType", f->name);
   cJSON_AddItemToObject(head, "occurredAt", hl_json_int64(at));
   cJSON_AddStringToObject(head, "account", hl_run_account(run));
@@ -93,14 +92,12 @@ static char *own_body(hl_run *run, const hl_effect *f, int64_t at) {
   cJSON_AddNumberToObject(head, "depth", run->depth + 1);
   char *text = hl_json_print(head);
   cJSON_Delete(head);
-  hl_buf_init(&b, SIZE_MAX / 2);
-  hl_buf_puts(&b, "[");
-  hl_buf_append(&b, text, strlen(text) - 1); /* without the closing brace */
-  hl_buf_puts(&b, ",\"payload\":");
-  hl_buf_puts(&b, f->text);
-  hl_buf_puts(&b, "}]");
+  text[strlen(text) - 1] = 0; /* the closing brace */
+  size_t size = strlen(text) + strlen(f->text) + sizeof "[,\"payload\":}]";
+  char *body = hl_alloc(size);
+  snprintf(body, size, "[%s,\"payload\":%s}]", text, f->text);
   hl_free(text);
-  return hl_buf_detach(&b, NULL);
+  return body;
 }
 
 /* All of a run's effects into the transaction that gathers. */

@@ -326,6 +326,7 @@ cJSON *hl_element_take(hl_element *el) {
   el->json = NULL;
   if (!json) {
     int rc = hl_json_parse(el->text, &json, NULL);
+    if (rc == HL_ENOMEM) hl_mem_ended();
     assert(rc == 0); /* what the quick reader takes, hl_json_parse takes: tests/fuzz/scan.c */
     (void)rc;
   }

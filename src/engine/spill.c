@@ -112,9 +112,12 @@ static write_job *next_job(hl_spill *sp) {
   hl_buf path;
   if (!sp->stem || hl_dedupe_held(sp->e->dedupe) < sp->high) return NULL;
   if (!hl_dedupe_oldest(sp->e->dedupe, sp->generation, &g)) return NULL;
-  write_job *job = HL_NEW(write_job);
   hl_buf_init(&path, 1 << 16);
-  hl_buf_printf(&path, "%s%lld", sp->stem, (long long)g.first_row);
+  if (hl_buf_printf(&path, "%s%lld", sp->stem, (long long)g.first_row)) {
+    hl_free(g.v); /* it stays in memory */
+    return NULL;
+  }
+  write_job *job = HL_NEW(write_job);
   *job = (write_job){.sp = sp, .path = hl_buf_detach(&path, NULL), .g = g};
   memcpy(job->key, sp->e->key, sizeof job->key);
   return job;

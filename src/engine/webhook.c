@@ -81,6 +81,12 @@ static void reply_later(reply *r, int status, const char *text) {
   hl_defer_start(hl_engine_loop(r->w->e), &r->defer, on_defer, r);
 }
 
+/* Nothing is wrong with the request: HubSpot brings it again. */
+static void no_memory(hl_webhook *w, reply *r) {
+  w->stats.unavailable++;
+  reply_later(r, 503, "no memory; send it again");
+}
+
 static void on_receipt(void *arg, const hl_receipt *receipt) {
   reply *r = arg;
   if (receipt->code) {
@@ -102,15 +108,11 @@ typedef struct signer {
 } signer;
 
 /* The full public URI as HubSpot signed it. */
-static void uri_of(const hl_webhook *w, const hl_delivery *d, hl_buf *out) {
+static int uri_of(const hl_webhook *w, const hl_delivery *d, hl_buf *out) {
   hl_buf_init(out, 1 << 16);
-  if (!w->public_url) {
-    hl_buf_printf(out, "http://%s%s", d->host ? d->host : "", d->target ? d->target : "/");
-    return;
-  }
+  if (!w->public_url) return hl_buf_printf(out, "http://%s%s", d->host ? d->host : "", d->target ? d->target : "/");
   const char *query = d->target ? strchr(d->target, '?') : NULL;
-  hl_buf_puts(out, w->public_url);
-  if (query) hl_buf_puts(out, query);
+  return hl_buf_printf(out, "%s%s", w->public_url, query ? query : "");
 }
 
 static int verify(hl_webhook *w, const hl_delivery *d, signer *out, hl_error *err) {
@@ -125,10 +127,11 @@ static int verify(hl_webhook *w, const hl_delivery *d, signer *out, hl_error *er
     for (size_t k = 0; k < count && n_secrets < MAX_SECRETS; k++) secrets[n_secrets++] = mine[k];
   }
   if (!n_secrets) return hl_fail(err, HL_EAUTH, "no client secret is configured, so no webhook can be verified");
-  uri_of(w, d, &uri);
+  int rc = uri_of(w, d, &uri);
+  if (rc) return hl_fail(err, rc, rc == HL_ENOMEM ? "no memory for the URI" : "the URI is too long");
   hl_signed s = {.method = d->method, .uri = uri.p, .body = d->body, .v3 = d->signature_v3, .timestamp = d->timestamp,
                  .v1v2 = d->signature, .version = d->signature_version};
-  int rc = hl_signature_verify(&s, secrets, n_secrets, hl_loop_now(hl_engine_loop(w->e)), &which, err);
+  rc = hl_signature_verify(&s, secrets, n_secrets, hl_loop_now(hl_engine_loop(w->e)), &which, err);
   hl_buf_deinit(&uri);
   if (rc < 0) return rc;
   out->version = rc;
@@ -210,17 +213,26 @@ void hl_webhook_deliver(hl_webhook *w, const hl_delivery *d, hl_delivery_cb cb, 
   hl_elements elements = {0};
   hl_error err;
   signer s;
+  int rc;
   w->stats.requests++;
   if (!d->method || strcmp(d->method, "POST") != 0) {
     reply_later(r, 405, "webhooks are sent with POST");
     return;
   }
-  if (verify(w, d, &s, &err) || (s.version == 2 && !w->accept_v2)) {
+  if ((rc = verify(w, d, &s, &err)) == HL_ENOMEM) {
+    no_memory(w, r);
+    return;
+  }
+  if (rc || (s.version == 2 && !w->accept_v2)) {
     w->stats.forged++;
     reply_later(r, 401, "the signature was not accepted");
     return;
   }
-  if (hl_elements_read(&elements, d->body, &err)) {
+  if ((rc = hl_elements_read(&elements, d->body, &err)) == HL_ENOMEM) {
+    no_memory(w, r);
+    return;
+  }
+  if (rc) {
     w->stats.malformed_bodies++;
     reply_later(r, 400, "the body must be a JSON array of events");
     return;

@@ -253,7 +253,8 @@ void hl_call_send(hl_call *c) {
                          c->query ? c->query : "");
   if (!rc) rc = headers_of(c, &headers);
   if (rc) {
-    hl_fail(&err, HL_ELIMIT, "the URL is longer than %d bytes: ask for less in one call", URL_MAX_BYTES);
+    if (rc == HL_ENOMEM) hl_fail(&err, rc, "no memory for the URL and the headers");
+    else hl_fail(&err, rc, "the URL is longer than %d bytes: ask for less in one call", URL_MAX_BYTES);
     goto out;
   }
   hl_http_request request = {.method = c->method, .url = url.p, .headers = &headers, .body = hl_buf_str(&c->body),

@@ -78,7 +78,8 @@ static void refuse(lua_State *L, encoder *e, int code, const char *why) {
 }
 
 static void put(lua_State *L, encoder *e, const char *p, size_t n) {
-  if (hl_buf_append(e->out, p, n) != 0) refuse(L, e, HL_ELIMIT, "the text is larger than its limit");
+  int rc = hl_buf_append(e->out, p, n);
+  if (rc) refuse(L, e, rc, rc == HL_ENOMEM ? "no memory for the text" : "the text is larger than its limit");
 }
 
 static void put_line(lua_State *L, encoder *e, int depth) {

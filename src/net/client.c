@@ -82,7 +82,7 @@ struct hl_http_op {
   unsigned times_sent;           /* of this hop */
   bool sent;                     /* of any hop */
   bool headers_ended;            /* the empty line came; curl takes an answer cut before it for a whole one */
-  bool too_big, header_too_big, repeat_refused;
+  bool too_big, header_too_big, no_memory, repeat_refused;
   char denied[48];               /* the last address that the policy refused */
   char detail[CURL_ERROR_SIZE];
 };
@@ -278,11 +278,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg) {
 /* Counts what was decompressed: a small answer may inflate to anything. */
 static size_t on_body(char *p, size_t size, size_t n, void *arg) {
   hl_http_op *op = arg;
-  if (hl_buf_append(&op->answer_body, p, size * n) != 0) {
-    op->too_big = true;
-    return 0;
-  }
-  return size * n;
+  int rc = hl_buf_append(&op->answer_body, p, size * n);
+  if (rc == HL_ENOMEM) op->no_memory = true;
+  else if (rc) op->too_big = true;
+  return rc ? 0 : size * n;
 }
 
 static bool safe_to_repeat(const char *method) {
@@ -397,6 +396,8 @@ static int explain(const hl_http_op *op, hl_error *err) {
   if (op->too_big)
     rc = hl_fail(err, HL_ELIMIT, "%s: the answer is larger than the limit of %zu bytes; ask for less, or raise the limit",
                  what, op->max_body);
+  else if (op->no_memory)
+    rc = hl_fail(err, HL_ENOMEM, "%s: no memory for the answer after %zu bytes", what, op->answer_body.n);
   else if (op->header_too_big)
     rc = hl_fail(err, HL_ELIMIT, "%s: the answer's headers are larger than %d bytes", what, MAX_HEADER_BYTES);
   else if (op->repeat_refused)
@@ -714,7 +715,8 @@ static int take_headers(hl_http_op *op, const hl_headers *h, hl_error *err) {
       hl_buf_clear(&line);
       /* "Name;" is curl's way to send an empty value; "Name:" would remove the header. */
       rc = *value ? hl_buf_printf(&line, "%s: %s", name, value) : hl_buf_printf(&line, "%s;", name);
-      if (rc) rc = hl_fail(err, HL_ELIMIT, "the header %s is longer than 64 KiB", name);
+      if (rc == HL_ENOMEM) rc = hl_fail(err, rc, "no memory for headers");
+      else if (rc) rc = hl_fail(err, rc, "the header %s is longer than 64 KiB", name);
       else if (!append_line(&op->headers, line.p)) rc = hl_fail(err, HL_ENOMEM, "no memory for headers");
     }
   }

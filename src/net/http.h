@@ -40,7 +40,7 @@ typedef struct hl_http_response {
   int status;                  /* 0: no answer, see err */
   hl_headers headers;
   hl_str body;
-  hl_error err;                /* HL_ENET, HL_ETIMEOUT, HL_ELIMIT, HL_EDENIED, HL_EPROTOCOL */
+  hl_error err;                /* HL_ENET, HL_ETIMEOUT, HL_ELIMIT, HL_EDENIED, HL_EPROTOCOL, HL_ENOMEM */
   bool sent;                   /* with status 0: the request may have reached the peer */
 } hl_http_response;
 

@@ -263,6 +263,10 @@ static enum MHD_Result too_large(hl_request *r) {
   return refuse(r, "413 Content Too Large", "The body is larger than this server takes.\n");
 }
 
+static enum MHD_Result no_memory(hl_request *r) {
+  return refuse(r, "503 Service Unavailable", "No memory for the body; try again.\n");
+}
+
 typedef struct framing {
   const char *length, *coding;
   bool ambiguous;
@@ -299,7 +303,7 @@ static enum MHD_Result begin(hl_request *r, const char *method) {
     return refuse(r, "400 Bad Request", "The length of the request is not clear: send one Content-Length, or Transfer-Encoding: chunked.\n");
   /* MHD has refused what is no number; one beyond int64 is too large all the same. */
   if (length && (hl_str_int64(hl_str_of(length), &n) != 0 || n < 0 || (uint64_t)n > s->max_body)) return too_large(r);
-  if (n && !body_room(r, (size_t)n)) return refuse(r, "503 Service Unavailable", "No memory for the body; try again.\n");
+  if (n && !body_room(r, (size_t)n)) return no_memory(r);
   return MHD_YES;
 }
 
@@ -314,7 +318,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *mhd, const ch
   if (!r->begun) return begin(r, method);
   if (*n) {
     if (r->body_n + *n > s->max_body) return too_large(r);
-    if (!body_room(r, r->body_n + *n)) return MHD_NO;
+    if (!body_room(r, r->body_n + *n)) return no_memory(r);
     memcpy(r->body + r->body_n, data, *n);
     r->body_n += *n;
     *n = 0;

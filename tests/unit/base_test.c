@@ -43,10 +43,50 @@ static void buffers_are_bounded(void **state) {
   hl_buf_deinit(&b);
   hl_buf_init(&b, 100);
   hl_mem_fail_at(1);
-  assert_int_equal(hl_buf_puts(&b, "x"), HL_ELIMIT);
+  assert_int_equal(hl_buf_puts(&b, "x"), HL_ENOMEM);
   assert_int_equal(hl_buf_urlencode(&b, HL_STR("a b/ü~")), 0);
   assert_string_equal(b.p, "a%20b%2F%C3%BC~");
   hl_buf_deinit(&b);
+}
+
+/* The n-th allocation fails, for every n there is: each time a clean error, and all is as before. */
+static void memory_ends_while_parsing_and_printing(void **state) {
+  (void)state;
+  char text[4096] = "[";
+  for (unsigned i = 0; i < 40; i++) {
+    size_t n = strlen(text);
+    snprintf(text + n, sizeof text - n, "%s{\"id\":90071992547409930%02u,\"name\":\"number %u\"}", i ? "," : "", i, i);
+  }
+  snprintf(text + strlen(text), 2, "]");
+  unsigned failed = 0, well = 0;
+  for (unsigned n = 1; n <= 40; n++) {
+    cJSON *j = NULL;
+    hl_error err = {0};
+    hl_buf b;
+    hl_buf_init(&b, 1 << 20);
+    assert_int_equal(hl_buf_puts(&b, "kept "), 0);
+    hl_mem_fail_at(n);
+    int rc = hl_json_parse(hl_str_of(text), &j, &err);
+    assert_true((rc == 0) == (j != NULL));
+    if (rc) {
+      assert_int_equal(rc, HL_ENOMEM);
+      assert_non_null(strstr(err.text, "memory"));
+    } else {
+      rc = hl_json_print_to(j, &b);
+      if (!rc) rc = hl_buf_printf(&b, " and %u", n);
+      if (!rc) rc = hl_buf_urlencode(&b, hl_str_of(text));
+      assert_true(rc == 0 || rc == HL_ENOMEM);
+      if (strcmp(b.p, "kept ") != 0) assert_memory_equal(b.p + 5, text, strlen(text));
+    }
+    hl_mem_fail_at(0);
+    if (rc) failed++;
+    else well++;
+    assert_memory_equal(b.p, "kept ", 5);
+    assert_int_equal(strlen(b.p), b.n);
+    cJSON_Delete(j);
+    hl_buf_deinit(&b);
+  }
+  assert_true(failed > 5 && well > 5);
 }
 
 static void json_keeps_big_integers(void **state) {
@@ -238,7 +278,8 @@ static void errors(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(strings), cmocka_unit_test(buffers_are_bounded), cmocka_unit_test(json_keeps_big_integers),
+      cmocka_unit_test(strings), cmocka_unit_test(buffers_are_bounded),
+      cmocka_unit_test(memory_ends_while_parsing_and_printing), cmocka_unit_test(json_keeps_big_integers),
       cmocka_unit_test(json_refuses), cmocka_unit_test(durations), cmocka_unit_test(iso_times),
       cmocka_unit_test(zones_round_trip), cmocka_unit_test(cron_expressions), cmocka_unit_test(log_redacts),
       cmocka_unit_test(seeded_ids), cmocka_unit_test(errors),

@@ -235,12 +235,48 @@ static void says_503_when_it_cannot_store(void **state) {
   close_door(&d);
 }
 
+/* The n-th allocation of a receipt fails, for every n there is: what is not stored
+ * is not acknowledged, nobody is called a forger for it, and it is taken when it
+ * comes again. Nobody listens, because the way of a committed event ends the process. */
+static void memory_ends_during_a_receipt(void **state) {
+  (void)state;
+  static door d;
+  hl_webhook_stats s;
+  char body[400];
+  int refused = 0;
+  enum { TIMES = 25 };
+  open_door(&d, true, false);
+  for (unsigned n = 1; n <= TIMES; n++) {
+    snprintf(body, sizeof body, "[{\"eventId\":%u,\"portalId\":62515,\"occurredAt\":%lld,\"subscriptionType\":\"contact.deletion\","
+             "\"objectId\":90071992547409%02u,\"\\u0061\":1}]" /* not for the quick reader */, n, (long long)hl_loop_now(d.w.loop), n);
+    hl_mem_fail_at(n);
+    int status = n % 2 ? deliver_v3(&d, body, "new-secret-of-main", 0) : deliver_v1(&d, body, "old-secret-of-main");
+    hl_mem_fail_at(0);
+    assert_true(status == 204 || status == 503);
+    if (status == 503) {
+      refused++;
+      assert_int_equal(deliver_v3(&d, body, "new-secret-of-main", 0), 204);
+    }
+  }
+  settle_down(&d.w);
+  assert_int_equal(stats_of(&d.w).acknowledged, TIMES);
+  assert_int_equal(stats_of(&d.w).unhandled, TIMES);
+  hl_webhook_stats_get(d.hook, &s);
+  assert_true(refused > 0);
+  assert_int_equal(s.unavailable, refused);
+  assert_int_equal(s.accepted_requests, TIMES);
+  assert_int_equal(s.forged, 0);
+  assert_int_equal(s.malformed_bodies, 0);
+  close_door(&d);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(takes_what_is_signed),  cmocka_unit_test(the_secret_binds_the_portal),
       cmocka_unit_test(a_shared_secret_splits_by_portal),
       cmocka_unit_test(v1_must_be_recent),     cmocka_unit_test(v2_only_when_accepted),
       cmocka_unit_test(without_a_secret_nothing_enters), cmocka_unit_test(says_503_when_it_cannot_store),
+      cmocka_unit_test(memory_ends_during_a_receipt),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -619,6 +619,54 @@ static void addresses(void **state) {
 
 #define WITH_SERVER(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
+/* The n-th allocation of a request fails, for every n there is: one error that
+ * names the memory, and the next request is served. */
+static void memory_ends_during_a_request(void **state) {
+  fixture *f = *state;
+  unsigned at_once = 0, later = 0, well = 0;
+  char body[3000];
+  memset(body, 'b', sizeof body);
+  hl_headers h = {0};
+  for (unsigned i = 0; i < 8; i++) {
+    char value[64];
+    snprintf(value, sizeof value, "%*u", 8 << (i % 3), i);
+    hl_headers_add(&h, HL_STR("X-Some"), hl_str_of(value));
+  }
+  hl_http_request first = NAMED;
+  call c;
+  first.method = "POST";
+  first.body = (hl_str){body, sizeof body};
+  run(f, &c, "/echo", first); /* the server has its memory from now on */
+  for (unsigned n = 1; n <= 20; n++) {
+    c = (call){.f = f};
+    char url[512];
+    hl_error err = {0};
+    hl_http_request q = NAMED;
+    url_on(url, hl_server_port(f->server), "/echo");
+    q.url = url;
+    q.method = "POST";
+    q.headers = &h;
+    q.body = (hl_str){body, sizeof body};
+    hl_mem_fail_at(n);
+    int rc = f->client->send(f->client, &q, on_answer, &c, &c.op, &err);
+    if (!rc) assert_int_equal(hl_loop_run_until(f->loop, &c.done), 0);
+    hl_mem_fail_at(0);
+    assert_false(rc && c.done);
+    if (rc) at_once++;
+    else if (c.status == 200) well++;
+    else later++;
+    if (rc || c.status != 200) {
+      assert_int_equal(rc ? rc : c.code, HL_ENOMEM);
+      assert_non_null(strstr(rc ? err.text : c.text, "memory"));
+    }
+    run(f, &c, "/echo", q);
+    assert_int_equal(c.status, 200);
+    assert_int_equal(c.body_n, sizeof body);
+  }
+  hl_headers_deinit(&h);
+  assert_true(at_once > 0 && later > 0 && well > 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     WITH_SERVER(answers),
@@ -627,6 +675,7 @@ int main(void) {
     WITH_SERVER(idle_lets_the_loop_end),
     WITH_SERVER(limits_of_the_answer),
     WITH_SERVER(timeout),
+    WITH_SERVER(memory_ends_during_a_request),
     WITH_SERVER(cancelled),
     WITH_SERVER(freed_in_its_callback),
     WITH_SERVER(connection_failures),

@@ -240,6 +240,23 @@ static void too_large_is_heard(void **state) {
   close_fixture(f);
 }
 
+static void no_memory_for_a_body(void **state) {
+  (void)state;
+  fixture *f = open_fixture((hl_server_options){0});
+  static const char *const sends[] = {
+    "POST / HTTP/1.1\r\n" CLOSE "Content-Length: 5\r\n\r\nabcde",
+    "POST / HTTP/1.1\r\n" CLOSE "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
+  };
+  for (size_t i = 0; i < HL_COUNT(sends); i++) {
+    hl_mem_fail_at(1);
+    expect_status(f, sends[i], "HTTP/1.1 503");
+    hl_mem_fail_at(0);
+  }
+  assert_int_equal(f->requests, 0);
+  for (size_t i = 0; i < HL_COUNT(sends); i++) expect_status(f, sends[i], "HTTP/1.1 200");
+  close_fixture(f);
+}
+
 static void malformed(void **state) {
   (void)state;
   fixture *f = open_fixture((hl_server_options){0});
@@ -487,6 +504,7 @@ int main(void) {
     cmocka_unit_test(freed_with_requests_in_hand),
     cmocka_unit_test(limits),
     cmocka_unit_test(too_large_is_heard),
+    cmocka_unit_test(no_memory_for_a_body),
     cmocka_unit_test(malformed),
     cmocka_unit_test(one_length_only),
     cmocka_unit_test(dropped_without_an_answer),
