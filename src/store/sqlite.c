@@ -109,7 +109,8 @@ static const char *const SQL[ST_COUNT] = {
 struct hl_db {
   sqlite3 *db;
   sqlite3_stmt *st[ST_COUNT];
-  char *path;
+  char *path, *wal_path;
+  struct stat file, wal;   /* which files these were; wal.st_ino 0: not known yet */
   hl_store_state state;
   int wal_pages;
   int64_t expire_after;    /* where the walk over old rows goes on */
@@ -316,6 +317,9 @@ int hl_db_open(const char *path, const unsigned char fresh_key[HL_STORE_KEY_BYTE
   int rc = 0;
   db->path = hl_strdup(path);
   if (path) {
+    size_t n = strlen(path) + sizeof "-wal";
+    db->wal_path = hl_alloc(n);
+    snprintf(db->wal_path, n, "%s-wal", path);
     rc = make_folders(path, err);
     if (rc) goto out;
     /* Made by us first, so that the file is private from its first byte. */
@@ -364,6 +368,10 @@ int hl_db_open(const char *path, const unsigned char fresh_key[HL_STORE_KEY_BYTE
   for (int k = 0; !rc && k < ST_COUNT; k++)
     if (!statement_of(db, (statement)k)) rc = SQLITE_CORRUPT;
   if (rc) goto sqlite;
+  if (path && stat(path, &db->file) != 0) {
+    rc = hl_fail(err, HL_EIO, "store %s: cannot open: %s", path, strerror(errno));
+    goto out;
+  }
   sqlite3_wal_hook(db->db, on_wal, db);
   *out = db;
   return 0;
@@ -379,6 +387,7 @@ void hl_db_close(hl_db *db) {
   for (int k = 0; k < ST_COUNT; k++) sqlite3_finalize(db->st[k]);
   sqlite3_close(db->db);
   hl_free(db->path);
+  hl_free(db->wal_path);
   hl_free(db);
 }
 
@@ -581,7 +590,25 @@ static int save_tally(hl_db *db) {
   return run(db, ST_TALLY, HL_COUNT(v), v, 0, NULL);
 }
 
+static bool same_file(const char *path, const struct stat *was) {
+  struct stat st;
+  return stat(path, &st) == 0 && st.st_dev == was->st_dev && st.st_ino == was->st_ino;
+}
+
+/* What is written to a file that has lost its name is gone with this process,
+ * and SQLite does not look. */
+static int still_there(hl_db *db, hl_error *err) {
+  if (!db->path) return 0;
+  if (!db->wal.st_ino && stat(db->wal_path, &db->wal) != 0) db->wal.st_ino = 0;
+  const char *gone = !same_file(db->path, &db->file)                            ? db->path
+                     : db->wal.st_ino && !same_file(db->wal_path, &db->wal) ? db->wal_path
+                                                                              : NULL;
+  if (!gone) return 0;
+  return hl_fail(err, HL_EIO, "store %s: the file was removed or replaced while in use; move it back, or restart to go on with what is there now", gone);
+}
+
 int hl_db_apply(hl_db *db, const hl_tx *tx, hl_error *err) {
+  if (still_there(db, err)) return HL_EIO;
   hl_store_state before = db->state;
   const char *doing = "cannot write";
   int rc = run(db, ST_BEGIN, 0, NULL, 0, NULL);

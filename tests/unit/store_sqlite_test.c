@@ -41,6 +41,30 @@ static hl_store_counts counts_of(hl_db *db) {
   return s.counts;
 }
 
+/* A commit into a file that has lost its name would be gone after a restart. */
+static void a_removed_file_takes_nothing(void **state) {
+  (void)state;
+  static const char *const names[] = {"there.db", "there.db-wal"};
+  hl_db *db = NULL;
+  hl_error err;
+  assert_int_equal(hl_db_open("there.db", KEY, &db, &err), 0);
+  hl_tx *tx = hl_tx_new();
+  append(tx, 1, 100, true);
+  assert_int_equal(apply(db, tx), 0);
+  for (int k = 0; k < 2; k++) {
+    assert_int_equal(rename(names[k], "away"), 0);
+    tx = hl_tx_new();
+    append(tx, 2 + k, 100, true);
+    assert_int_equal(hl_db_apply(db, tx, &err), HL_EIO);
+    assert_non_null(strstr(err.text, names[k]));
+    assert_non_null(strstr(err.text, "removed or replaced"));
+    assert_int_equal(rename("away", names[k]), 0);
+    assert_int_equal(apply(db, tx), 0);
+  }
+  assert_int_equal(counts_of(db).acknowledged, 6);
+  hl_db_close(db);
+}
+
 static void a_transaction_is_whole(void **state) {
   (void)state;
   hl_db *db = open_db();
@@ -210,6 +234,7 @@ static void lists_exactly_the_keys_of_a_prefix(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_exactly_the_keys_of_a_prefix),
+      cmocka_unit_test(a_removed_file_takes_nothing),
       cmocka_unit_test(a_transaction_is_whole),     cmocka_unit_test(receipts_can_be_taken_out),
       cmocka_unit_test(an_event_counts_once_whatever_its_rows), cmocka_unit_test(windows_are_bounded),
       cmocka_unit_test(retention_spares_what_is_needed),
