@@ -42,11 +42,15 @@ static void interrupt(void *arg, int signum) {
   r->code = 128 + signum;
 }
 
-/* "a,b" to a NULL-terminated list; the text is kept in `copy`. */
-static const char *const *split(const char *text, char **copy, const char *list[], size_t max) {
+/* "a,b" to a NULL-terminated list, of each time that the flag is given; the text is kept in `copy`. */
+static const char *const *split(const hl_args *a, const char *flag, char **copy, const char *list[], size_t max) {
   size_t n = 0;
-  if (!text) return NULL;
-  *copy = hl_strdup(text);
+  hl_buf all;
+  hl_buf_init(&all, SIZE_MAX / 4);
+  for (size_t i = 0; i < a->n_flags; i++)
+    if (strcmp(a->flag[i], flag) == 0) hl_buf_printf(&all, "%s%s", all.n ? "," : "", a->value[i]);
+  *copy = hl_buf_detach(&all, NULL);
+  if (!*copy) return NULL;
   for (char *p = *copy; p && n + 1 < max;) {
     char *comma = strchr(p, ',');
     if (comma) *comma++ = 0;
@@ -80,9 +84,9 @@ static int run(const hl_args *a) {
     hl_runtime_load(r.rt, &loaded);
     if (loaded.failed) r.code = loaded.loaded ? HL_EXIT_SOME : HL_EXIT_FAILED;
   } else {
-    hl_permissions p = {split(hl_args_get(a, "allow-host"), &copies[0], hosts, HL_COUNT(hosts)),
-                        split(hl_args_get(a, "allow-fs"), &copies[1], fs, HL_COUNT(fs)),
-                        split(hl_args_get(a, "allow-env"), &copies[2], env, HL_COUNT(env))};
+    hl_permissions p = {split(a, "allow-host", &copies[0], hosts, HL_COUNT(hosts)),
+                        split(a, "allow-fs", &copies[1], fs, HL_COUNT(fs)),
+                        split(a, "allow-env", &copies[2], env, HL_COUNT(env))};
     if ((rc = hl_host_load(r.rt->host, path, &p, &script, &err))) goto failed;
     hl_script_on_end(script, main_ended, &r);
   }

@@ -113,7 +113,9 @@ static int push_response(lua_State *L, void *arg) {
   const hl_http_response *r = o->response;
   if (r->status == 0) {
     int code = r->err.code;
-    lua_pushfstring(L, "%s: %s", o->what, r->err.text);
+    /* The client's own texts begin with the request. */
+    bool named = strncmp(r->err.text, o->what, strlen(o->what)) == 0;
+    lua_pushfstring(L, "%s%s%s", named ? "" : o->what, named ? "" : ": ", r->err.text);
     hl_lua_push_error(L, hl_err_name(code), lua_tostring(L, -1), 0, NULL, NULL,
                       code == HL_ENET || code == HL_ETIMEOUT);
     return -1;
@@ -207,12 +209,14 @@ static int read_headers(lua_State *L, int opts, hl_headers *h, hl_error *err) {
   return rc;
 }
 
-static int do_request(lua_State *L, const char *method, const char *url, int opts) {
+static int do_request(lua_State *L, const char *method, hl_str address, int opts) {
+  const char *url = address.p;
   hl_script *s = hl_script_of(L);
   hl_task *t = hl_task_current(L);
   if (t && hl_task_offline(t))
     return luaL_error(L, "http requests are not possible while the script loads: move this into a handler");
   if (!s->host->o.http) return luaL_error(L, "http is not available here");
+  if (strlen(url) != address.n) return hl_lua_raise(L, "invalid", "http: the URL holds a NUL character");
   char where[300];
   hl_error err;
   permit p = permitted(s->name, s->hosts, url, where, sizeof where, &err);
@@ -274,14 +278,17 @@ static int l_request(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   hl_lua_check_options(L, 1, "http.request", known, NULL);
-  const char *url = hl_lua_opt_str(L, 1, "url", NULL);
-  if (!url) return luaL_error(L, "http.request: 'url' is missing");
+  hl_str url = {hl_lua_opt_str(L, 1, "url", NULL), 0};
+  if (!url.p) return luaL_error(L, "http.request: 'url' is missing");
+  lua_getfield(L, 1, "url");
+  url.p = lua_tolstring(L, -1, &url.n);
   return do_request(L, check_method(L, hl_lua_opt_str(L, 1, "method", "GET")), url, 1);
 }
 
 /* http.get(url, [options]); upvalue: the method. */
 static int l_method(lua_State *L) {
-  const char *url = luaL_checkstring(L, 1);
+  hl_str url;
+  url.p = luaL_checklstring(L, 1, &url.n);
   lua_settop(L, 2);
   hl_lua_check_options(L, 2, "http", known, NULL);
   if (lua_isnil(L, 2)) {

@@ -247,6 +247,8 @@ static int read_rest(const reader *r, hl_project *p, char ***patterns) {
   if (there) {
     char **accept = NULL;
     if ((rc = get_string(r, "public_url", "webhooks.public_url", &p->public_url))) return rc;
+    if (p->public_url && strncmp(p->public_url, "https://", 8) != 0 && strncmp(p->public_url, "http://", 7) != 0)
+      return bad(r, "webhooks.public_url", "the address that HubSpot calls: \"https://hooks.example.com/hubspot\"");
     if ((rc = get_list(r, "accept", "webhooks.accept", &accept))) {
       free_list(accept);
       return rc;

@@ -23,6 +23,13 @@ test('a missing folder', async (t) => {
   says(r, /nowhere/);
 });
 
+test('a public address that is no web address is refused', async (t) => {
+  const dir = project(t, { 'hubloop.lua': 'return { webhooks = { public_url = "hooks.example.com/hubspot" } }\n', 'a.lua': QUIET });
+  const r = await run(t, ['serve', dir, '--listen', '127.0.0.1:0', '--admin', 'off'], { env: { HUBSPOT_TOKEN: TOKEN } });
+  assert.equal(r.code, 2, r.err);
+  assert.match(r.err, /hubloop\.lua: webhooks\.public_url must be .*https:/);
+});
+
 test('settings that are wrong name the file and the key', async (t) => {
   const unknown = project(t, { 'hubloop.lua': 'return { acounts = {} }\n', 'a.lua': QUIET });
   const a = await run(t, ['serve', unknown], { cwd: unknown, env: { HUBSPOT_TOKEN: TOKEN } });

@@ -43,6 +43,18 @@ test('a fault of the simulator breaks the connection', async (t) => {
   assert.equal((await get()).status, 200); // once only
 });
 
+test('a permission given twice permits both, and a failed request is named once', async (t) => {
+  const dir = project(t, { 'two.lua': 'for _, p in ipairs { 1, 2 } do print(pcall(http.get, "http://127.0.0.1:" .. p .. "/")) end\n' });
+  const r = await run(t, ['run', 'two.lua', '--allow-host', '127.0.0.1:1', '--allow-host', '127.0.0.1:2'],
+    { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN } });
+  const lines = r.out.trim().split('\n');
+  assert.equal(lines.length, 2, r.err);
+  for (const line of lines) {
+    assert.doesNotMatch(line, /may not reach/);
+    assert.equal(line.split('GET http://').length, 2, line);
+  }
+});
+
 test('version prints one line', async (t) => {
   for (const args of [['version'], ['--version']]) {
     const r = await run(t, args);

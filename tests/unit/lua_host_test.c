@@ -242,6 +242,8 @@ static void misuse_names_the_remedy(void **state) {
       {"kv.set('a', print)", "function"},
       {"http.get('http://127.0.0.1/')", "--allow-host"},
       {"http.get('ftp://example.com/')", "http and https"},
+      {"http.get('http://example.com/\\0.png')", "NUL"},
+      {"http.request{ url = 'http://example.com/\\0.png' }", "NUL"},
       {"require('hubspot').contact.get('1')", "contact"},
       {"require('hubspot').contacts.get({})", "id must be a string"},
       {"require('hubspot').contacts.update('1', { a = print })", "\"a\""},
