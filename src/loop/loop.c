@@ -173,7 +173,9 @@ static void run_deferred(hl_loop *l) {
 
 /* ---- other threads ---- */
 
-static void on_timer(uv_timer_t *handle) { (void)handle; }
+/* libuv may run this before it polls, when the timer comes due on the way there.
+ * Nothing would then end the poll: it must not wait. */
+static void on_timer(uv_timer_t *handle) { uv_stop(handle->loop); }
 
 static void on_async(uv_async_t *handle) {
   hl_loop *l = handle->data;

@@ -228,12 +228,55 @@ static void run_until_says_when_nothing_is_left(void **state) {
   hl_log_free(log);
 }
 
+typedef struct edge {
+  hl_loop *loop;
+  hl_timer timer;
+  int64_t before_us;
+  bool fired, lost;
+} edge;
+
+static void on_edge(hl_timer *timer, void *arg) {
+  (void)timer;
+  ((edge *)arg)->fired = true;
+}
+
+static void on_rescue(uv_timer_t *timer) { ((edge *)timer->data)->lost = true; }
+
+/* Lets the turn go on a few microseconds before the timer is due. */
+static bool not_yet(void *arg) {
+  edge *e = arg;
+  while (hl_timer_armed(&e->timer) && hl_loop_mono_us(e->loop) < e->timer.due * 1000 - e->before_us) {}
+  return !e->fired && !e->lost;
+}
+
+/* A timer that comes due between the look at the heap and the poll must not be
+ * slept over: libuv runs its timers before it polls, and would then wait for ever. */
+static void a_timer_at_the_edge_of_the_poll_is_not_lost(void **state) {
+  (void)state;
+  hl_log *log;
+  edge e = {.loop = loop_of(false, &log)};
+  uv_timer_t rescue = {.data = &e}; /* also a handle that is alive, as a server's is */
+  uv_timer_init(hl_loop_uv(e.loop), &rescue);
+  for (unsigned i = 0; i < 500 && !e.lost; i++) {
+    e.fired = false;
+    e.before_us = i % 50;
+    uv_timer_start(&rescue, on_rescue, 20000, 0);
+    hl_timer_start(e.loop, &e.timer, 1, on_edge, &e);
+    (void)hl_loop_run_while(e.loop, not_yet, &e);
+  }
+  assert_false(e.lost);
+  uv_close((uv_handle_t *)&rescue, NULL);
+  hl_loop_free(e.loop);
+  hl_log_free(log);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(virtual_time_jumps_in_order), cmocka_unit_test(stopped_and_unref_timers_do_not_run),
       cmocka_unit_test(heap_property), cmocka_unit_test(deferred_calls_run_once_in_order),
       cmocka_unit_test(virtual_clock_stands_and_jobs_keep_order), cmocka_unit_test(posts_arrive),
       cmocka_unit_test(run_until_says_when_nothing_is_left),
+      cmocka_unit_test(a_timer_at_the_edge_of_the_poll_is_not_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
