@@ -10,7 +10,7 @@ static const struct { const char *name; unsigned window; int64_t day; } tiers[] 
   /* FACTS 3, for private apps and service keys; the answer headers correct them. */
   {"free", 100, 250000}, {"starter", 100, 250000}, {"professional", 190, 625000}, {"enterprise", 190, 1000000},
 };
-enum { SEARCH_PER_SECOND = 5, TOKEN_MAX = 2048 };
+enum { SEARCH_PER_SECOND = 5 };
 
 hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport) {
   hl_hubspot *h = HL_NEW(hl_hubspot);
@@ -51,33 +51,6 @@ void hl_hubspot_free(hl_hubspot *h) {
 }
 
 /* ---- what may be an account ---- */
-
-static bool is_api_key(hl_str t) {
-  if (hl_str_starts(t, "hapikey")) return true;
-  if (t.n != 36) return false;
-  for (size_t i = 0; i < t.n; i++) {
-    bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? t.p[i] != '-' : !isxdigit((unsigned char)t.p[i])) return false;
-  }
-  return true;
-}
-
-static int check_token(const char *account, const char *token, hl_error *err) {
-  hl_str t = hl_str_of(token);
-  if (t.n == 0)
-    return hl_fail(err, HL_EAUTH, "account \"%s\" has no token: put a service key or private app token into the "
-                   "variable or setting that it is read from", account);
-  if (t.n > TOKEN_MAX) return hl_fail(err, HL_EAUTH, "the token of account \"%s\" is longer than %d bytes", account, TOKEN_MAX);
-  for (size_t i = 0; i < t.n; i++)
-    if ((unsigned char)t.p[i] <= ' ' || (unsigned char)t.p[i] >= 0x7f)
-      return hl_fail(err, HL_EAUTH, "the token of account \"%s\" holds a blank, a line break or a character that no "
-                     "token has (byte %zu): paste it again, without blanks or quotes around it", account, i + 1);
-  if (is_api_key(t))
-    return hl_fail(err, HL_EAUTH, "the token of account \"%s\" is an API key (hapikey). HubSpot ended API keys on "
-                   "2022-11-30: create a service key (Settings > Integrations > Service Keys) or use a private app's "
-                   "access token, give it the scopes that the scripts need, and set that", account);
-  return 0;
-}
 
 static bool is_loopback(hl_str host) {
   if (hl_str_ieqz(host, "localhost") || hl_str_eqz(host, "[::1]")) return true;
@@ -142,11 +115,12 @@ static hl_portal *portal_of(hl_hubspot *h, int64_t id, int64_t day) {
 }
 
 /* Two names for one token share its queue: HubSpot counts them as one. */
-static hl_queue *queue_of(hl_hubspot *h, const hl_account_options *o, const char *base, size_t tier) {
+static hl_queue *queue_of(hl_hubspot *h, const hl_account_options *o, hl_credential *credential, const char *base,
+                          size_t tier) {
   hl_queue *q = h->queues;
-  while (q && (strcmp(q->token, o->token) != 0 || strcmp(q->base_url, base) != 0)) q = q->next;
+  while (q && (!hl_credential_same(q->credential, credential) || strcmp(q->base_url, base) != 0)) q = q->next;
   if (q) return q;
-  q = hl_queue_new(h, o->token, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, tiers[tier].window,
+  q = hl_queue_new(h, credential, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, tiers[tier].window,
                    portal_of(h, o->portal, tiers[tier].day));
   q->next = h->queues;
   h->queues = q;
@@ -167,7 +141,9 @@ int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_accoun
   if (!is_version(version))
     return hl_fail(err, HL_EINVAL, "account \"%s\": the API version \"%s\" is no dated one, such as 2026-09", o->name,
                    version);
-  int rc = check_token(o->name, o->token, err);
+  char whose[160];
+  snprintf(whose, sizeof whose, "account \"%.128s\"", o->name);
+  int rc = o->credential ? 0 : hl_token_check(whose, hl_str_of(o->token), err);
   if (!rc) rc = check_base(o->name, o->base_url ? o->base_url : "https://api.hubapi.com", &base, err);
   if (rc) return rc;
 
@@ -183,8 +159,10 @@ int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_accoun
     a->secrets[i] = (hl_str){hl_strndup(o->client_secrets[i].p, o->client_secrets[i].n), o->client_secrets[i].n};
     hl_log_add_secret(log, a->secrets[i]);
   }
-  hl_log_add_secret(log, hl_str_of(o->token));
-  a->queue = queue_of(h, o, base, t);
+  hl_credential *credential = o->credential ? hl_credential_ref(o->credential)
+                                            : hl_credential_static(h->loop, HL_CREDENTIAL_PRIVATE_APP, o->token);
+  a->queue = queue_of(h, o, credential, base, t);
+  hl_credential_unref(credential);
   hl_free(base);
   hl_account **at = &h->accounts; /* in the order they were added */
   while (*at) at = &(*at)->next;

@@ -6,6 +6,7 @@
 #define HL_HUBSPOT_API_H
 
 #include "base/json.h"
+#include "hubspot/credential.h"
 #include "loop/loop.h"
 #include "net/http.h"
 
@@ -15,6 +16,7 @@ typedef struct hl_account hl_account;
 typedef struct hl_account_options {
   const char *name;              /* "main" */
   const char *token;             /* bearer; copied, registered as a log secret */
+  hl_credential *credential;     /* instead of token; referenced */
   const char *base_url;          /* NULL: https://api.hubapi.com. http only to loopback */
   const char *version;           /* dated API version; NULL: "2026-09" */
   const char *tier;              /* "free" "starter" "professional" "enterprise"; NULL: free */

@@ -319,7 +319,7 @@ bool hl_batch_take_apart(hl_call *c, int status, const cJSON *json) {
   (void)status; /* 200 and 207 differ in nothing that is not in the body */
   const cJSON *results = hl_json_get(json, "results");
   if (!cJSON_IsArray(results)) return false;
-  hl_fault_place at = {c->account->name, c->method, c->path, hl_loop_log(c->queue->hubspot->loop)};
+  hl_fault_place at = {.account = c->account->name, .method = c->method, .path = c->path, .log = hl_loop_log(c->queue->hubspot->loop)};
   answer a = {.n = c->inputs};
   for (hl_link *l = c->ops.next; l != &c->ops; l = l->next) {
     const hl_api_op *op = HL_LINKED(l, const hl_api_op, link);

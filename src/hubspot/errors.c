@@ -124,8 +124,8 @@ void hl_fault_hubspot(hl_fault *f, const hl_fault_place *at, int status, const c
   f->correlation_id = hl_strdup(hl_json_str(body, "correlationId", NULL));
   keep(f, body);
   if (status == 401) {
-    hl_buf_printf(&f->message, "HubSpot refused the token of account \"%s\" (401): check that it is whole, of this "
-                  "portal and not revoked; rotate it in HubSpot's settings and store the new one", at->account);
+    hl_buf_printf(&f->message, "HubSpot refused the token of account \"%s\" (401)", at->account);
+    if (at->remedy) hl_buf_printf(&f->message, ": %s", at->remedy);
     if (message) hl_buf_printf(&f->message, " (%s)", message);
   } else {
     hl_buf_printf(&f->message, "%s %s (account \"%s\"): HubSpot answered %d", at->method, at->path, at->account,

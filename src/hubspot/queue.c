@@ -24,11 +24,11 @@ static void stream_init(hl_stream *s, hl_window *w) {
   }
 }
 
-hl_queue *hl_queue_new(hl_hubspot *h, const char *token, const char *base_url, hl_net_policy policy,
+hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *base_url, hl_net_policy policy,
                        unsigned limit, hl_portal *portal) {
   hl_queue *q = HL_NEW(hl_queue);
   q->hubspot = h;
-  q->token = hl_strdup(token);
+  q->credential = hl_credential_ref(credential);
   q->base_url = hl_strdup(base_url);
   q->policy = policy;
   q->portal = portal;
@@ -47,7 +47,8 @@ void hl_queue_free(hl_queue *q) {
   hl_defer_stop(q->hubspot->loop, &q->turn);
   hl_window_deinit(&q->window);
   hl_free(q->objects);
-  hl_free(q->token);
+  hl_credential_wait_stop(q->credential, &q->token_wait);
+  hl_credential_unref(q->credential);
   hl_free(q->base_url);
   hl_free(q);
 }
@@ -364,6 +365,25 @@ static void woken_to_refuse(hl_timer *timer, void *arg) {
   hl_queue_kick(q);
 }
 
+static void token_came(void *arg, const hl_error *err) {
+  hl_queue *q = arg;
+  if (err) {
+    hl_fault f;
+    hl_fault_plain(&f, hl_err_name(err->code), NULL, err->code != HL_EAUTH, "%s", err->text);
+    refuse_all(q, &f.e);
+    hl_fault_deinit(&f);
+  }
+  hl_queue_kick(q);
+}
+
+/* The token first: a call that waits for one holds no slot and nothing of the day. */
+static bool has_token(hl_queue *q) {
+  hl_token token;
+  if ((!q->main.ready && !q->search.ready) || hl_credential_token(q->credential, &token)) return true;
+  hl_credential_wait_start(q->credential, &q->token_wait, token_came, q);
+  return false;
+}
+
 static void turn(hl_defer *defer, void *arg) {
   (void)defer;
   hl_queue *q = arg;
@@ -377,6 +397,7 @@ static void turn(hl_defer *defer, void *arg) {
       hl_timer_start(loop, &q->timer, REFUSE_MS, woken_to_refuse, q);
     return;
   }
+  if (!has_token(q)) return;
   for (size_t i = 0; i < 2; i++) {
     hl_stream *s = streams[i];
     while (s->ready) {

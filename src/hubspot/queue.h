@@ -10,6 +10,7 @@
 
 #include "hubspot/api.h"
 #include "hubspot/budget.h"
+#include "hubspot/credential.h"
 #include "hubspot/errors.h"
 
 enum { HL_CLASSES = 3, HL_IN_FLIGHT_MAX = 16, HL_BATCH_MAX = 100 };
@@ -108,6 +109,8 @@ typedef struct hl_call { /* a request: one HTTP exchange, and its repetitions */
   char *content_type;
   hl_buf body;
   bool safe, out;
+  bool renewed;           /* sent again once after a 401 */
+  unsigned token_no;      /* which token it carried */
   unsigned attempts;
   int64_t first_sent;
   size_t slot;
@@ -118,7 +121,9 @@ typedef struct hl_call { /* a request: one HTTP exchange, and its repetitions */
 typedef struct hl_queue {
   struct hl_queue *next;
   hl_hubspot *hubspot;
-  char *token, *base_url;
+  hl_credential *credential;
+  hl_credential_wait token_wait; /* ready calls, but no token yet */
+  char *base_url;
   hl_net_policy policy;
   hl_portal *portal;
   hl_window window;
@@ -154,7 +159,7 @@ struct hl_hubspot {
 };
 
 /* queue.c */
-hl_queue *hl_queue_new(hl_hubspot *h, const char *token, const char *base_url, hl_net_policy policy,
+hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *base_url, hl_net_policy policy,
                        unsigned limit, hl_portal *portal);
 void hl_queue_free(hl_queue *q);   /* after hl_queue_cancel_all */
 void hl_queue_cancel_all(hl_queue *q);

@@ -172,7 +172,7 @@ static void answered(void *arg, const hl_http_response *r) {
   hl_queue *q = c->queue;
   hl_loop *loop = q->hubspot->loop;
   int64_t now = hl_loop_mono(loop);
-  hl_fault_place at = {c->account->name, c->method, c->path, hl_loop_log(loop)};
+  hl_fault_place at = {.account = c->account->name, .method = c->method, .path = c->path, .log = hl_loop_log(loop)};
   hl_fault f;
   cJSON *json = NULL;
   hl_error bad = {0};
@@ -189,6 +189,15 @@ static void answered(void *arg, const hl_http_response *r) {
   if (r->status == 429) limited(c, r, json);
   else if (!sent) hl_window_drop(c->stream->window, c->slot);
   else hl_window_answered(c->stream->window, c->slot, now);
+
+  if (r->status == 401 && !c->renewed && hl_credential_refused(q->credential, c->token_no)) {
+    c->renewed = true;
+    c->account->stats.retries++;
+    hl_link_remove(&c->link);
+    hl_queue_again(q, c);
+    goto out;
+  }
+  if (r->status >= 200 && r->status < 500 && r->status != 401) hl_credential_worked(q->credential, c->token_no);
 
   hl_retry decision = hl_retry_decide(r->status, r->err.code, sent, c->safe);
   if (decision == HL_RETRY_AGAIN) {
@@ -221,18 +230,28 @@ static void answered(void *arg, const hl_http_response *r) {
       hl_call_free(c);
       goto out;
     }
+    hl_buf remedy;
+    hl_buf_init(&remedy, 1024);
+    if (r->status == 401) hl_credential_remedy(q->credential, c->account->name, q->base_url, &remedy);
+    at.remedy = remedy.p;
     hl_fault_hubspot(&f, &at, r->status, json, retryable);
+    hl_buf_deinit(&remedy);
   }
   fail(c, &f);
 out:
   cJSON_Delete(json);
 }
 
-static int headers_of(const hl_call *c, hl_headers *h) {
+static int headers_of(hl_call *c, hl_headers *h) {
   hl_buf bearer;
+  hl_token token;
+  /* The queue asked in this turn; one that ran out since then still answers, or is renewed by its 401. */
+  hl_credential_token(c->queue->credential, &token);
+  c->token_no = token.no;
   hl_buf_init(&bearer, 8192);
-  int rc = hl_buf_printf(&bearer, "Bearer %s", c->queue->token);
+  int rc = hl_buf_printf(&bearer, "Bearer " HL_STR_FMT, HL_STR_ARG(token.text));
   hl_headers_add(h, HL_STR("Authorization"), hl_buf_str(&bearer));
+  if (bearer.p) explicit_bzero(bearer.p, bearer.n);
   hl_buf_deinit(&bearer);
   hl_headers_add(h, HL_STR("User-Agent"), HL_STR("hubloop/" HL_VERSION));
   hl_headers_add(h, HL_STR("Accept"), HL_STR("application/json"));
@@ -276,7 +295,7 @@ out:
   hl_headers_deinit(&headers);
   if (rc) {
     hl_fault f;
-    hl_fault_place at = {c->account->name, c->method, c->path, hl_loop_log(loop)};
+    hl_fault_place at = {.account = c->account->name, .method = c->method, .path = c->path, .log = hl_loop_log(loop)};
     hl_fault_transport(&f, &at, &err, false);
     fail(c, &f);
   }
