@@ -4,8 +4,8 @@
 #include "cmd/cmd.h"
 #include "cmd/runtime.h"
 
-/* `hubloop sim`: the simulator over HTTP on loopback. The token and client
- * secret it accepts come from the environment (arguments would show in the
+/* `hubloop sim`: the simulator over HTTP on loopback. The token and the secrets
+ * that it accepts come from the environment (arguments would show in the
  * process list), or are made for this run and printed. */
 
 static const hl_flag flags[] = {
@@ -19,6 +19,11 @@ static const hl_flag flags[] = {
     {"portal", "N", "the account's id; default 62515"},
     {"latency", "MS", "answer after MS milliseconds"},
     {"webhook-url", "URL", "deliver webhooks here (subscriptions are set through /_sim/subscribe)"},
+    {"oauth-app", "CLIENT_ID", "an OAuth app for /oauth/authorize and /oauth/2026-09/token; its secret: HUBSPOT_APP_SECRET"},
+    {"oauth-scopes", "LIST", "the scopes that the app requires, with spaces between; default: any that are asked for"},
+    {"oauth-redirect", "URL", "where consent may lead back; default http://127.0.0.1/callback, on any port"},
+    {"oauth-expires", "SECONDS", "how long its access tokens hold; default 1800"},
+    {"oauth-rotate", "WHEN", "a refresh ends the old refresh token: now, on_use, or never (default)"},
     {"record", "FILE", "append every request and answer as JSON lines"},
     {NULL, NULL, NULL},
 };
@@ -90,6 +95,42 @@ static bool credential(cJSON *json, const char *key, const char *variable, hl_rn
   return true;
 }
 
+static cJSON *word_list(const char *words) {
+  cJSON *list = cJSON_CreateArray();
+  while (*words) {
+    size_t n = strcspn(words, " ");
+    char *word = hl_strndup(words, n);
+    if (n) cJSON_AddItemToArray(list, cJSON_CreateString(word));
+    hl_free(word);
+    words += n + (words[n] == ' ');
+  }
+  return list;
+}
+
+/* The app of --oauth-app, as stdlib/sim/oauth.lua wants it. */
+static int add_app(const hl_args *a, int64_t expires, cJSON *json, hl_rng *rng, hl_error *err) {
+  const char *id = hl_args_get(a, "oauth-app"), *rotate = hl_args_get(a, "oauth-rotate");
+  const char *redirect = hl_args_get(a, "oauth-redirect");
+  if (!id) {
+    for (size_t i = 0; flags[i].name; i++)
+      if (strncmp(flags[i].name, "oauth-", 6) == 0 && hl_args_has(a, flags[i].name))
+        return hl_fail(err, HL_EINVAL, "--%s needs --oauth-app CLIENT_ID", flags[i].name);
+    return 0;
+  }
+  cJSON *app = cJSON_CreateObject();
+  cJSON_AddItemToArray(cJSON_AddArrayToObject(json, "oauth_apps"), app);
+  cJSON_AddStringToObject(app, "client_id", id);
+  credential(app, "client_secret", "HUBSPOT_APP_SECRET", rng, "");
+  cJSON_AddNumberToObject(app, "expires_in", (double)expires);
+  if (hl_args_has(a, "oauth-scopes")) cJSON_AddItemToObject(app, "scopes", word_list(hl_args_get(a, "oauth-scopes")));
+  cJSON_AddItemToObject(app, "redirect_uris", word_list(redirect ? redirect : "http://127.0.0.1/callback"));
+  if (rotate && strcmp(rotate, "now") == 0) cJSON_AddTrueToObject(app, "rotate");
+  else if (rotate && strcmp(rotate, "on_use") == 0) cJSON_AddStringToObject(app, "rotate", rotate);
+  else if (rotate && strcmp(rotate, "never") != 0)
+    return hl_fail(err, HL_EINVAL, "--oauth-rotate takes now, on_use or never, not \"%s\"", rotate);
+  return 0;
+}
+
 static int run(const hl_args *a) {
   static const struct { const char *flag, *option; int64_t max; } numbers[] = {
       {"contacts", "contacts", 1000000}, {"companies", "companies", 1000000}, {"deals", "deals", 1000000},
@@ -98,8 +139,9 @@ static int run(const hl_args *a) {
   };
   simulating s = {0};
   hl_error err = {0};
-  int64_t port, v;
+  int64_t port, expires, v;
   int rc = hl_args_int(a, "port", 0, 65535, 8482, &port);
+  if (!rc) rc = hl_args_int(a, "oauth-expires", 1, 86400, 1800, &expires);
   if (rc) return rc;
   cJSON *json = cJSON_CreateObject();
   char *text = NULL;
@@ -116,6 +158,7 @@ static int run(const hl_args *a) {
   if ((rc = hl_loop_new(NULL, s.log, &s.loop, &err))) goto out;
   credential(json, "token", "HUBSPOT_TOKEN", hl_loop_rng(s.loop), "pat-na1-");
   credential(json, "client_secret", "HUBSPOT_CLIENT_SECRET", hl_loop_rng(s.loop), "");
+  if ((rc = add_app(a, expires, json, hl_loop_rng(s.loop), &err))) goto out;
   text = hl_json_print(json);
   if ((rc = hl_client_new(s.loop, &s.client, &err))) goto out;
   hl_sim_options so = {.json = text, .deliver = s.client, .record = hl_args_get(a, "record")};
@@ -145,5 +188,6 @@ out:
 const hl_command hl_cmd_sim = {
     .name = "sim", .operands = "", .summary = "serve the HubSpot simulator on this machine", .flags = flags, .run = run,
     .examples = "  hubloop sim --contacts 1000 --companies 200 --owners 12\n"
-                "  hubloop sim --port 0 --record traffic.jsonl\n",
+                "  hubloop sim --port 0 --record traffic.jsonl\n"
+                "  hubloop sim --oauth-app my-app --oauth-scopes \"oauth crm.objects.contacts.read\"\n",
 };

@@ -1,5 +1,5 @@
 -- What belongs to the account rather than to a record: owners, account details,
--- usage of the daily limit, and what a token says about itself.
+-- usage of the daily limit.
 local U = require "sim.util"
 local E = require "sim.errors"
 local json = json
@@ -59,35 +59,10 @@ function A.route_info(S, req, seg)
   if what == "details" then
     return 200, { portalId = S.portal, accountType = "STANDARD", timeZone = "UTC", companyCurrency = "USD",
       additionalCurrencies = json.array {}, utcOffset = "+00:00", utcOffsetMilliseconds = 0,
-      uiDomain = "app.hubspot.com", dataHostingLocation = "na1" }
+      uiDomain = "app.hubspot.com", dataHostingLocation = S.region }
   elseif what == "api-usage/daily/private-apps" then
     return 200, { results = json.array { { name = "private-apps-api-calls-daily", usageLimit = math.min(S.daily, 2147483647),
       currentUsage = S.day_used, collectedAt = U.iso(S.host.now()), fetchStatus = "SUCCESS", resetsAt = U.iso(S.day + 86400000) } } }
-  end
-end
-
-local function scopes_of(token)
-  if token.scopes == true then return json.array(token.all or {}) end
-  return json.array(U.keys(token.scopes))
-end
-
----/oauth/V/…: what a token is. Needs no Authorization header; the token in the body is asked about.
-function A.route_oauth(S, req, seg)
-  if req.method ~= "POST" then return end
-  local what = table.concat(seg, "/")
-  if what == "token/introspect" then
-    local form = U.query(req.body)
-    local text = U.one(form, "token")
-    if not text then E.bad_request("missing or unknown token") end
-    local token = S.tokens[text]
-    if not token then return 200, { active = false } end
-    return 200, { active = true, token_use = "access_token", hub_id = S.portal, app_id = token.app_id, user_id = 1001,
-      scopes = scopes_of(token), is_private_distribution = true }
-  elseif what == "private-apps/get/access-token-info" then
-    local body = S:json(req)
-    local token = type(body.tokenKey) == "string" and S.tokens[body.tokenKey]
-    if not token then E.not_found("The access token is unknown") end
-    return 200, { userId = 1001, hubId = S.portal, appId = token.app_id, scopes = scopes_of(token) }
   end
 end
 

@@ -17,6 +17,8 @@
 --         policy?, retry_after?, times? (1; 0: always), share?}      no fields: ends all faults
 --   calls {limit?, method?, path?, clear?}  the API call log, oldest first
 --   sign {url, body, at?, version?}         the headers with which this account signs a webhook
+--   authorize {client_id?, redirect_uri, scope, state?, code_challenge?…}  -> {code}: a person's consent
+--   issue_token {token?, scopes?, kind?, client_id?, expires_in?}   expire_token deactivate_token revoke_token {token? | client_id?}
 --   stats {}   owners {}   owner {email|id, archived?}   tokens {}   configure {…options}   reset {}
 local U = require "sim.util"
 local E = require "sim.errors"
@@ -24,6 +26,7 @@ local O = require "sim.objects"
 local W = require "sim.webhooks"
 local N = require "sim.population"
 local A = require "sim.account"
+local T = require "sim.oauth"
 local json = json
 
 local C = {}
@@ -281,6 +284,8 @@ function C.tokens(S)
   for _, text in ipairs(U.keys(S.tokens)) do out[#out + 1] = text end
   return { tokens = json.array(out) }
 end
+
+for name, fn in pairs(T.control) do C[name] = fn end
 
 function C.sign(S, args)
   if type(args.url) ~= "string" or type(args.body) ~= "string" then error("url and body must be strings", 0) end

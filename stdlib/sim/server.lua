@@ -7,7 +7,8 @@
 --
 -- handle runs as a task and may sleep; status 0 means that the connection is dropped.
 -- host gives now(), random(), spawn(fn), deliver{…}. Options (all optional):
---   tier  seed  owners  companies  contacts  deals  portal  token  tokens = {{token=, scopes=}}  client_secret
+--   tier  seed  owners  companies  contacts  deals  portal  region ("na1")  client_secret
+--   token  tokens = {{token=, scopes=, kind=, app_id=, expires_in=}}  oauth_apps (oauth.lua)
 --   webhook_url  subscriptions = {"contact.creation", …}  webhook_signature ("v3", "v2", "v1")  webhook_shuffle
 --   webhook_duplicates (share)  webhook_batch  max_concurrent  redelivery_ms (the first gap)  creation_changes
 --   latency_ms  lag_ms (of search)  rate_limit  search_limit  daily_limit  log (calls kept)
@@ -29,6 +30,7 @@ local W = require "sim.webhooks"
 local N = require "sim.population"
 local C = require "sim.control"
 local account = require "sim.account"
+local T = require "sim.oauth"
 local json = json
 
 local Server = {}
@@ -38,9 +40,9 @@ local DEFAULT_TYPES = { "contact.creation", "contact.deletion", "contact.merge",
   "company.propertyChange", "deal.creation", "deal.deletion", "deal.propertyChange", "ticket.creation", "ticket.deletion" }
 
 local KNOWN = {}
-for name in ([[tier seed owners companies contacts deals portal token tokens client_secret webhook_url subscriptions webhook_signature
-  webhook_shuffle webhook_duplicates webhook_batch max_concurrent redelivery_ms creation_changes latency_ms lag_ms rate_limit
-  search_limit daily_limit log]]):gmatch("%S+") do KNOWN[name] = true end
+for name in ([[tier seed owners companies contacts deals portal region token tokens oauth_apps client_secret webhook_url
+  subscriptions webhook_signature webhook_shuffle webhook_duplicates webhook_batch max_concurrent redelivery_ms creation_changes
+  latency_ms lag_ms rate_limit search_limit daily_limit log]]):gmatch("%S+") do KNOWN[name] = true end
 
 ---Makes an account. Raises a text when an option is unknown or wrong.
 ---@param options table|nil
@@ -57,34 +59,6 @@ local function new(options, host)
   S.objects, S.search, S.associations, S.webhooks, S.pipelines = O, X, A, W, L
   S:start()
   return S
-end
-
-local function read_tokens(S)
-  local o = S.options
-  local list = o.tokens
-  if not list then list = { o.token or "pat-" .. "na1-" .. "simulator" } end
-  S.tokens = {}
-  local all = {}
-  for _, st in ipairs(S.stores) do
-    for _, right in ipairs { "read", "write" } do
-      all[#all + 1] = "crm.objects." .. st.name .. "." .. right
-      all[#all + 1] = "crm.schemas." .. st.name .. "." .. right
-    end
-  end
-  all[#all + 1] = "crm.objects.owners.read"
-  all[#all + 1] = "oauth"
-  table.sort(all)
-  for i, t in ipairs(list) do
-    local text = type(t) == "table" and t.token or t
-    local scopes = true
-    if type(t) == "table" and t.scopes then
-      scopes = {}
-      for _, name in ipairs(t.scopes) do scopes[name] = true end
-    end
-    S.tokens[text] = { scopes = scopes, all = all, app_id = 3000000 + i,
-      source = { change = "INTEGRATION", id = tostring(3000000 + i) } }
-  end
-  S.app_id = 3000001
 end
 
 ---Puts the account into its first state; also `reset`.
@@ -110,7 +84,7 @@ function Server:start()
   W.attach(S)
   A.attach(S)
   O.attach(S)
-  read_tokens(S)
+  T.attach(S)
   N.seed(S)
   local contacts = S.types.contacts
   S.seeded = { live = contacts.live, owners = {} }
@@ -266,23 +240,6 @@ local function dispatch(S, req, seg)
   end
 end
 
-local function authenticate(S, req)
-  local header = req.headers.authorization
-  local text = header and header:match("^[Bb]earer%s+(%S+)%s*$")
-  local token = text and S.tokens[text]
-  if token then return token end
-  if not header and req.query:find("hapikey=", 1, true) then
-    E.raise(401, "INVALID_AUTHENTICATION", "API keys are no longer supported. Use the access token of a private app " ..
-      "instead: https://developers.hubspot.com/changelog/upcoming-api-key-sunset")
-  end
-  if not header then
-    E.raise(401, "INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0 " ..
-      "authentication and you can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview")
-  end
-  E.raise(401, "INVALID_AUTHENTICATION",
-    "Authentication credentials not found or expired. The token of this request is not known to this account.")
-end
-
 local function split(path)
   local seg, n = {}, 0
   for part in path:gmatch("[^/]+") do
@@ -298,11 +255,11 @@ local function work(S, req)
   local seg = split(req.path)
   if seg[1] == "oauth" then
     req.kind = "oauth"
-    local status, body = account.route_oauth(S, req, tail(seg, 3))
+    local status, body = T.route(S, req, seg)
     if status then return status, body end
     E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path)
   end
-  req.token = authenticate(S, req)
+  req.token = T.authenticate(S, req)
   req.source = req.token.source
   local searching = req.method == "POST" and seg[#seg] == "search" and seg[1] == "crm"
   req.limits = M.admit(S, req.token, searching)
@@ -378,7 +335,7 @@ local JSON = { ["Content-Type"] = "application/json;charset=utf-8" }
 
 local function answer(S, req)
   local ok, status, body = pcall(work, S, req)
-  local headers = req.limits or JSON
+  local headers = req.reply or req.limits or JSON
   if ok then
     if type(body) == "table" then body = json.encode(body) end
     return status, headers, body or ""

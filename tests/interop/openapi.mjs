@@ -32,6 +32,7 @@ const LEGACY = [
   [/^\/crm\/v4\/associations(\/.*)$/, `/crm/associations/${VERSION}$1`],
   [/^\/crm\/v4\/objects(\/.*)$/, `/crm/objects/${VERSION}$1`],
   [/^\/account-info\/v3(\/.*)$/, `/account-info/${VERSION}$1`],
+  [/^\/oauth\/v3(\/.*)$/, `/oauth/${VERSION}$1`],
 ];
 
 export function datedPath(p) {
@@ -74,6 +75,10 @@ function asDated(p, value) {
 // `status` stands in each error body, the others in 429 and batch answers.
 const UNDECLARED_IN_ERRORS = new Set(['status', 'errorType', 'policyName', 'groupName', 'requestId']);
 
+// A base of which the documents leave out what is derived from it: only
+// `active` is generated of what introspection answers.
+const BASES = new Set(['TokenInfoResponseBaseIF']);
+
 function isObjectSchema(s) {
   return s && typeof s === 'object' && s.type === 'object' && s.properties && s.additionalProperties === undefined &&
     !s.allOf && !s.oneOf && !s.anyOf && Object.keys(s.properties).length > 0;
@@ -89,7 +94,7 @@ function closed(schema, name) {
     if (k === 'example' || k === 'description') continue;
     out[k] = k === 'properties' ? Object.fromEntries(Object.entries(v).map(([n, s]) => [n, closed(s)])) : closed(v);
   }
-  if (isObjectSchema(schema)) {
+  if (isObjectSchema(schema) && !BASES.has(name)) {
     if (name === 'Error' || name === 'ErrorDetail' || name === 'StandardError') {
       for (const f of UNDECLARED_IN_ERRORS) if (!(f in out.properties)) out.properties[f] = {};
       // Generated without properties; the API sends text.
@@ -218,6 +223,8 @@ export class Documents {
     // The dated documents describe a 207 by the schema of the full success.
     let r = responses[String(x.status)];
     if (!r && x.status === 207) r = responses['200'] ?? responses['201'];
+    // The token endpoint's document has the error answer alone.
+    if (!r && well && Object.keys(responses).join() === 'default') return [];
     if (!r && well) {
       return [`answer has status ${x.status}, declared are ${Object.keys(responses).join(', ')}`];
     }
