@@ -23,7 +23,7 @@ FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz_%,$(filter-out %/driver
 STDLIB  := $(shell find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -name '*.html' -o -name '*.json' \) ! -name '*_test.lua' | LC_ALL=C sort)
 
 .DEFAULT_GOAL := all
-.PHONY: all run test unit unit-programs lua-test lint asan tsan valgrind fuzz bench install clean help
+.PHONY: all run test unit unit-programs lua-test tables lint asan tsan valgrind fuzz bench install clean help
 
 all: $(BUILD)/hubloop $(BUILD)/libhubloop.a
 
@@ -84,6 +84,10 @@ lint:
 	@sh tests/setup.sh test
 	@sh tests/lint.sh
 
+# The tables that come from HubSpot's data (../shared/hubspot); they are committed.
+tables:
+	@set -e; for f in tests/generate/*.mjs; do node $$f; done
+
 # The whole suite under the address and undefined-behaviour sanitizers.
 asan:
 	@$(MAKE) --no-print-directory test BUILD=build-asan OPT="-O1 -g -fno-omit-frame-pointer" \
@@ -132,6 +136,7 @@ help:
 	@echo "make valgrind          the unit tests under valgrind"
 	@echo "make fuzz              coverage-guided fuzzing of every parser, FUZZ_SECONDS=60 each"
 	@echo "make unit | lua-test   some of the tests"
+	@echo "make tables            the generated tables again, from HubSpot's data in ../shared"
 	@echo "make bench [B=name]    measurements, side by side with what one would otherwise pick"
 	@echo "make install           to PREFIX (default /usr/local), DESTDIR respected"
 	@echo "make clean"

@@ -159,6 +159,7 @@ void hl_bind_json(lua_State *L);
 void hl_bind_log(lua_State *L);
 void hl_bind_time(lua_State *L);
 void hl_bind_crypto(lua_State *L);
+void hl_bind_operations(lua_State *L);
 /* sandbox.c: the base library as scripts may have it, and require */
 void hl_sandbox_open(lua_State *L);
 void hl_doors_open(lua_State *L);   /* doors.c: after hl_sandbox_open */
