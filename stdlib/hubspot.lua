@@ -9,18 +9,7 @@
 --- is safe. Gets and updates made at the same moment travel together as one batch call. What HubSpot refuses is
 --- raised: a table with kind, status, category, message, correlation_id, retryable, context.
 ---@class hubspot
----@field contacts hubspot.objects
----@field companies hubspot.objects
----@field deals hubspot.objects
----@field tickets hubspot.objects
----@field leads hubspot.objects
----@field products hubspot.objects
----@field line_items hubspot.objects
----@field notes hubspot.objects
----@field tasks hubspot.objects
----@field calls hubspot.objects
----@field emails hubspot.objects
----@field meetings hubspot.objects
+---@field [string] hubspot.objects|table object types (contacts, deals, …) and the groups of apis.lua (lists, flows, …)
 
 ---@class hubspot.query
 ---@field filters table[]|nil all of them must hold
@@ -40,28 +29,82 @@
 ---@field priority string|nil "live", "normal" or "bulk"
 
 local _, host = ...
-local associations = require "hubspot.associations"
 local connection = require "hubspot.connection"
 local objects = require "hubspot.objects"
-local owners = require "hubspot.owners"
-local properties = require "hubspot.properties"
 
-local TYPES = { "contacts", "companies", "deals", "tickets", "leads", "products", "line_items", "notes", "tasks",
-  "calls", "emails", "meetings" }
+-- Groups of which something is written by hand, on top of what the table of operations gives.
+local BY_HAND = { associations = "hubspot.associations", owners = "hubspot.owners" }
+-- hubspot.properties("contacts").list() is hubspot.properties.list("contacts").
+local BOUND = { pipelines = true, properties = true }
+-- What people look for under another name.
+local OTHER_NAMES = { workflows = "flows", custom_objects = 'objects("2-…")', payments_links = "payments",
+  users_settings = "settings.users", currencies = "settings.currencies", emails_marketing = "marketing_emails",
+  transactional = "single_send", communication_preferences = "subscriptions", journal = "webhooks_journal",
+  custom_events = "events", meeting_links = "scheduler.meeting_links", labels = "associations.labels" }
+
+local types
+
+-- { contacts = { type = "contacts", can = { list = true, … } }, … }
+local function known_types()
+  if types then return types end
+  types = {}
+  for line in require("hubspot.types"):gmatch("[^\n]+") do
+    local name, object_type, ways = line:match("^(%S+) (%S+) (.*)$")
+    local can = {}
+    for way in ways:gmatch("%S+") do can[way] = true end
+    types[name] = { type = object_type, can = can }
+  end
+  return types
+end
+
+-- What HubSpot's reference does not have for this type raises, with the type's name.
+local function limited(o, name, can)
+  for way, value in pairs(o) do
+    local core = can["*"] and way ~= "merge" and way ~= "gdpr_delete"
+    if type(value) == "function" and not core and not can[way] and not (way == "upsert" and can.batch_upsert) then
+      o[way] = function()
+        error(('hubspot.%s has no "%s": HubSpot\'s API cannot do that with %s'):format(name, way, name), 2)
+      end
+    end
+  end
+  return o
+end
 
 local build
+
+-- What hubspot.NAME is, made when it is first used; nil when there is no such thing.
+local function member(conn, name)
+  local known = known_types()[name]
+  if known then return limited(objects(conn, known.type), name, known.can) end
+  local calls = require "hubspot.calls"
+  local group = calls.group(conn, name)
+  if not group then return nil end
+  if BY_HAND[name] then require(BY_HAND[name])(conn, group) end
+  if BOUND[name] then
+    getmetatable(group).__call = function(_, object_type)
+      if type(object_type) ~= "string" then error(name .. ': expects an object type, such as "contacts"', 2) end
+      return calls.bind(group, object_type)
+    end
+  end
+  return group
+end
+
+local function unknown(name)
+  if OTHER_NAMES[name] then return ('; did you mean hubspot.%s?'):format(OTHER_NAMES[name]) end
+  local names = require("hubspot.calls").groups()
+  for one in pairs(known_types()) do names[#names + 1] = one end
+  for _, one in ipairs { "account", "objects", "request" } do names[#names + 1] = one end
+  table.sort(names)
+  local near = host.nearest(name, names)
+  if near then return ('; did you mean "%s"?'):format(near) end
+  return ('; hubspot.objects("%s") reaches custom object types, hubloop help hubspot lists the rest'):format(name)
+end
 
 ---@param account string|nil account name; nil: the task's
 build = function(account)
   ---@class hubspot
   local api = {}
   local conn = connection(account)
-
-  local named = {}
-  for _, name in ipairs(TYPES) do
-    named[name] = objects(conn, name)
-    api[name] = named[name]
-  end
 
   ---The functions of any object type, custom ones included.
   ---@param object_type string a name ("contacts", "2-123456")
@@ -70,12 +113,8 @@ build = function(account)
     if type(object_type) ~= "string" or not object_type:match("^[%w_%-]+$") then
       error('objects: expects an object type, such as "contacts" or "2-123456"', 2)
     end
-    return named[object_type] or objects(conn, object_type)
+    return known_types()[object_type] and api[object_type] or objects(conn, object_type)
   end
-
-  api.owners = owners(conn)
-  api.properties = properties(conn)
-  api.associations = associations(conn)
 
   ---Anything else, under the same queue. Waits.
   ---@param call hubspot.call
@@ -92,10 +131,8 @@ build = function(account)
       { query = call.query, body = body, priority = call.priority, nulls = true })
   end
 
-  local account_meta = {}
-
   ---Binds to another account: hubspot.account("shop").contacts.get(…).
-  function account_meta.__call(_, name)
+  local function other_account(_, name)
     if type(name) ~= "string" then error("account: expects the name of an account", 2) end
     for _, known in ipairs(host.accounts()) do
       if known == name then return build(name) end
@@ -103,15 +140,19 @@ build = function(account)
     error(('there is no account "%s"; there are: %s'):format(name, table.concat(host.accounts(), ", ")), 2)
   end
 
-  api.account = setmetatable({
-    ---Details of the account: portalId, timeZone, companyCurrency, … Waits.
-    ---@return table
-    info = function() return (conn.raw("GET", "/account-info/{version}/details")) end,
-  }, account_meta)
+  ---Details of the account: portalId, timeZone, companyCurrency, … Waits.
+  ---@return table
+  local function info(...) return api.account.details(...) end
 
-  return setmetatable(api, { __index = function(_, name)
-    error(('hubspot has no "%s"; hubspot.objects("%s") reaches custom object types'):format(tostring(name),
-      tostring(name)), 2)
+  return setmetatable(api, { __index = function(self, name)
+    local value = type(name) == "string" and member(conn, name)
+    if not value then error(('hubspot has no "%s"%s'):format(tostring(name), unknown(tostring(name))), 2) end
+    if name == "account" then
+      value.info = info
+      getmetatable(value).__call = other_account
+    end
+    rawset(self, name, value)
+    return value
   end })
 end
 

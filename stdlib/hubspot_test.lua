@@ -166,7 +166,9 @@ describe("the rest", function()
 
   it("reads property definitions and the account", function()
     expect(hubspot.properties("contacts").get("email").name).to.equal("email")
-    expect(#hubspot.properties("contacts").list()).to.be_at_least(5)
+    local n = 0
+    for definition in hubspot.properties("contacts").list() do n = n + (definition.name and 1 or 0) end
+    expect(n).to.be_at_least(5)
     expect(tostring(hubspot.account.info().portalId)).to.equal("62515")
   end)
 

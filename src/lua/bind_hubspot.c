@@ -170,8 +170,42 @@ static int l_url(lua_State *L) {
   return 1;
 }
 
+/* host.api_version(account): the account's dated API version; nil: the task's account. */
+static int l_api_version(lua_State *L) {
+  hl_script *s = hl_script_of(L);
+  hl_task *t = hl_task_current(L);
+  if (!s->host->o.hubspot) return luaL_error(L, "there is no HubSpot account here");
+  const char *name = luaL_optstring(L, 1, NULL);
+  if (!name && t && *hl_task_account(t)) name = hl_task_account(t);
+  hl_error err;
+  hl_account *account;
+  int rc = hl_hubspot_account(s->host->o.hubspot, name, &account, &err);
+  if (rc) return hl_lua_raise(L, hl_err_name(rc), "%s", err.text);
+  lua_pushstring(L, hl_account_version(account));
+  return 1;
+}
+
+/* host.nearest(word, names): the name that was probably meant, or nil. */
+static int l_nearest(lua_State *L) {
+  size_t n;
+  const char *word = luaL_checklstring(L, 1, &n);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_Integer count = luaL_len(L, 2);
+  if (count > PROPERTIES_MAX) return luaL_error(L, "at most %d names", PROPERTIES_MAX);
+  const char **list = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *list, 0);
+  for (lua_Integer i = 1; i <= count; i++) {
+    if (lua_rawgeti(L, 2, i) != LUA_TSTRING) return luaL_error(L, "name %d is no string", (int)i);
+    list[i - 1] = lua_tostring(L, -1);
+    lua_pop(L, 1);
+  }
+  list[count] = NULL;
+  lua_pushstring(L, hl_str_nearest((hl_str){word, n}, list));
+  return 1;
+}
+
 void hl_bind_hubspot(lua_State *L) {
-  static const luaL_Reg fns[] = {{"api", l_api}, {"accounts", l_accounts}, {"url", l_url}, {"error", l_error}, {NULL, NULL}};
+  static const luaL_Reg fns[] = {{"api", l_api}, {"accounts", l_accounts}, {"url", l_url}, {"error", l_error},
+                                 {"api_version", l_api_version}, {"nearest", l_nearest}, {NULL, NULL}};
   hl_state_push_host(L);
   luaL_setfuncs(L, fns, 0);
   lua_pop(L, 1);

@@ -4,8 +4,8 @@ local pages = require "hubspot.pages"
 local values = require "hubspot.values"
 
 ---@param conn hubspot.connection
-return function(conn)
-  local associations = {}
+---@param associations table
+return function(conn, associations)
 
   ---Iterates over what a record is associated with; each step may wait.
   ---@param from_type string
@@ -45,6 +45,4 @@ return function(conn)
   function associations.remove(from_type, from_id, to_type, to_id)
     conn.raw("DELETE", association_path(from_type, from_id, to_type, to_id, false))
   end
-
-  return associations
 end

@@ -85,6 +85,14 @@ return function(conn, object_type)
       { body = { primaryObjectId = values.check_id(primary, 2), objectIdToMerge = values.check_id(other, 2) } })))
   end
 
+  ---Deletes a contact for good, and what HubSpot knows of the person (GDPR). Waits.
+  ---@param id string|integer the record's id, or the value of options.id_property
+  ---@param options {id_property: string|nil, priority: string|nil}|nil
+  function o.gdpr_delete(id, options)
+    conn.raw("POST", path .. "/gdpr-delete", { priority = options and options.priority,
+      body = { objectId = values.check_id(id, 2), idProperty = options and options.id_property } })
+  end
+
   batches.add(o, conn, path)
   pages.add(o, conn, path)
   return o

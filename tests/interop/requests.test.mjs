@@ -47,7 +47,7 @@ for o in hubspot.owners.list() do owner = o end
 hubspot.owners.get(owner.id)
 assert(hubspot.owners.by_email(owner.email).id == owner.id)
 assert(hubspot.account.info().portalId)
-hubspot.properties("contacts").list()
+for _ in hubspot.properties("contacts").list() do end
 hubspot.properties("contacts").get("email")
 hubspot.request{ method = "GET", path = "/crm/pipelines/{version}/deals" }
 hubspot.companies.batch_archive{ company.id }
