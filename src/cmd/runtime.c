@@ -140,6 +140,20 @@ static char *folder_of(const char *path) {
   return slash == full ? hl_strdup("/") : hl_strndup(full, (size_t)(slash - full));
 }
 
+/* Beside the store; a store in memory leaves nothing. */
+static void keep_calls(hl_runtime *rt, const hl_runtime_options *o, const char *store) {
+  const hl_project *p = rt->project;
+  if (!store || (p && p->no_calls)) return;
+  hl_buf base;
+  hl_buf_init(&base, PATH_MAX);
+  if (!hl_call_log_base(store, &base)) {
+    hl_call_log_options co = {.base = base.p, .max = p ? p->calls_max : 0, .bodies = p && p->call_bodies, .simulator = o->simulator};
+    rt->calls = hl_call_log_new(rt->loop, &co);
+    hl_hubspot_set_call_log(rt->hubspot, rt->calls);
+  }
+  hl_buf_deinit(&base);
+}
+
 int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err) {
   hl_runtime *rt = HL_NEW(hl_runtime);
   char token[64];
@@ -179,6 +193,7 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
   hl_engine_options eo = {.store = o->store ? o->store : rt->project && !o->simulator ? rt->project->store : NULL,
                           .retention_ms = rt->project ? rt->project->retention_ms : 0};
   if ((rc = hl_engine_new(rt->loop, &eo, &rt->engine, err))) goto out;
+  keep_calls(rt, o, eo.store);
   hl_webhook_options wo = {.public_url = rt->project && !o->simulator ? rt->project->public_url : NULL,
                            .accept_v2 = rt->project && rt->project->accept_v2};
   rt->webhook = hl_webhook_new(rt->engine, rt->hubspot, &wo);
@@ -260,6 +275,7 @@ void hl_runtime_free(hl_runtime *rt) {
   hl_webhook_free(rt->webhook);
   hl_engine_free(rt->engine);
   hl_hubspot_free(rt->hubspot);
+  hl_call_log_free(rt->calls);
   if (rt->hubspot_transport) rt->hubspot_transport->free(rt->hubspot_transport);
   hl_sim_free(rt->sim);
   if (rt->deliver) rt->deliver->free(rt->deliver);

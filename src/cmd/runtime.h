@@ -17,6 +17,7 @@ typedef struct hl_runtime {
   hl_transport *hubspot_transport;
   hl_transport *deliver;     /* the simulator's webhooks into our own door */
   hl_hubspot *hubspot;
+  hl_call_log *calls;        /* NULL: none is kept */
   hl_engine *engine;
   hl_webhook *webhook;
   hl_host *host;

@@ -19,6 +19,8 @@ hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport) {
   return h;
 }
 
+void hl_hubspot_set_call_log(hl_hubspot *h, hl_call_log *log) { h->calls = log; }
+
 static void account_free(hl_account *a) {
   for (size_t i = 0; i < a->n_secrets; i++) {
     union { const char *in; char *out; } unconst = {.in = a->secrets[i].p};

@@ -6,6 +6,7 @@
 #define HL_HUBSPOT_API_H
 
 #include "base/json.h"
+#include "hubspot/call_log.h"
 #include "hubspot/credential.h"
 #include "loop/loop.h"
 #include "net/http.h"
@@ -29,6 +30,8 @@ typedef struct hl_account_options {
 hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport);
 /* Calls still queued end with HL_ECANCELLED first. */
 void hl_hubspot_free(hl_hubspot *h);
+/* From now on each call leaves a line in `log` (borrowed; NULL: none). */
+void hl_hubspot_set_call_log(hl_hubspot *h, hl_call_log *log);
 /* Refuses API keys (36-character hex with dashes, "hapikey") with the way to
  * migrate, plain http to anything but loopback, an unknown tier, a name in use. */
 int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_account **out, hl_error *err);
@@ -57,6 +60,7 @@ typedef struct hl_api_error {
   const char *correlation_id;
   bool retryable;
   const cJSON *context;          /* HubSpot's context and errors, or NULL */
+  const char *reason;            /* `message` without method, path and account; NULL: the same */
 } hl_api_error;
 
 typedef struct hl_api_result {   /* borrowed for the length of the callback */

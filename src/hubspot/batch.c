@@ -201,6 +201,8 @@ void hl_batch_halve(hl_call *c) {
     if (part) op->input -= half;
     hl_link_remove(&op->link);
     hl_link_before(&parts[part]->ops, &op->link);
+    op->call = parts[part];
+    parts[part]->n_ops++;
   }
   size_t n[2] = {half, c->inputs - half};
   for (int i = 0; i < 2; i++) {

@@ -13,9 +13,16 @@ static void start(hl_fault *f, const char *kind, int status, bool retryable) {
 
 static void finish(hl_fault *f) {
   f->e.message = f->message.p ? f->message.p : "";
+  f->e.reason = f->e.message + f->reason_at;
   f->e.category = f->category;
   f->e.correlation_id = f->correlation_id;
   f->e.context = f->context;
+}
+
+/* What failed and where; the reason follows. */
+static void place(hl_fault *f, const hl_fault_place *at, const char *then) {
+  hl_buf_printf(&f->message, "%s %s (account \"%s\")%s", at->method, at->path, at->account, then);
+  f->reason_at = f->message.n;
 }
 
 void hl_fault_deinit(hl_fault *f) {
@@ -40,8 +47,8 @@ void hl_fault_plain(hl_fault *f, const char *kind, const char *category, bool re
 
 void hl_fault_transport(hl_fault *f, const hl_fault_place *at, const hl_error *err, bool retryable) {
   start(f, hl_err_name(err->code), 0, retryable);
-  hl_buf_printf(&f->message, "%s %s (account \"%s\") got no answer: %s", at->method, at->path, at->account,
-                err->text);
+  place(f, at, " got no answer: ");
+  hl_buf_puts(&f->message, err->text);
   finish(f);
 }
 
@@ -49,9 +56,9 @@ void hl_fault_uncertain(hl_fault *f, const hl_fault_place *at, int status, const
   start(f, hl_err_name(HL_EUNCERTAIN), status, false);
   char why[64];
   snprintf(why, sizeof why, "HubSpot answered %d", status);
-  hl_buf_printf(&f->message, "%s %s (account \"%s\") may or may not have been carried out: %s. It was not repeated, "
-                "because that could do it twice: look in HubSpot whether it is there", at->method, at->path,
-                at->account, status ? why : err->text);
+  place(f, at, " ");
+  hl_buf_printf(&f->message, "may or may not have been carried out: %s. It was not repeated, because that could do it "
+                "twice: look in HubSpot whether it is there", status ? why : err->text);
   finish(f);
 }
 
@@ -71,8 +78,8 @@ void hl_fault_protocol(hl_fault *f, const hl_fault_place *at, int status, hl_str
   size_t i = 0;
   while (i < body.n && isspace((unsigned char)body.p[i])) i++;
   const char *what = body.n == 0 ? "nothing" : body.p[i < body.n ? i : 0] == '<' ? "HTML" : "no valid JSON";
-  hl_buf_printf(&f->message, "%s %s (account \"%s\"): HubSpot answered %d with %s instead of JSON", at->method,
-                at->path, at->account, status, what);
+  place(f, at, ": ");
+  hl_buf_printf(&f->message, "HubSpot answered %d with %s instead of JSON", status, what);
   if (n) {
     hl_buf_puts(&f->message, ": ");
     hl_log_redact(at->log, (hl_str){first, n}, &f->message);
@@ -115,6 +122,15 @@ static void keep(hl_fault *f, const cJSON *body) {
   }
 }
 
+static void answered(hl_fault *f, const hl_fault_place *at, int status, const char *category, const char *message) {
+  place(f, at, ": ");
+  hl_buf_printf(&f->message, "HubSpot answered %d%s%s", status, category ? " " : "", category ? category : "");
+  if (!message) return;
+  hl_buf_puts(&f->message, ": ");
+  f->reason_at = f->message.n;
+  hl_buf_puts(&f->message, message);
+}
+
 void hl_fault_hubspot(hl_fault *f, const hl_fault_place *at, int status, const cJSON *body, bool retryable) {
   start(f, "hubspot", status, retryable);
   const char *category = hl_json_str(body, "category", hl_json_str(body, "errorType", NULL));
@@ -128,10 +144,7 @@ void hl_fault_hubspot(hl_fault *f, const hl_fault_place *at, int status, const c
     if (at->remedy) hl_buf_printf(&f->message, ": %s", at->remedy);
     if (message) hl_buf_printf(&f->message, " (%s)", message);
   } else {
-    hl_buf_printf(&f->message, "%s %s (account \"%s\"): HubSpot answered %d", at->method, at->path, at->account,
-                  status);
-    if (category) hl_buf_printf(&f->message, " %s", category);
-    if (message) hl_buf_printf(&f->message, ": %s", message);
+    answered(f, at, status, category, message);
   }
   if (status == 403) {
     bool any = false;
@@ -159,10 +172,7 @@ void hl_fault_row(hl_fault *f, const hl_fault_place *at, const cJSON *row, const
   f->category = hl_strdup(category);
   f->correlation_id = hl_strdup(hl_json_str(row, "correlationId", correlation_id));
   keep(f, row);
-  hl_buf_printf(&f->message, "%s %s (account \"%s\"): HubSpot answered %d", at->method, at->path, at->account,
-                f->e.status);
-  if (category) hl_buf_printf(&f->message, " %s", category);
-  hl_buf_printf(&f->message, ": %s", hl_json_str(row, "message", "no reason given"));
+  answered(f, at, f->e.status, category, hl_json_str(row, "message", "no reason given"));
   details(f, row);
   finish(f);
 }

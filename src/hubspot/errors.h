@@ -9,6 +9,7 @@
 typedef struct hl_fault { /* caller's memory; `e` borrows from the rest */
   hl_api_error e;
   hl_buf message;
+  size_t reason_at;       /* in message: what follows method, path and account */
   char *category, *correlation_id;
   cJSON *context;         /* own, or NULL */
 } hl_fault;

@@ -212,12 +212,15 @@ void hl_queue_take(hl_queue *q, hl_api_op *op, hl_call *call) {
   op->state = HL_OP_TRAVELLING;
   op->account->stats.queued--;
   hl_link_before(&call->ops, &op->link);
+  op->call = call;
+  call->n_ops++;
   if (op->klass < call->klass) call->klass = op->klass;
 }
 
 void hl_queue_alone(hl_queue *q, hl_api_op *op) {
   hl_link_remove(&op->link);
   op->alone = true;
+  op->call = NULL;
   op->account->stats.queued++;
   make_ready(q, op, true);
   hl_queue_kick(q);
@@ -269,6 +272,7 @@ void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, 
   object_release(q, op);
   hl_api_result result = {.status = status, .json = json, .error = error};
   if (error) op->account->stats.errors++;
+  hl_call_note(op, status, json, error);
   hl_api_cb cb = op->cb;
   void *arg = op->arg;
   op_free(q, op);
@@ -498,6 +502,7 @@ int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void
   op->script = hl_strdup(call->script ? call->script : "");
   op->cb = cb;
   op->arg = arg;
+  op->asked = hl_loop_mono(q->hubspot->loop);
   q->n_ops++;
   account->stats.queued++;
   int rc = call->kind == HL_API_RAW ? fill_raw(op, call, err) : fill_object(op, call, err);
@@ -516,6 +521,8 @@ void hl_api_cancel(hl_api_op *op) {
   hl_queue *q = op->account->queue;
   op->cb = NULL;
   if (op->state == HL_OP_TRAVELLING) return; /* ends with its request */
+  hl_api_error given_up = {.kind = hl_err_name(HL_ECANCELLED), .message = "given up before it was sent"};
+  hl_call_note(op, 0, NULL, &given_up);
   if (op->state == HL_OP_READY) leave_lane(q, op);
   hl_link_remove(&op->link);
   object_release(q, op);

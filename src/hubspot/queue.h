@@ -90,6 +90,8 @@ struct hl_api_op {
   size_t body_n;
   char *type, *id, *id_property;
   char **properties;      /* NULL-terminated, or NULL */
+  struct hl_call *call;   /* while travelling */
+  int64_t asked;          /* loop ms */
   size_t input;           /* in a batch: which input is its */
   hl_api_cb cb;           /* NULL: cancelled */
   void *arg;
@@ -114,6 +116,12 @@ typedef struct hl_call { /* a request: one HTTP exchange, and its repetitions */
   unsigned attempts;
   int64_t first_sent;
   size_t slot;
+  /* For the call log. */
+  size_t n_ops;           /* that have travelled in it */
+  uint64_t number;        /* 0: never sent */
+  int64_t sent, answered; /* loop ms of the last attempt */
+  unsigned limited;       /* 429 answers */
+  char correlation_id[40];
   hl_http_op *http;
   hl_timer timer;         /* while out: until it is late; then: until it may be sent again */
 } hl_call;
@@ -155,6 +163,8 @@ struct hl_hubspot {
   hl_account *accounts;
   hl_queue *queues;
   hl_portal *portals;
+  hl_call_log *calls;     /* NULL: none is kept */
+  uint64_t requests;
   bool closing;
 };
 
@@ -172,6 +182,10 @@ void hl_queue_take(hl_queue *q, hl_api_op *op, hl_call *call);
 void hl_queue_again(hl_queue *q, hl_call *call);
 /* Ends a travelling op: lets calls behind it go on, calls back, frees it. */
 void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
+
+/* call_note.c */
+/* A call's line in the call log; it ends, or is given up (`error` of kind "cancelled"). */
+void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
 
 /* batch.c */
 /* The request for a ready op, which takes along what fits; taken from the lanes. */

@@ -179,6 +179,10 @@ static void answered(void *arg, const hl_http_response *r) {
   bool sent = r->status != 0 || r->sent;
   c->out = false;
   c->http = NULL;
+  c->answered = now;
+  if (r->status == 429) c->limited++;
+  const char *id = hl_headers_get(&r->headers, "X-HubSpot-Correlation-Id");
+  snprintf(c->correlation_id, sizeof c->correlation_id, "%s", id ? id : "");
   hl_timer_stop(loop, &c->timer);
   q->in_flight--;
   c->account->stats.in_flight--;
@@ -283,6 +287,8 @@ void hl_call_send(hl_call *c) {
   rc = q->hubspot->transport->send(q->hubspot->transport, &request, answered, c, &c->http, &err);
   if (rc) goto out;
   c->attempts++;
+  c->sent = c->answered = now;
+  if (!c->number) c->number = ++q->hubspot->requests;
   c->slot = hl_window_take(c->stream->window, now);
   c->out = true;
   c->timer.unref = true; /* the transport keeps the loop alive */

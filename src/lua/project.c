@@ -227,6 +227,46 @@ static int open_table(const reader *r, const char *key, const char *const *keys,
   return *there ? check_keys(r, key, keys) : bad(r, key, "a table");
 }
 
+/* "64MB" or a number of bytes; KB, MB and GB are powers of 1024. */
+static int get_size(const reader *r, const char *key, const char *label, int64_t least, int64_t *out) {
+  static const char *const units[] = {"", "KB", "MB", "GB"};
+  char want[96];
+  int64_t v = -1;
+  int type = lua_getfield(r->L, -1, key);
+  if (type == LUA_TNUMBER || type == LUA_TSTRING) {
+    hl_str s = hl_str_of(lua_tostring(r->L, -1));
+    size_t digits = 0;
+    while (digits < s.n && s.p[digits] >= '0' && s.p[digits] <= '9') digits++;
+    for (size_t i = 0; i < HL_COUNT(units); i++)
+      if (hl_str_ieqz((hl_str){s.p + digits, s.n - digits}, units[i]) && !hl_str_int64((hl_str){s.p, digits}, &v))
+        v = v > INT64_MAX >> 31 ? -1 : v << 10 * i;
+  }
+  lua_pop(r->L, 1);
+  if (type == LUA_TNIL) return 0;
+  snprintf(want, sizeof want, "a size such as \"64MB\", %lldMB at least", (long long)(least >> 20));
+  if (v < least) return bad(r, label, want);
+  *out = v;
+  return 0;
+}
+
+static int read_calls(const reader *r, hl_project *p) {
+  static const char *const keys[] = {"max", "bodies", NULL};
+  lua_State *L = r->L;
+  int type = lua_getfield(L, -1, "calls"), rc = 0;
+  if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
+    p->no_calls = true;
+  } else if (type == LUA_TTABLE) {
+    rc = check_keys(r, "calls", keys);
+    if (!rc) rc = get_size(r, "max", "calls.max", HL_CALL_LOG_LEAST, &p->calls_max);
+    if (!rc && lua_getfield(L, -1, "bodies") != LUA_TNIL && !lua_isboolean(L, -1)) rc = bad(r, "calls.bodies", "true or false");
+    if (!rc) p->call_bodies = lua_toboolean(L, -1);
+  } else if (type != LUA_TNIL) {
+    rc = bad(r, "calls", "a table { max = \"64MB\", bodies = false }, or false");
+  }
+  lua_settop(L, 1);
+  return rc;
+}
+
 static int read_rest(const reader *r, hl_project *p, char ***patterns) {
   static const char *const listen_keys[] = {"listen", NULL};
   static const char *const webhook_keys[] = {"public_url", "accept", NULL};
@@ -303,7 +343,7 @@ static int find_scripts(hl_project *p, char **patterns, hl_error *err) {
 }
 
 static int read_settings(hl_project *p, const char *file, char ***patterns, hl_error *err) {
-  static const char *const keys[] = {"accounts", "webhooks", "store", "scripts", "http", "admin", "permissions", "retention", NULL};
+  static const char *const keys[] = {"accounts", "webhooks", "store", "scripts", "http", "admin", "permissions", "retention", "calls", NULL};
   lua_State *L = luaL_newstate();
   reader r = {L, file, err};
   int rc = 0;
@@ -321,6 +361,7 @@ static int read_settings(hl_project *p, const char *file, char ***patterns, hl_e
   if (!rc) rc = check_keys(&r, "hubloop.lua", keys);
   if (!rc) rc = read_accounts(&r, p);
   if (!rc) rc = read_permissions(&r, p);
+  if (!rc) rc = read_calls(&r, p);
   if (!rc) rc = read_rest(&r, p, patterns);
   lua_close(L);
   return rc;

@@ -29,6 +29,8 @@ typedef struct hl_project {
   char *public_url;         /* NULL: not given */
   bool accept_v2;
   int64_t retention_ms;     /* 0: default */
+  bool no_calls, call_bodies;   /* calls = false; calls.bodies */
+  int64_t calls_max;        /* bytes; 0: default */
   hl_project_account *accounts;
   size_t n_accounts;
   hl_project_permission *permissions;
