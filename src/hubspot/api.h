@@ -46,11 +46,25 @@ const char *hl_account_version(const hl_account *a);
 
 typedef enum { HL_CLASS_LIVE, HL_CLASS_NORMAL, HL_CLASS_BULK } hl_api_class;
 
+/* Calls of one kind and object type are merged into one batch. */
+#define HL_API_KINDS(X)                                                              \
+  X(HL_API_RAW, "raw")                   /* as given; never merged */                \
+  X(HL_API_GET, "get")                   /* one object */                            \
+  X(HL_API_UPDATE, "update")             /* one object's properties */               \
+  X(HL_API_CREATE, "create")             /* one object; never repeated blindly */    \
+  X(HL_API_UPSERT, "upsert")             /* one object by a unique property */       \
+  X(HL_API_ARCHIVE, "archive")           /* one object into the recycling bin */     \
+  X(HL_API_ASSOCIATE, "associate")       /* one pair; default or labelled */         \
+  X(HL_API_DISASSOCIATE, "disassociate") /* one pair; all of it or some labels */    \
+  X(HL_API_ASSOCIATIONS, "associations") /* a page of what one object is linked to */
+
 typedef enum hl_api_kind {
-  HL_API_RAW,      /* method, path, query, body as given; never merged */
-  HL_API_GET,      /* one object by id; merged into batch/read */
-  HL_API_UPDATE,   /* one object's properties; merged into batch/update */
+#define HL_X(name, text) name,
+  HL_API_KINDS(HL_X)
+#undef HL_X
 } hl_api_kind;
+/* False when there is no such kind. */
+bool hl_api_kind_of(const char *name, hl_api_kind *out);
 
 typedef struct hl_api_error {
   const char *kind;              /* "hubspot" "network" "timeout" "protocol" "cancelled" "uncertain" … */
@@ -82,17 +96,26 @@ typedef struct hl_api_call {     /* borrowed for the length of hl_api_send */
    * that have a dated form, naming it. */
   const char *method, *path;
   const char *query;             /* encoded, without '?'; may be NULL */
-  hl_str body;                   /* JSON text; RAW and UPDATE ({"properties":{…}}) */
+  hl_str body;                   /* JSON text; RAW: any. UPDATE, UPSERT: {"properties":{…}}; CREATE: the same, and
+                                    "associations"; ASSOCIATE, DISASSOCIATE: a list of types, empty: the default, all */
   const char *content_type;      /* NULL: application/json */
-  /* GET, UPDATE */
+  /* All but RAW */
   const char *type;              /* "contacts" or a type id */
-  const char *id;
-  const char *id_property;       /* NULL: the record id */
+  const char *id;                /* not CREATE */
+  /* What `id` is a value of; NULL: the record id. UPSERT needs it. CREATE: the
+   * unique property by which the record is found again after a lost connection;
+   * NULL: a contact's e-mail address, otherwise none. */
+  const char *id_property;
   const char *const *properties; /* GET: wanted, NULL-terminated; NULL: HubSpot's default set */
+  const char *to_type;           /* ASSOCIATE, DISASSOCIATE, ASSOCIATIONS */
+  const char *to_id;             /* ASSOCIATE, DISASSOCIATE */
+  const char *after;             /* ASSOCIATIONS: the cursor of the page before; NULL: the first page */
 } hl_api_call;
 
-/* Queues the call; `cb` runs once, later, never from inside. Gets and updates of
- * one turn of the loop (or waiting for budget) are merged. */
+/* Queues the call; `cb` runs once, later, never from inside. Calls of one kind,
+ * of one turn of the loop (or waiting for budget), are merged.
+ * Writes to one object keep the order of hl_api_send, and reads of it wait for
+ * them (order.h says for which calls that is known). */
 int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg,
                 hl_api_op **op, hl_error *err);
 /* The callback is not called. A request already out is let finish or dropped. */

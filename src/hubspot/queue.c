@@ -12,7 +12,7 @@
 #include "hubspot/paths.h"
 #include "hubspot/queue.h"
 
-enum { PROBE_POLL_MS = 1000, REFUSE_MS = 200, PATH_MAX_BYTES = 8192, DEEP = 1 << 30 };
+enum { PROBE_POLL_MS = 1000, REFUSE_MS = 200 };
 
 static void turn(hl_defer *defer, void *arg);
 
@@ -36,17 +36,16 @@ hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *bas
   stream_init(&q->main, &q->window);
   stream_init(&q->search, &portal->search);
   hl_link_init(&q->calls);
-  q->cap_objects = 64;
-  q->objects = hl_alloc(q->cap_objects * sizeof *q->objects);
+  q->order = hl_order_new();
   return q;
 }
 
 void hl_queue_free(hl_queue *q) {
-  assert(q->n_ops == 0 && hl_link_alone(&q->calls) && q->n_objects == 0 && !q->groups);
+  assert(q->n_ops == 0 && hl_link_alone(&q->calls) && !q->groups);
   hl_timer_stop(q->hubspot->loop, &q->timer);
   hl_defer_stop(q->hubspot->loop, &q->turn);
   hl_window_deinit(&q->window);
-  hl_free(q->objects);
+  hl_order_free(q->order);
   hl_credential_wait_stop(q->credential, &q->token_wait);
   hl_credential_unref(q->credential);
   hl_free(q->base_url);
@@ -55,77 +54,6 @@ void hl_queue_free(hl_queue *q) {
 
 void hl_queue_kick(hl_queue *q) {
   if (!q->hubspot->closing) hl_defer_start(q->hubspot->loop, &q->turn, turn, q);
-}
-
-/* ---- objects: calls on one object keep their order around its writes ---- */
-
-static char *object_key(const hl_api_op *op) {
-  hl_buf b;
-  hl_buf_init(&b, DEEP);
-  hl_buf_printf(&b, "%s\x1f%s\x1f%s\x1f%s", op->account->version, hl_path_type_id(op->type),
-                op->id_property ? op->id_property : "", op->id);
-  return hl_buf_detach(&b, NULL);
-}
-
-static uint64_t hash_of(const char *key) {
-  uint64_t h = UINT64_C(1469598103934665603);
-  for (; *key; key++) h = (h ^ (unsigned char)*key) * UINT64_C(1099511628211);
-  return h;
-}
-
-static void grow_objects(hl_queue *q) {
-  size_t cap = q->cap_objects * 2;
-  hl_object **table = hl_alloc(cap * sizeof *table);
-  for (size_t i = 0; i < q->cap_objects; i++) {
-    for (hl_object *o = q->objects[i], *next; o; o = next) {
-      next = o->next;
-      o->next = table[o->hash & (cap - 1)];
-      table[o->hash & (cap - 1)] = o;
-    }
-  }
-  hl_free(q->objects);
-  q->objects = table;
-  q->cap_objects = cap;
-}
-
-/* True when the op has to wait behind a write. An update that need not becomes
- * its object's writer. */
-static bool object_holds(hl_queue *q, hl_api_op *op) {
-  if (op->kind == HL_API_RAW) return false;
-  char *key = object_key(op);
-  uint64_t hash = hash_of(key);
-  hl_object *o = q->objects[hash & (q->cap_objects - 1)];
-  while (o && (o->hash != hash || strcmp(o->key, key) != 0)) o = o->next;
-  if (o) {
-    hl_free(key);
-    op->object = o;
-    hl_link_before(&o->waiting, &op->link);
-    return true;
-  }
-  if (op->kind == HL_API_GET) {
-    hl_free(key);
-    return false;
-  }
-  if (q->n_objects >= q->cap_objects) grow_objects(q);
-  o = HL_NEW(hl_object);
-  o->hash = hash;
-  o->key = key;
-  o->writer = op;
-  hl_link_init(&o->waiting);
-  o->next = q->objects[hash & (q->cap_objects - 1)];
-  q->objects[hash & (q->cap_objects - 1)] = o;
-  q->n_objects++;
-  op->object = o;
-  return false;
-}
-
-static void object_free(hl_queue *q, hl_object *o) {
-  hl_object **at = &q->objects[o->hash & (q->cap_objects - 1)];
-  while (*at != o) at = &(*at)->next;
-  *at = o->next;
-  q->n_objects--;
-  hl_free(o->key);
-  hl_free(o);
 }
 
 /* ---- lanes and groups ---- */
@@ -147,31 +75,29 @@ static hl_lane *lane_of(hl_stream *s, hl_api_class klass, const char *script) {
 static bool same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
 
 static hl_group *group_of(hl_queue *q, const hl_api_op *op) {
-  bool defaults = op->kind == HL_API_GET && !op->properties;
+  uint64_t hash = hl_hash(hl_hash(hl_hash(HL_HASH_START, op->type), op->id_property), op->to_type);
   hl_group *g = q->groups;
-  while (g && (g->kind != op->kind || g->defaults != defaults || g->account != op->account ||
-               strcmp(g->type, op->type) != 0 || !same(g->id_property, op->id_property)))
+  while (g && (g->hash != hash || g->kind != op->kind || g->variant != op->variant || g->account != op->account ||
+               strcmp(g->type, op->type) != 0 || !same(g->id_property, op->id_property) || !same(g->to_type, op->to_type)))
     g = g->next;
   if (g) return g;
   g = HL_NEW(hl_group);
+  g->hash = hash;
   g->account = op->account;
   g->kind = op->kind;
-  g->defaults = defaults;
+  g->variant = op->variant;
   g->type = hl_strdup(op->type);
   g->id_property = hl_strdup(op->id_property);
+  g->to_type = hl_strdup(op->to_type);
   for (int i = 0; i < HL_CLASSES; i++) hl_link_init(&g->ops[i]);
   g->next = q->groups;
   q->groups = g;
   return g;
 }
 
-/* A read by another property matches rows by that property, which HubSpot's
- * default set does not hold: such a get travels alone. */
-static bool mergeable(const hl_api_op *op) {
-  return op->kind != HL_API_RAW && !op->alone && !(op->kind == HL_API_GET && op->id_property && !op->properties);
-}
+static bool mergeable(const hl_api_op *op) { return hl_kinds[op->kind].most && !op->alone; }
 
-static void make_ready(hl_queue *q, hl_api_op *op, bool first) {
+void hl_queue_ready(hl_queue *q, hl_api_op *op, bool first) {
   hl_stream *s = stream_of(q, op);
   op->state = HL_OP_READY;
   op->lane = lane_of(s, op->klass, op->script);
@@ -204,6 +130,7 @@ static void leave_lane(hl_queue *q, hl_api_op *op) {
   *at = g->next;
   hl_free(g->type);
   hl_free(g->id_property);
+  hl_free(g->to_type);
   hl_free(g);
 }
 
@@ -219,10 +146,12 @@ void hl_queue_take(hl_queue *q, hl_api_op *op, hl_call *call) {
 
 void hl_queue_alone(hl_queue *q, hl_api_op *op) {
   hl_link_remove(&op->link);
+  hl_order_read(q, op);
   op->alone = true;
   op->call = NULL;
+  op->input = 0;
   op->account->stats.queued++;
-  make_ready(q, op, true);
+  hl_queue_ready(q, op, true);
   hl_queue_kick(q);
 }
 
@@ -246,30 +175,19 @@ static void op_free(hl_queue *q, hl_api_op *op) {
   hl_free(op->type);
   hl_free(op->id);
   hl_free(op->id_property);
+  hl_free(op->to_type);
+  hl_free(op->to_id);
+  hl_free(op->after);
+  hl_free(op->row);
   for (char **p = op->properties; p && *p; p++) hl_free(*p);
   hl_free(op->properties);
   hl_free(op);
 }
 
-/* The writer is through: gets behind it may go, and one more write. */
-static void object_release(hl_queue *q, hl_api_op *op) {
-  hl_object *o = op->object;
-  if (!o || o->writer != op) return;
-  o->writer = NULL;
-  while (!o->writer && !hl_link_alone(&o->waiting)) {
-    hl_api_op *next = HL_LINKED(o->waiting.next, hl_api_op, link);
-    hl_link_remove(&next->link);
-    if (next->kind == HL_API_UPDATE) o->writer = next;
-    else next->object = NULL;
-    make_ready(q, next, false);
-    hl_queue_kick(q);
-  }
-  if (!o->writer) object_free(q, o);
-}
-
 void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, const hl_api_error *error) {
   hl_link_remove(&op->link);
-  object_release(q, op);
+  hl_order_read(q, op);
+  hl_order_leave(q, op);
   hl_api_result result = {.status = status, .json = json, .error = error};
   if (error) op->account->stats.errors++;
   hl_call_note(op, status, json, error);
@@ -428,66 +346,6 @@ static void turn(hl_defer *defer, void *arg) {
 
 /* ---- the door ---- */
 
-static int check_word(const char *what, const char *s, hl_error *err) {
-  if (!s || !*s) return hl_fail(err, HL_EINVAL, "the %s is missing", what);
-  if (strlen(s) > 512) return hl_fail(err, HL_ELIMIT, "the %s is longer than 512 bytes", what);
-  return 0;
-}
-
-static int fill_raw(hl_api_op *op, const hl_api_call *call, hl_error *err) {
-  static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", NULL};
-  int rc = check_word("method", call->method, err);
-  size_t i = 0;
-  while (!rc && methods[i] && strcmp(methods[i], call->method) != 0) i++;
-  if (rc) return rc;
-  if (!methods[i]) return hl_fail(err, HL_EINVAL, "unknown method %s: one of GET POST PUT PATCH DELETE HEAD", call->method);
-  for (const char *p = call->query ? call->query : ""; *p; p++)
-    if ((unsigned char)*p <= ' ' || *p == '#' || *p == 0x7f)
-      return hl_fail(err, HL_EINVAL, "the query holds a character that must be percent-encoded");
-  hl_buf path;
-  hl_buf_init(&path, PATH_MAX_BYTES);
-  rc = hl_path_build(hl_str_of(call->path), op->account->version, &path, err);
-  if (rc) {
-    hl_buf_deinit(&path);
-    return rc;
-  }
-  op->path = hl_buf_detach(&path, NULL);
-  op->method = hl_strdup(call->method);
-  op->query = hl_strdup(call->query);
-  op->content_type = hl_strdup(call->content_type);
-  op->body_n = call->body.n;
-  if (call->body.n) op->body = hl_strndup(call->body.p, call->body.n);
-  op->search = hl_path_is_search(op->method, hl_str_of(op->path));
-  return 0;
-}
-
-static int fill_object(hl_api_op *op, const hl_api_call *call, hl_error *err) {
-  int rc = check_word("object type", call->type, err);
-  if (!rc) rc = check_word("id", call->id, err);
-  if (rc) return rc;
-  if (strcmp(call->id, ".") == 0 || strcmp(call->id, "..") == 0)
-    return hl_fail(err, HL_EINVAL, "\"%s\" is no id", call->id);
-  op->type = hl_strdup(call->type);
-  op->id = hl_strdup(call->id);
-  op->id_property = call->id_property && *call->id_property ? hl_strdup(call->id_property) : NULL;
-  if (call->kind == HL_API_UPDATE) {
-    cJSON *body = NULL;
-    rc = hl_json_parse(call->body, &body, err);
-    if (rc) return hl_fail_in(err, "the body of an update");
-    const cJSON *properties = hl_json_get(body, "properties");
-    if (cJSON_IsObject(properties)) op->body = hl_json_print(properties);
-    else rc = hl_fail(err, HL_EINVAL, "the body of an update must be {\"properties\": {…}}");
-    cJSON_Delete(body);
-    return rc;
-  }
-  size_t n = 0;
-  if (!call->properties || !call->properties[0]) return 0;
-  while (call->properties[n]) n++;
-  op->properties = hl_alloc((n + 1) * sizeof *op->properties);
-  for (size_t i = 0; i < n; i++) op->properties[i] = hl_strdup(call->properties[i]);
-  return 0;
-}
-
 int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg, hl_api_op **out,
                 hl_error *err) {
   hl_queue *q = account->queue;
@@ -505,13 +363,15 @@ int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void
   op->asked = hl_loop_mono(q->hubspot->loop);
   q->n_ops++;
   account->stats.queued++;
-  int rc = call->kind == HL_API_RAW ? fill_raw(op, call, err) : fill_object(op, call, err);
+  int rc = hl_kind_fill(op, call, err);
   if (rc) {
     op_free(q, op);
     return rc;
   }
   account->stats.calls++;
-  if (!object_holds(q, op)) make_ready(q, op, false);
+  if (hl_order_enter(q, op)) op->state = HL_OP_WAITING;
+  else if (hl_order_join(q, op)) account->stats.queued--, account->stats.batched++;
+  else hl_queue_ready(q, op, false);
   hl_queue_kick(q);
   if (out) *out = op;
   return 0;
@@ -525,7 +385,7 @@ void hl_api_cancel(hl_api_op *op) {
   hl_call_note(op, 0, NULL, &given_up);
   if (op->state == HL_OP_READY) leave_lane(q, op);
   hl_link_remove(&op->link);
-  object_release(q, op);
+  hl_order_leave(q, op);
   op_free(q, op);
 }
 

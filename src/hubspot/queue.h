@@ -1,6 +1,7 @@
-/* The API queue of one credential, inside: shared by queue.c (order and
- * budget), batch.c (merging and taking apart), request.c (one HTTP exchange and
- * its repetitions) and accounts.c. Nobody else includes it. Loop thread.
+/* The API queue of one credential, inside: shared by queue.c (classes, lanes and
+ * leaving), order.c (calls on one object), kind.c (what each kind of call looks
+ * like), batch.c (merging), match.c (taking apart), request.c (one HTTP exchange
+ * and its repetitions) and accounts.c. Nobody else includes it. Loop thread.
  *
  * The life of a call (hl_api_op): WAITING behind an earlier write to the same
  * object -> READY in the lane of its script (and in a group, if it can be
@@ -13,7 +14,7 @@
 #include "hubspot/credential.h"
 #include "hubspot/errors.h"
 
-enum { HL_CLASSES = 3, HL_IN_FLIGHT_MAX = 16, HL_BATCH_MAX = 100 };
+enum { HL_CLASSES = 3, HL_IN_FLIGHT_MAX = 16, HL_HOLDS_MAX = 4 };
 
 typedef struct hl_link { struct hl_link *next, *prev; } hl_link; /* ring; a head is one too */
 
@@ -54,23 +55,35 @@ typedef struct hl_stream { /* what one window governs */
 
 typedef struct hl_group { /* ready calls that fit in one batch; gone when empty */
   struct hl_group *next;
+  uint64_t hash;          /* of all that its members have in common */
   hl_account *account;
   hl_api_kind kind;
-  bool defaults;          /* gets that named no properties */
-  char *type, *id_property;
+  int variant;
+  char *type, *id_property, *to_type;
   hl_link ops[HL_CLASSES];
   size_t n;
 } hl_group;
 
-typedef struct hl_object { /* one with a write queued or out; gone when there is none */
-  struct hl_object *next;
-  uint64_t hash;
-  char *key;
-  hl_api_op *writer;
-  hl_link waiting;        /* later calls on it, in program order */
-} hl_object;
+/* An op's place at an object (or a pair of objects): order.c. */
+typedef enum hl_hold_mode {
+  HL_HOLD_WRITE,      /* excludes all others */
+  HL_HOLD_LINK,       /* changes associations: excludes writes and readers of links */
+  HL_HOLD_READ,       /* waits for writes, holds nothing */
+  HL_HOLD_READ_LINKS, /* waits for writes and links, holds nothing */
+} hl_hold_mode;
+struct hl_object;
+typedef struct hl_hold {
+  hl_link link;             /* object's waiting */
+  struct hl_object *object; /* NULL: done with it */
+  hl_api_op *op;
+  hl_hold_mode mode;
+  bool active;
+} hl_hold;
 
 typedef enum { HL_OP_WAITING, HL_OP_READY, HL_OP_TRAVELLING } hl_op_state;
+
+typedef struct hl_call hl_call;
+typedef struct hl_lost hl_lost;
 
 struct hl_api_op {
   hl_link link;           /* object's waiting, lane's ops, or request's ops */
@@ -83,21 +96,26 @@ struct hl_api_op {
   bool search;
   hl_lane *lane;
   hl_group *group;
-  hl_object *object;      /* an update: whose writer it is or will be */
+  hl_call *call;          /* while travelling */
+  hl_hold holds[HL_HOLDS_MAX];
+  unsigned n_holds, blocked; /* blocked: holds that wait */
+  size_t read_slot;       /* queue's reads + 1 of which it is the entry; 0: none */
+  hl_lost *lost;          /* a create whose answer was lost, while it is looked for */
   char *script;
   char *method, *path, *query, *content_type; /* RAW; path is final */
-  char *body;             /* RAW: the body; UPDATE: the text of "properties" */
+  char *body;             /* RAW: the body; otherwise what its kind sends (kind.c) */
   size_t body_n;
-  char *type, *id, *id_property;
+  char *type, *id, *id_property, *to_type, *to_id, *after;
+  char *row;              /* what names its row in an answer; NULL: only a trace id does */
+  int variant;            /* of its kind: calls of different ones do not travel together */
   char **properties;      /* NULL-terminated, or NULL */
-  struct hl_call *call;   /* while travelling */
   int64_t asked;          /* loop ms */
   size_t input;           /* in a batch: which input is its */
   hl_api_cb cb;           /* NULL: cancelled */
   void *arg;
 };
 
-typedef struct hl_call { /* a request: one HTTP exchange, and its repetitions */
+struct hl_call { /* a request: one HTTP exchange, and its repetitions */
   hl_link link;           /* queue's calls, or a stream's again */
   struct hl_queue *queue;
   hl_account *account;
@@ -124,7 +142,7 @@ typedef struct hl_call { /* a request: one HTTP exchange, and its repetitions */
   char correlation_id[40];
   hl_http_op *http;
   hl_timer timer;         /* while out: until it is late; then: until it may be sent again */
-} hl_call;
+};
 
 typedef struct hl_queue {
   struct hl_queue *next;
@@ -137,8 +155,7 @@ typedef struct hl_queue {
   hl_window window;
   hl_stream main, search;
   hl_group *groups;
-  hl_object **objects;    /* hash table, power of two */
-  size_t n_objects, cap_objects;
+  struct hl_order *order;
   hl_link calls;          /* every request that is out or waits for its timer */
   size_t in_flight, n_ops;
   hl_timer timer;         /* a window frees */
@@ -174,6 +191,8 @@ hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *bas
 void hl_queue_free(hl_queue *q);   /* after hl_queue_cancel_all */
 void hl_queue_cancel_all(hl_queue *q);
 void hl_queue_kick(hl_queue *q);   /* look for work at the end of the turn */
+/* Into its lane, and its group if it can be merged; `first`: before all others of its script. */
+void hl_queue_ready(hl_queue *q, hl_api_op *op, bool first);
 /* A travelling op goes back to its lane to be sent alone, first of all. */
 void hl_queue_alone(hl_queue *q, hl_api_op *op);
 /* Takes a ready op out of lane and group, to travel in `call`. */
@@ -187,14 +206,57 @@ void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, 
 /* A call's line in the call log; it ends, or is given up (`error` of kind "cancelled"). */
 void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
 
+/* kind.c */
+typedef struct hl_kind {
+  size_t most;       /* inputs of a batch (FACTS 3); 0: never merged */
+  bool read;         /* changes nothing; calls for one row are one input, also one that is out */
+  bool safe;         /* a repetition has no second effect */
+  bool silent;       /* the answer names no rows: an input that no error names is well */
+  bool bodiless;     /* ... and a batch may be answered without any body */
+  /* Checks and copies what the call says. */
+  int (*fill)(hl_api_op *op, const hl_api_call *call, hl_error *err);
+  /* Method, path, query, body of a call for one row. HL_ELIMIT: too long, NULL: there is none, so a batch of one. */
+  int (*single)(hl_call *c);
+  /* Path of the batch, and the body's members around the inputs. */
+  void (*batch)(const hl_call *c, hl_buf *path, hl_buf *head);
+  void (*input)(const hl_api_op *op, hl_buf *body); /* one element of "inputs" */
+  /* What names the row of a result or an error; false: nothing does. Several for an error (at 0, 1, ...). */
+  bool (*result_row)(const hl_api_op *any, const cJSON *result, hl_buf *row);
+  bool (*error_row)(const hl_api_op *any, const cJSON *context, size_t at, hl_buf *row);
+} hl_kind;
+extern const hl_kind hl_kinds[];
+/* Method, path and body for the ops of `c`, which hold n inputs numbered from 0 in the order of appearance. */
+void hl_kind_encode(hl_call *c, size_t n);
+int hl_kind_fill(hl_api_op *op, const hl_api_call *call, hl_error *err);
+uint64_t hl_hash(uint64_t h, const char *s); /* FNV-1a, goes on from h; NULL is the empty text */
+enum { HL_HASH_START = 0 };
+
+/* order.c */
+struct hl_order *hl_order_new(void);
+void hl_order_free(struct hl_order *o); /* empty */
+/* True when the op has to wait: it becomes ready when those before it leave. */
+bool hl_order_enter(hl_queue *q, hl_api_op *op);
+/* The op is through, or cancelled. Safe to call twice. */
+void hl_order_leave(hl_queue *q, hl_api_op *op);
+/* An answer told which record a unique value belongs to: later calls by either are ordered. */
+void hl_order_learn(hl_queue *q, const hl_api_op *op, const cJSON *record);
+/* Reads that are out: an op that wants nothing more travels with one of them. False: it does not. */
+bool hl_order_join(hl_queue *q, hl_api_op *op);
+void hl_order_reading(hl_queue *q, hl_api_op *op); /* op of a read leaves now */
+void hl_order_read(hl_queue *q, hl_api_op *op);    /* ... it came back */
+
 /* batch.c */
 /* The request for a ready op, which takes along what fits; taken from the lanes. */
 hl_call *hl_batch_gather(hl_queue *q, hl_api_op *op);
+/* Two requests of half the inputs each instead of `call`, whose ops leave it. */
+void hl_batch_halve(hl_call *call);
+
+/* match.c */
 /* Gives each op of an answered batch its result or error, or sends it alone.
  * False when the answer has not the shape of a batch answer. */
 bool hl_batch_take_apart(hl_call *call, int status, const cJSON *json);
-/* Two requests of half the inputs each instead of `call`, whose ops leave it. */
-void hl_batch_halve(hl_call *call);
+/* The answer to a single call, for each op that travelled in it. */
+void hl_batch_give_all(hl_call *call, int status, const cJSON *json);
 
 /* request.c */
 hl_call *hl_call_new(hl_queue *q, hl_account *account, hl_stream *stream);

@@ -162,8 +162,7 @@ static void succeed(hl_call *c, int status, const cJSON *json, const hl_http_res
     fail(c, &f);
     return;
   }
-  while (!hl_link_alone(&c->ops))
-    hl_queue_finish(c->queue, HL_LINKED(c->ops.next, hl_api_op, link), status, json, NULL);
+  hl_batch_give_all(c, status, json);
   hl_call_free(c);
 }
 
@@ -206,7 +205,7 @@ static void answered(void *arg, const hl_http_response *r) {
   hl_retry decision = hl_retry_decide(r->status, r->err.code, sent, c->safe);
   if (decision == HL_RETRY_AGAIN) {
     int64_t after = hl_retry_after_ms(r->status, hl_headers_get(&r->headers, "Retry-After"));
-    if (!wanted(c) && !c->inputs && c->kind != HL_API_UPDATE) decision = HL_RETRY_NEVER;
+    if (!wanted(c) && (c->kind == HL_API_RAW || hl_kinds[c->kind].read)) decision = HL_RETRY_NEVER;
     else if (retry(c, r->status, after)) {
       tell_retry(c, r);
       goto out;

@@ -81,16 +81,18 @@ static int l_api(lua_State *L) {
   call.no_batch = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
   lua_getfield(L, 1, "nulls");
   bool null_as_nil = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
-  if (strcmp(kind, "raw") == 0) {
-    call.kind = HL_API_RAW;
+  if (!hl_api_kind_of(kind, &call.kind)) return luaL_error(L, "host.api: there is no kind \"%s\"", kind);
+  if (call.kind == HL_API_RAW) {
     call.method = need(L, "method");
     call.path = need(L, "path");
     call.query = hl_lua_opt_str(L, 1, "query", NULL);
     call.content_type = hl_lua_opt_str(L, 1, "content_type", NULL);
   } else {
-    call.kind = strcmp(kind, "get") == 0 ? HL_API_GET : HL_API_UPDATE;
     call.type = need(L, "type");
-    call.id = need(L, "id");
+    call.id = hl_lua_opt_str(L, 1, "id", NULL);
+    call.to_type = hl_lua_opt_str(L, 1, "to_type", NULL);
+    call.to_id = hl_lua_opt_str(L, 1, "to_id", NULL);
+    call.after = hl_lua_opt_str(L, 1, "after", NULL);
     call.id_property = hl_lua_opt_str(L, 1, "id_property", NULL);
     if (call.kind == HL_API_GET) call.properties = read_properties(L);
   }
