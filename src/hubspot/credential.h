@@ -6,7 +6,7 @@
 #ifndef HL_HUBSPOT_CREDENTIAL_H
 #define HL_HUBSPOT_CREDENTIAL_H
 
-#include "loop/loop.h"
+#include "hubspot/oauth.h"
 
 #define HL_CREDENTIAL_KINDS(X)                       \
   X(HL_CREDENTIAL_PRIVATE_APP, "private_app")        \
@@ -38,14 +38,60 @@ int hl_token_check(const char *whose, hl_str token, hl_error *err);
 /* "eu1" of pat-eu1-…; empty when the token does not say. */
 hl_str hl_token_region(hl_str token);
 
-/* A static token, checked already; copied, registered as a log secret. */
+/* What a credential consists of, as it is kept. Owned texts, NULL: none. */
+typedef struct hl_grant {
+  char *access;           /* the token of static kinds too */
+  char *refresh;
+  char *older;            /* the refresh (static: access) token before this one: kept until the new one has worked */
+  int64_t expires_at;     /* of access, epoch ms; 0: does not end, or ended */
+  int64_t life_ms;        /* of access when it was given */
+  char *scopes;           /* separated by blanks */
+  int64_t portal, user_id;
+} hl_grant;
+
+void hl_grant_copy(hl_grant *to, const hl_grant *from);
+void hl_grant_wipe(hl_grant *g);
+
+/* Where a grant is kept. begin and save are called on a worker thread, never two
+ * at once, and may block. */
+typedef struct hl_keeper hl_keeper;
+struct hl_keeper {
+  /* Makes this process the only one that renews, and reads what is kept now.
+   * HL_EBUSY: another one is at it. */
+  int (*begin)(hl_keeper *k, hl_grant *kept, hl_error *err);
+  int (*save)(hl_keeper *k, const hl_grant *g, hl_error *err); /* durable on return */
+  void (*end)(hl_keeper *k);   /* any thread; at once */
+  void (*free)(hl_keeper *k);  /* after end */
+};
+
+typedef struct hl_credential_options { /* copied, but for loop and transport */
+  hl_loop *loop;
+  hl_transport *transport;    /* NULL for static kinds */
+  const char *name;           /* under which a person knows it: hubloop auth login NAME */
+  hl_credential_kind kind;
+  hl_oauth_app app;           /* not for static kinds */
+  const char *scopes;         /* to ask for: client credentials */
+  hl_grant grant;
+  hl_keeper *keeper;          /* taken; NULL: kept in memory only */
+} hl_credential_options;
+
+hl_credential *hl_credential_new(const hl_credential_options *o);
+/* A static token, checked already; registered as a log secret. */
 hl_credential *hl_credential_static(hl_loop *loop, hl_credential_kind kind, const char *token);
 hl_credential *hl_credential_ref(hl_credential *c);
 void hl_credential_unref(hl_credential *c); /* NULL is fine; the last one wipes the tokens */
 hl_credential_kind hl_credential_kind_get(const hl_credential *c);
 bool hl_credential_same(const hl_credential *a, const hl_credential *b);
+/* NULL when it has none, as the rest of the grant. */
+const hl_oauth_app *hl_credential_app(const hl_credential *c);
+const hl_grant *hl_credential_grant(const hl_credential *c);
+/* A new token is being fetched or stored: whoever stops the loop waits for it. */
+bool hl_credential_busy(const hl_credential *c);
+/* Fetches a new token now, whatever the age of the old one. */
+void hl_credential_renew(hl_credential *c);
 
-/* True, and a token that is good now. False: there is none yet, so wait. */
+/* True, and a token that is good now. False: there is none yet, so wait; `out`
+ * is the last one, if there was any. */
 bool hl_credential_token(hl_credential *c, hl_token *out);
 
 /* Embedded in the waiter, zeroed first, like hl_timer. `err` NULL: there is a
@@ -66,7 +112,7 @@ void hl_credential_wait_stop(hl_credential *c, hl_credential_wait *w);
 bool hl_credential_refused(hl_credential *c, unsigned no);
 void hl_credential_worked(hl_credential *c, unsigned no);
 
-/* What a person does about a refused token, for host `base_url`: appended. */
+/* What a person does about a refused token, calls going to `base_url`: appended. */
 void hl_credential_remedy(const hl_credential *c, const char *account, const char *base_url, hl_buf *out);
 
 #endif

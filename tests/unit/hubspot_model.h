@@ -17,6 +17,7 @@ typedef struct model model;
 typedef struct model_request { /* what an answering function sees, and fills in */
   const char *method, *path, *query, *auth;
   const cJSON *body;
+  hl_str raw;          /* the body's bytes */
   int status;
   hl_buf answer;
   bool lost;           /* the connection ends without an answer */
@@ -147,7 +148,7 @@ static inline void model_arrive(hl_timer *timer, void *arg) {
   cJSON *body = NULL;
   if (op->body_n) hl_json_parse((hl_str){op->body, op->body_n}, &body, NULL);
   op->r = (model_request){.method = op->method, .path = from, .query = query ? query : "", .auth = op->auth,
-                          .body = body, .status = 200};
+                          .body = body, .raw = {op->body, op->body_n}, .status = 200};
   hl_buf_init(&op->r.answer, 1 << 22);
   int n = snprintf(m->lines + m->lines_n, sizeof m->lines - m->lines_n, "%s %s%s%s %.*s\n", op->method, from,
                    query ? "?" : "", query ? query : "", (int)op->body_n, op->body ? op->body : "");
