@@ -199,11 +199,11 @@ batch_read_id_mappings|POST|/automation/v4/workflow-id-mappings/batch/read|||jso
 create|POST|/automation/v4/flows|||json!|ids,sent:appId+datasetId+suppressionListIds|Create a workflow
 delete|DELETE|/automation/v4/flows/{flowId}|||||Delete a workflow
 email_campaigns|GET|/automation/v4/flows/email-campaigns||after,before,flowId,limit||iterates|Retrieve workflow email campaigns
-enrollments.contacts.delete|DELETE|/automation/v2/workflows/{workflowId}/enrollments/contacts/{email}|||||Take a contact out of a workflow, by its legacy id
-enrollments.contacts.update|POST|/automation/v2/workflows/{workflowId}/enrollments/contacts/{email}|||||Enroll a contact in a workflow, by its legacy id
+enroll|POST|/automation/v2/workflows/{workflowId}/enrollments/contacts/{email}|||||Enroll a contact in a workflow, by its legacy id
 get|GET|/automation/v4/flows/{flowId}||||ids|Retrieve a workflow
 list|GET|/automation/v4/flows||after,limit||iterates|Retrieve workflows
 performance|GET|/automation/v4/flows/performance/{flowId}||?||ids
+unenroll|DELETE|/automation/v2/workflows/{workflowId}/enrollments/contacts/{email}|||||Take a contact out of a workflow, by its legacy id
 update|PUT|/automation/v4/flows/{flowId}|||json!|ids,sent:appId+datasetId+suppressionListIds|Update a workflow
 ]],
 forecast_types = [[

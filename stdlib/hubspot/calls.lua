@@ -213,7 +213,7 @@ local function sent_ids(value, names)
       out[key] = item
     end
   end
-  return setmetatable(out, getmetatable(value))
+  return getmetatable(value) ~= nil and json.array(out) or out   -- an empty array stays one
 end
 
 local function is_id(key)
@@ -287,11 +287,18 @@ end
 
 ---------------------------------------------------------------------------------------------------- the call
 
--- What an answer holds: its results, whatever HubSpot calls them, and the cursor of the next page.
-local function items(answer)
+-- What an answer holds: its results, whatever HubSpot calls them, and the cursor of the next page. An operation that
+-- takes no cursor gives all that it has.
+local function items(o, answer, after)
   if type(answer) ~= "table" then return {}, nil end
-  if answer.results then return answer.results, pages.next_cursor(answer) end
-  return answer, nil
+  if not answer.results then return answer, nil end
+  local cursor = pages.next_cursor(answer)
+  if not cursor or o.query and not o.query.after then return answer.results, nil end
+  if cursor == after then
+    error(host.error { kind = "protocol", message = ("%s: HubSpot gave the cursor %s again; the pages would never end")
+      :format(o.name, cursor) })
+  end
+  return answer.results, cursor
 end
 
 local function prepare(list, conn, ...)
@@ -363,7 +370,7 @@ local function make(conn, list)
       local own, query = conn.fixed_account(), call.query
       return pages.iterate(function(after)
         if after then call.query = with_after(query, after) end
-        return items((send(o, conn, call, own)))
+        return items(o, (send(o, conn, call, own)), after)
       end)
     end
   end

@@ -241,9 +241,9 @@ const ARCHIVED = new Set(['actions', 'campaigns', 'forms', 'marketing_emails', '
 const BESIDE = [
   { version: 'v1', method: 'GET', path: '/form-integrations/v1/submissions/forms/{formId}', name: 'submissions',
     summary: 'Submissions of a form, newest first', query: ['after', 'limit'], iterate: true },
-  { version: 'v2', method: 'POST', path: '/automation/v2/workflows/{workflowId}/enrollments/contacts/{email}',
+  { version: 'v2', method: 'POST', name: 'enroll', path: '/automation/v2/workflows/{workflowId}/enrollments/contacts/{email}',
     summary: 'Enroll a contact in a workflow, by its legacy id', query: [] },
-  { version: 'v2', method: 'DELETE', path: '/automation/v2/workflows/{workflowId}/enrollments/contacts/{email}',
+  { version: 'v2', method: 'DELETE', name: 'unenroll', path: '/automation/v2/workflows/{workflowId}/enrollments/contacts/{email}',
     summary: 'Take a contact out of a workflow, by its legacy id', query: [] },
 ];
 
