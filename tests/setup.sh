@@ -35,6 +35,12 @@ if [ "$want" = valgrind ]; then
   need_command valgrind valgrind
 fi
 
+# npm builds better-sqlite3 where no prebuilt one can be had.
+if [ "$want" = bench ]; then
+  need_command g++ g++
+  need_command python3 python3
+fi
+
 if [ "$want" = fuzz ]; then
   need_command clang clang
   need_file "$(ls -d /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a 2>/dev/null | head -n 1)" libclang-rt-14-dev
