@@ -6,7 +6,7 @@
 ---   for deal in hubspot.deals.list { properties = { "dealname", "amount" } } do … end
 ---
 --- Every call waits for its answer (other tasks go on meanwhile), keeps HubSpot's limits, and is retried where that
---- is safe. Gets and updates made at the same moment travel together as one batch call. What HubSpot refuses is
+--- is safe. Calls of one kind made at the same moment travel together as one batch call. What HubSpot refuses is
 --- raised: a table with kind, status, category, message, correlation_id, retryable, context.
 ---@class hubspot
 ---@field [string] hubspot.objects|table object types (contacts, deals, …) and the groups of apis.lua (lists, flows, …)

@@ -108,6 +108,96 @@ describe("batches", function()
     hubspot.contacts.batch_archive { a, b }
     expect(function() hubspot.contacts.get(a, { "email" }) end).to.raise { status = 404 }
   end)
+
+  it("raise what is not a row's fault", function()
+    sim.fail { match = { path = "/crm/objects" }, status = 403, times = 0 }
+    expect(function() hubspot.contacts.batch_create { { email = "a@example.com" }, { email = "b@example.com" } } end)
+      .to.raise { status = 403 }
+  end)
+end)
+
+describe("calls of one moment", function()
+  local function requests(fn)
+    local before = #sim.calls()
+    fn()
+    return #sim.calls() - before
+  end
+
+  local function each(n, fn)
+    local list = {}
+    for i = 1, n do list[i] = i end
+    return task.map(list, fn, { concurrency = n })
+  end
+
+  it("create, update and archive by the hundred, each with its own answer", function()
+    local made
+    expect(requests(function()
+      made = each(150, function(i) return hubspot.companies.create { name = "C" .. i, domain = "c" .. i .. ".example" } end)
+    end)).to.equal(2)
+    for i, company in ipairs(made) do expect(company.name).to.equal("C" .. i) end
+    expect(requests(function() each(150, function(i) hubspot.companies.update(made[i].id, { city = "X" .. i }) end) end)).to.equal(2)
+    expect(sim.company(made[140].id).city).to.equal("X140")
+    expect(requests(function() each(150, function(i) hubspot.companies.archive(made[i].id) end) end)).to.equal(2)
+    expect(function() hubspot.companies.get(made[7].id) end).to.raise { status = 404 }
+  end)
+
+  it("upsert by a unique property", function()
+    local id = lead { email = "u3@example.com" }
+    local got
+    expect(requests(function()
+      got = each(20, function(i) return hubspot.contacts.upsert("email", { email = ("u%d@example.com"):format(i), city = "U" }) end)
+    end)).to.equal(1)
+    expect(got[3].id).to.equal(id)
+    expect(got[3].new).to.equal(false)
+    expect(got[4].new).to.be_true()
+  end)
+
+  it("associate, read and end associations", function()
+    local contact = lead {}
+    local companies = {}
+    for i = 1, 30 do companies[i] = sim.create("companies", { name = "A" .. i, domain = "a" .. i .. ".example" }) end
+    expect(requests(function()
+      each(30, function(i) hubspot.associations.create("contacts", contact, "companies", companies[i]) end)
+    end)).to.equal(1)
+    local label = { { associationCategory = "HUBSPOT_DEFINED", associationTypeId = 1 } }
+    hubspot.associations.create("contacts", contact, "companies", companies[5], label)
+    local function linked(company)
+      local n = 0
+      for _ in hubspot.associations.list("companies", company, "contacts") do n = n + 1 end
+      return n
+    end
+    local found
+    expect(requests(function() found = each(30, function(i) return linked(companies[i]) end) end)).to.equal(1)
+    for i = 1, 30 do expect(found[i]).to.equal(1) end
+    hubspot.associations.remove("contacts", contact, "companies", companies[5], label)
+    expect(linked(companies[5])).to.equal(1)
+    expect(requests(function()
+      each(30, function(i) hubspot.associations.remove("contacts", contact, "companies", companies[i]) end)
+    end)).to.equal(1)
+    expect(linked(companies[5])).to.equal(0)
+    expect(function() hubspot.associations.create("contacts", contact, "companies", companies[1], {}) end).to.raise("types must be a list")
+  end)
+
+  it("stay alone when asked to", function()
+    expect(requests(function()
+      each(5, function(i) hubspot.contacts.create({ email = ("s%d@example.com"):format(i) }, { batch = false }) end)
+    end)).to.equal(5)
+  end)
+
+  it("for one object keep their order", function()
+    local id = lead {}
+    each(20, function(i) hubspot.contacts.update(id, { city = "City " .. i }) end)
+    expect(sim.contact(id).city).to.equal("City 20")
+    task.all {
+      function() hubspot.contacts.update(id, { city = "before" }) end,
+      function()
+        hubspot.request { method = "PATCH", path = "/crm/objects/{version}/contacts/" .. id,
+          json = { properties = { city = "raw" } } }
+      end,
+      function() hubspot.contacts.archive(id) end,
+    }
+    expect(function() hubspot.contacts.get(id) end).to.raise { status = 404 }
+  end)
 end)
 
 describe("iterators", function()

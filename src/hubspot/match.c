@@ -179,8 +179,11 @@ void hl_batch_give_all(hl_call *c, int status, const cJSON *json) {
   while (!hl_link_alone(&c->ops)) give(c, HL_LINKED(c->ops.next, hl_api_op, link), status, json);
 }
 
+/* HubSpot says that there is nothing as an error; a subCategory is not promised. */
 static bool says_no_links(const cJSON *error) {
-  return error && strstr(hl_json_str(error, "subCategory", ""), "NO_ASSOCIATIONS_FOUND");
+  if (strstr(hl_json_str(error, "subCategory", ""), "NO_ASSOCIATIONS_FOUND")) return true;
+  return strcmp(hl_json_str(error, "category", ""), "OBJECT_NOT_FOUND") == 0 &&
+         hl_json_get(hl_json_get(error, "context"), "fromObjectId");
 }
 
 bool hl_batch_take_apart(hl_call *c, int status, const cJSON *json) {

@@ -7,6 +7,11 @@ local values = require "hubspot.values"
 ---@param associations table
 return function(conn, associations)
 
+  local function send(kind, call)
+    call.kind, call.account, call.nulls = kind, call.account or conn.account, false
+    return (host.api(call))
+  end
+
   ---Iterates over what a record is associated with; each step may wait.
   ---@param from_type string
   ---@param id string|integer
@@ -14,20 +19,20 @@ return function(conn, associations)
   ---@return fun(): {toObjectId: string, associationTypes: table[]}|nil
   function associations.list(from_type, id, to_type)
     id = values.check_id(id, 2)
-    local path = ("/crm/associations/{version}/%s/%s/batch/read"):format(host.url(from_type), host.url(to_type))
     local own = conn.fixed_account()
     return pages.iterate(function(after)
-      local answer = conn.raw("POST", path, { account = own, body = { inputs = json.array { { id = id, after = after } } } })
-      local first = answer.results and answer.results[1]
-      if not first then return {}, nil end
-      for _, to in ipairs(first.to) do to.toObjectId = tostring(to.toObjectId) end
-      return first.to, pages.next_cursor(first)
+      local answer = send("associations", { type = from_type, id = id, to_type = to_type, after = after, account = own })
+      for _, to in ipairs(answer.to) do to.toObjectId = tostring(to.toObjectId) end
+      return answer.to, pages.next_cursor(answer)
     end)
   end
 
-  local function association_path(from_type, from_id, to_type, to_id, default)
-    return ("/crm/objects/{version}/%s/%s/associations/%s%s/%s"):format(host.url(from_type),
-      host.url(values.check_id(from_id, 3)), default and "default/" or "", host.url(to_type), host.url(values.check_id(to_id, 3)))
+  local function pair(kind, from_type, from_id, to_type, to_id, types, options)
+    if types ~= nil and (type(types) ~= "table" or #types == 0) then
+      error("associations: types must be a list { { associationCategory = …, associationTypeId = … }, … }", 3)
+    end
+    return send(kind, { type = from_type, id = values.check_id(from_id, 3), to_type = to_type, to_id = values.check_id(to_id, 3),
+      body = types and json.array(types) or nil, priority = options and options.priority, batch = options and options.batch })
   end
 
   ---Associates two records. Waits.
@@ -36,13 +41,19 @@ return function(conn, associations)
   ---@param to_type string
   ---@param to_id string|integer
   ---@param types table[]|nil { { associationCategory = "HUBSPOT_DEFINED", associationTypeId = 279 }, … }; nil: the default
-  function associations.create(from_type, from_id, to_type, to_id, types)
-    local path = association_path(from_type, from_id, to_type, to_id, not types)
-    return (conn.raw("PUT", path, { body = types and json.array(types) or nil }))
+  ---@param options {batch: boolean|nil, priority: string|nil}|nil
+  function associations.create(from_type, from_id, to_type, to_id, types, options)
+    return pair("associate", from_type, from_id, to_type, to_id, types, options)
   end
 
-  ---Removes every association between two records. Waits.
-  function associations.remove(from_type, from_id, to_type, to_id)
-    conn.raw("DELETE", association_path(from_type, from_id, to_type, to_id, false))
+  ---Removes associations between two records. Waits.
+  ---@param from_type string
+  ---@param from_id string|integer
+  ---@param to_type string
+  ---@param to_id string|integer
+  ---@param types table[]|nil only these; nil: every one
+  ---@param options {batch: boolean|nil, priority: string|nil}|nil
+  function associations.remove(from_type, from_id, to_type, to_id, types, options)
+    pair("disassociate", from_type, from_id, to_type, to_id, types, options)
   end
 end

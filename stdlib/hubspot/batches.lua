@@ -1,178 +1,109 @@
---- Many records of one object type in a call. See hubspot.lua for the whole picture.
+--- Many records of one object type in a call: each is a call of its own, which the queue merges by the hundred, so
+--- rows that HubSpot refuses fail alone. See hubspot.lua for the whole picture.
 local _, host = ...
-local record = require "hubspot.record"
 local values = require "hubspot.values"
 
 local batches = {}
-local BATCH = 100            -- inputs of one object batch (FACTS 3)
-local PARALLEL = 8           -- batches of one call that are out at once; the queue keeps the limits
+local AT_ONCE = 1000         -- calls of one list that wait together: enough for ten batches on their way
 
-local function chunks(list, size)
-  local out = {}
-  for from = 1, #list, size do
-    out[#out + 1] = { offset = from - 1, items = table.move(list, from, math.min(from + size - 1, #list), 1, {}) }
-  end
-  return out
+-- What speaks of the account, the moment or the script, and not of a row.
+local function concerns_all(e)
+  if type(e) ~= "table" or not e.kind then return true end
+  if e.kind ~= "hubspot" then return e.kind ~= "uncertain" end
+  return e.status == 401 or e.status == 403 or e.status == 429 or e.status >= 500
 end
 
--- Runs fn on each piece, several at once; results in order.
-local function each_chunk(list, fn)
-  local pieces = chunks(list, BATCH)
-  if #pieces == 1 then return { fn(pieces[1]) } end
-  return task.map(pieces, fn, { concurrency = PARALLEL })
+-- The results of fn(item, index) in the order of the list, and the failures. Raises when every call failed, and not
+-- for its row.
+local function each(list, inputs, fn)
+  local outcomes = task.map(inputs, function(input, i)
+    local ok, value = pcall(fn, input, i)
+    return { ok = ok, value = value }
+  end, { concurrency = AT_ONCE })
+  local made, failed, bad = {}, {}, 0
+  for i, outcome in ipairs(outcomes) do
+    if outcome.ok then
+      made[#made + 1] = outcome.value
+    else
+      if concerns_all(outcome.value) then bad = bad + 1 end
+      failed[#failed + 1] = { index = i, input = list[i], error = outcome.value }
+    end
+  end
+  if bad > 0 and bad == #outcomes then error(failed[1].error, 0) end
+  for _, failure in ipairs(failed) do
+    if type(failure.error) ~= "table" then failure.error = host.error { kind = "script", message = tostring(failure.error) } end
+  end
+  return made, failed
 end
 
 ---@param o hubspot.objects
----@param conn hubspot.connection
----@param path string
-function batches.add(o, conn, path)
-  -- One batch: made records and failures of this piece. place(result) gives the input's number in it.
-  local function batch(name, piece, inputs, extra, place, options, names)
-    local body = { inputs = json.array(inputs) }
-    for key, value in pairs(extra or {}) do body[key] = value end
-    local answer = conn.raw("POST", path .. "/batch/" .. name, { body = body, priority = options and options.priority })
-    local out = { made = {}, failed = {}, offset = piece.offset }
-    for i, result in ipairs(answer and answer.results or {}) do
-      out.made[#out.made + 1] = { at = piece.offset + (place(result) or i), record = record.wrap(result, names) }
-    end
-    for _, failure in ipairs(answer and answer.errors or {}) do out.failed[#out.failed + 1] = failure end
-    return out
-  end
-
-  local function failure_table(failure, index, input)
-    return { index = index, input = input, error = host.error { kind = "hubspot", status = tonumber(failure.status),
-      category = failure.category, message = failure.message or "refused", context = failure.context,
-      correlation_id = failure.correlationId } }
-  end
-
-  -- The pieces' results as two lists in the order of the input. where(failure) gives numbers of failed inputs.
-  local function united(pieces, list, where)
-    local made, failed = {}, {}
-    for _, piece in ipairs(pieces) do
-      table.sort(piece.made, function(a, b) return a.at < b.at end)
-      for _, entry in ipairs(piece.made) do made[#made + 1] = entry.record end
-      for _, failure in ipairs(piece.failed) do
-        local numbers = where(failure, piece.offset)
-        if #numbers == 0 then failed[#failed + 1] = failure_table(failure) end
-        for _, index in ipairs(numbers) do failed[#failed + 1] = failure_table(failure, index, list[index]) end
-      end
-    end
-    return made, failed
-  end
-
-  local function by_ids(list, id_of)
-    local at = {}
-    for i, item in ipairs(list) do at[id_of(item)] = i end
-    return function(failure)
-      local numbers, context = {}, type(failure.context) == "table" and failure.context or {}
-      for _, id in ipairs(context.ids or context.id or {}) do numbers[#numbers + 1] = at[tostring(id)] end
-      return numbers
-    end
-  end
-
+function batches.add(o)
   ---Reads many records. Waits. Ids that do not exist are in the second list.
   ---@param ids (string|integer)[]
   ---@param properties string[]|nil
   ---@param options {id_property: string|nil, priority: string|nil}|nil
-  ---@return hubspot.record[] records in HubSpot's order
+  ---@return hubspot.record[] records in the order of `ids`
   ---@return table[] failed { {index=, input=, error=}, … }
   function o.batch_read(ids, properties, options)
-    local names = values.check_names(properties, 2)
+    values.check_names(properties, 2)
     local list = {}
     for i, id in ipairs(ids) do list[i] = values.check_id(id, 2) end
-    if #list == 0 then return {}, {} end
-    local extra = { properties = json.array(names and table.move(names, 1, #names, 1, {}) or {}),
-      propertiesWithHistory = json.array {}, idProperty = options and options.id_property }
-    local pieces = each_chunk(list, function(piece)
-      local inputs = {}
-      for i, id in ipairs(piece.items) do inputs[i] = { id = id } end
-      return batch("read", piece, inputs, extra, function() end, options, names)
-    end)
-    return united(pieces, list, by_ids(list, function(id) return id end))
+    return each(list, list, function(id) return o.get(id, properties, options) end)
   end
 
   ---Creates many records. Waits. A bad one fails alone.
   ---@param list table[] properties of each
-  ---@param options {priority: string|nil}|nil
+  ---@param options {unique: string|nil, priority: string|nil}|nil
   ---@return hubspot.record[] made in the order of `list`
   ---@return table[] failed { {index=, input=, error=}, … }
   function o.batch_create(list, options)
-    if #list == 0 then return {}, {} end
     local inputs = {}
-    for i, properties in ipairs(list) do
-      inputs[i] = { properties = values.write_properties(properties, 2), associations = json.array {},
-        objectWriteTraceId = tostring(i) }
-    end
-    local pieces = each_chunk(inputs, function(piece)
-      return batch("create", piece, piece.items, nil, function(result)
-        local trace = math.tointeger(tonumber(result.objectWriteTraceId))
-        return trace and trace - piece.offset
-      end, options)
-    end)
-    return united(pieces, list, function(failure)
-      local context = type(failure.context) == "table" and failure.context or {}
-      local traces, numbers = context.objectWriteTraceId or {}, {}
-      if type(traces) ~= "table" then traces = { traces } end
-      for _, trace in ipairs(traces) do numbers[#numbers + 1] = math.tointeger(tonumber(trace)) end
-      return numbers
-    end)
+    for i, properties in ipairs(list) do inputs[i] = values.write_properties(properties, 2) end
+    return each(list, inputs, function(properties) return o.create(properties, options) end)
   end
 
-  ---Writes many records. Waits. A bad one fails alone. No id may come twice.
+  ---Writes many records. Waits. A bad one fails alone. One id several times is written in the order of the list.
   ---@param list table[] { { id = "151", properties = { … } }, … }
   ---@param options {id_property: string|nil, priority: string|nil}|nil
-  ---@return hubspot.record[] made
+  ---@return hubspot.record[] made in the order of `list`
   ---@return table[] failed
   function o.batch_update(list, options)
-    if #list == 0 then return {}, {} end
     local inputs = {}
     for i, item in ipairs(list) do
-      inputs[i] = { id = values.check_id(item.id, 2), properties = values.write_properties(item.properties, 2),
-        idProperty = options and options.id_property }
+      inputs[i] = { id = values.check_id(item.id, 2), properties = values.write_properties(item.properties, 2) }
     end
-    local find = by_ids(inputs, function(input) return input.id end)
-    local pieces = each_chunk(inputs, function(piece)
-      return batch("update", piece, piece.items, nil, function() end, options)
-    end)
-    return united(pieces, list, find)
+    return each(list, inputs, function(input) return o.update(input.id, input.properties, options) end)
   end
 
   ---Updates or creates many records by a unique property. Waits.
   ---@param id_property string
   ---@param list table[] properties of each, id_property among them
   ---@param options {priority: string|nil}|nil
-  ---@return hubspot.record[] made
+  ---@return hubspot.record[] made in the order of `list`
   ---@return table[] failed
   function o.batch_upsert(id_property, list, options)
-    if #list == 0 then return {}, {} end
     local inputs = {}
     for i, properties in ipairs(list) do
-      local written = values.write_properties(properties, 2)
-      if not written[id_property] then
+      inputs[i] = values.write_properties(properties, 2)
+      if not inputs[i][id_property] or inputs[i][id_property] == "" then
         error(('batch_upsert: record %d has no "%s"'):format(i, tostring(id_property)), 2)
       end
-      inputs[i] = { id = written[id_property], idProperty = id_property, properties = written,
-        objectWriteTraceId = tostring(i) }
     end
-    local find = by_ids(inputs, function(input) return input.id end)
-    local pieces = each_chunk(inputs, function(piece)
-      return batch("upsert", piece, piece.items, nil, function() end, options)
-    end)
-    return united(pieces, list, find)
+    return each(list, inputs, function(properties) return o.upsert(id_property, properties, options) end)
   end
 
   ---Moves many records to the recycling bin. Waits.
   ---@param ids (string|integer)[]
   ---@param options {priority: string|nil}|nil
+  ---@return table[] failed
   function o.batch_archive(ids, options)
-    local inputs = {}
-    for i, id in ipairs(ids) do inputs[i] = { id = values.check_id(id, 2) } end
-    if #inputs == 0 then return end
-    each_chunk(inputs, function(piece)
-      conn.raw("POST", path .. "/batch/archive",
-        { body = { inputs = json.array(piece.items) }, priority = options and options.priority })
-      return true
+    local list = {}
+    for i, id in ipairs(ids) do list[i] = values.check_id(id, 2) end
+    local _, failed = each(list, list, function(id)
+      o.archive(id, options)
+      return id
     end)
+    return failed
   end
 end
 

@@ -5,6 +5,12 @@ local pages = require "hubspot.pages"
 local record = require "hubspot.record"
 local values = require "hubspot.values"
 
+---@class hubspot.create_options
+---@field associations table[]|nil as HubSpot has them: { { to = { id = "9" }, types = { … } }, … }
+---@field unique string|nil the property whose value no other record has; nil: a contact's email, otherwise none
+---@field batch boolean|nil false: never in a batch
+---@field priority "live"|"normal"|"bulk"|nil
+
 ---@param conn hubspot.connection
 ---@param object_type string
 ---@return hubspot.objects
@@ -20,24 +26,35 @@ return function(conn, object_type)
   ---@param options {id_property: string|nil, batch: boolean|nil, priority: "live"|"normal"|"bulk"|nil}|nil
   ---@return hubspot.record # lead.email reads lead.properties.email
   function o.get(id, properties, options)
-    options = options or {}
     local names = values.check_names(properties, 2)
     local answer = host.api {
-      kind = "get", type = object_type, id = values.check_id(id, 2), properties = names, id_property = options.id_property,
-      account = conn.account, priority = options.priority, batch = options.batch, nulls = false,
+      kind = "get", type = object_type, id = values.check_id(id, 2), properties = names,
+      id_property = options and options.id_property, account = conn.account, priority = options and options.priority,
+      batch = options and options.batch, nulls = false,
     }
     return record.wrap(answer, names)
   end
 
-  ---Creates a record. Waits. Never repeated blindly: when the answer is lost, it raises kind "uncertain".
+  local function send(kind, options, call)
+    options = options or {}
+    call.kind, call.type, call.account, call.nulls = kind, object_type, conn.account, false
+    call.priority, call.batch = options.priority, options.batch
+    return record.wrap((host.api(call)))
+  end
+
+  ---Creates a record. Waits. When the connection is lost before the answer, HubSpot is asked whether it made the record,
+  ---by its unique property; without one it raises kind "uncertain", because trying again could make a second one.
   ---@param properties table { email = "ana@example.com", … }
-  ---@param options {associations: table[]|nil, priority: string|nil}|nil associations as HubSpot has them
+  ---@param options hubspot.create_options|nil
   ---@return hubspot.record
   function o.create(properties, options)
-    options = options or {}
-    local body = { properties = values.write_properties(properties, 2),
-      associations = json.array(options.associations or {}) }
-    return record.wrap((conn.raw("POST", path, { body = body, priority = options.priority })))
+    local written = values.write_properties(properties, 2)
+    local unique = options and options.unique
+    if unique ~= nil and (type(unique) ~= "string" or not written[unique] or written[unique] == "") then
+      error(('create: the properties must hold "%s"'):format(tostring(unique)), 2)
+    end
+    return send("create", options, { id_property = unique,
+      body = { properties = written, associations = json.array(options and options.associations or {}) } })
   end
 
   ---Writes properties of one record. Waits. json.null or "" clears a property.
@@ -46,34 +63,28 @@ return function(conn, object_type)
   ---@param options {id_property: string|nil, batch: boolean|nil, priority: string|nil}|nil
   ---@return hubspot.record
   function o.update(id, properties, options)
-    options = options or {}
-    return record.wrap((host.api {
-      kind = "update", type = object_type, id = values.check_id(id, 2), id_property = options.id_property,
-      body = { properties = values.write_properties(properties, 2) }, account = conn.account, priority = options.priority,
-      batch = options.batch, nulls = false,
-    }))
+    return send("update", options, { id = values.check_id(id, 2), id_property = options and options.id_property,
+      body = { properties = values.write_properties(properties, 2) } })
   end
 
   ---Updates the record that has this value of a unique property, or creates it. Waits.
   ---@param id_property string a unique property, such as "email" for contacts
   ---@param properties table has to hold id_property too
-  ---@param options {priority: string|nil}|nil
+  ---@param options {batch: boolean|nil, priority: string|nil}|nil
   ---@return hubspot.record # record.new tells whether it was created
   function o.upsert(id_property, properties, options)
     local written = values.write_properties(properties, 2)
-    if type(id_property) ~= "string" or not written[id_property] then
+    if type(id_property) ~= "string" or not written[id_property] or written[id_property] == "" then
       error(('upsert: the properties must hold "%s"'):format(tostring(id_property)), 2)
     end
-    local made, failed = o.batch_upsert(id_property, { properties }, options)
-    if failed[1] then error(failed[1].error) end
-    return made[1]
+    return send("upsert", options, { id = written[id_property], id_property = id_property, body = { properties = written } })
   end
 
   ---Moves a record to the recycling bin. Waits.
   ---@param id string|integer
-  ---@param options {priority: string|nil}|nil
+  ---@param options {batch: boolean|nil, priority: string|nil}|nil
   function o.archive(id, options)
-    conn.raw("DELETE", path .. "/" .. host.url(values.check_id(id, 2)), { priority = options and options.priority })
+    send("archive", options, { id = values.check_id(id, 2) })
   end
 
   ---Merges `other` into `primary`. Waits.
@@ -93,7 +104,7 @@ return function(conn, object_type)
       body = { objectId = values.check_id(id, 2), idProperty = options and options.id_property } })
   end
 
-  batches.add(o, conn, path)
+  batches.add(o)
   pages.add(o, conn, path)
   return o
 end

@@ -196,6 +196,8 @@ test('every object type does what HubSpot lets it do, and refuses the rest', { s
     const schema = Object.values(response?.content ?? {})[0]?.schema;
     const value = schema && example(found.doc, schema);
     if (value) delete value.paging;
+    // The rows that were asked for: a row left out of a batch is asked for singly.
+    if (path.endsWith('/batch/read')) value.results = JSON.parse(r.body).inputs.map(({ id }) => ({ ...value.results[0], id }));
     const text = value ? JSON.stringify(value) : '';
     const v = documents.validate({ method: r.method, path, query: r.url.split('?')[1], status: Number(code), requestBody: r.body, responseBody: text });
     for (const e of v.described ? v.errors : ['no document']) wrong.push(`${r.method} ${r.url} ${r.body}: ${e}`);
