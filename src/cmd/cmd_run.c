@@ -10,6 +10,7 @@
 
 static const hl_flag flags[] = {
     {"sim", NULL, "HubSpot is the built-in simulator; nothing leaves this machine"},
+    {"account", "NAME", "call HubSpot with this stored account (hubloop auth list)"},
     {"store", "FILE", "keep kv and pending events here instead of the state folder"},
     {"allow-host", "HOST", "the script may reach this host with http (several: a,b)"},
     {"allow-fs", "DIR", "the script may read this folder"},
@@ -74,7 +75,7 @@ static int run(const hl_args *a) {
   if (access(path, R_OK) == 0 && !hl_args_has(a, "store") && (rc = hl_runtime_state_path(path, &store, &err))) goto failed;
   hl_runtime_options o = {
       .path = path, .store = hl_args_has(a, "store") ? hl_args_get(a, "store") : hl_args_has(a, "sim") ? NULL : store.p,
-      .simulator = hl_args_has(a, "sim"), .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_WARN,
+      .account = hl_args_get(a, "account"), .simulator = hl_args_has(a, "sim"), .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_WARN,
   };
   if ((rc = hl_runtime_new(&o, &r.rt, &err))) goto failed;
   hl_loop_on_signal(r.rt->loop, SIGINT, interrupt, &r, NULL);
@@ -117,5 +118,6 @@ const hl_command hl_cmd_run = {
     .min = 1, .max = 1, .run = run,
     .examples = "  hubloop run hello.lua --sim          against the built-in simulator\n"
                 "  HUBSPOT_TOKEN=… hubloop run hello.lua\n"
+                "  hubloop run hello.lua --account shop a stored account: hubloop auth login shop\n"
                 "  hubloop run enrich.lua --sim --allow-host api.example.com\n",
 };

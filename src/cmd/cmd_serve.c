@@ -14,6 +14,7 @@ enum { DRAIN_MS = 10 * 1000 };
 static const hl_flag flags[] = {
     {"listen", "ADDR:PORT", "webhooks and routes; default http.listen of the settings, or 127.0.0.1:8480"},
     {"admin", "ADDR:PORT", "status for operators; default admin.listen, or 127.0.0.1:8481; \"off\": none"},
+    {"account", "NAME", "without settings: call HubSpot with this stored account (hubloop auth list)"},
     {"store", "FILE", "the database; default the settings' store, or data/hubloop.db"},
     {"json", NULL, "log as JSON lines"},
     {"verbose", NULL, "log what the host does"},
@@ -149,7 +150,8 @@ static int run(const hl_args *a) {
   hl_load_result loaded = {0};
   int rc;
   hl_runtime_options o = {
-      .path = a->n ? a->positional[0] : ".", .store = hl_args_get(a, "store"), .serving = true,
+      .path = a->n ? a->positional[0] : ".", .store = hl_args_get(a, "store"),
+      .account = hl_args_get(a, "account"), .serving = true,
       .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_INFO, .log_json = hl_args_has(a, "json"),
   };
   if ((rc = hl_runtime_new(&o, &s.rt, &err))) goto out;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cmd/accounts.h"
 
 /* ---- the simulator's webhooks, delivered in process ---- */
 
@@ -95,44 +96,6 @@ static int sim_new(hl_runtime *rt, const hl_runtime_options *o, char token[64], 
   return hl_hubspot_add_account(rt->hubspot, &a, NULL, err);
 }
 
-static int add_account(hl_runtime *rt, const hl_project_account *a, bool required, hl_error *err) {
-  hl_buf token, secret;
-  char *values[16] = {NULL};
-  hl_str secrets[16];
-  size_t n = 0;
-  hl_buf_init(&token, 4096);
-  hl_buf_init(&secret, 4096);
-  hl_account *account;
-  int rc = hl_secret_from_env(NULL, a->token, &token, err);
-  if (rc) {
-    /* A lone script may need no account at all; its first API call says so. */
-    if (!required) rc = 0;
-    else rc = hl_fail(err, HL_EAUTH, "%s is not set: export %s with the token of a HubSpot private app or service key; without an account, hubloop run --sim and hubloop demo use the built-in simulator",
-                      a->token, a->token);
-    goto out;
-  }
-  for (size_t i = 0; i < a->n_client_secrets && n < HL_COUNT(values); i++) {
-    rc = hl_secret_from_env(NULL, a->client_secrets[i], &secret, err);
-    if (rc) goto out;
-    hl_log_add_secret(rt->log, hl_buf_str(&secret));
-    values[n] = hl_strdup(secret.p);
-    secrets[n] = hl_str_of(values[n]);
-    n++;
-  }
-  const char *base = a->base_url ? a->base_url : getenv("HUBSPOT_BASE_URL");
-  const char *tier = a->tier ? a->tier : getenv("HUBSPOT_TIER");
-  hl_account_options o = {.name = a->name, .token = token.p, .base_url = base && base[0] ? base : NULL,
-                          .version = a->version, .tier = tier, .portal = a->portal,
-                          .client_secrets = secrets, .n_client_secrets = n};
-  rc = hl_hubspot_add_account(rt->hubspot, &o, &account, err);
-out:
-  if (token.p) explicit_bzero(token.p, token.n);
-  for (size_t i = 0; i < n; i++) hl_free(values[i]);
-  hl_buf_deinit(&token);
-  hl_buf_deinit(&secret);
-  return rc;
-}
-
 static char *folder_of(const char *path) {
   char full[PATH_MAX];
   if (!realpath(path, full)) return hl_strdup(".");
@@ -174,20 +137,12 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
     rt->root = folder_of(o->path);
   }
 
-  if ((rc = hl_client_new(rt->loop, &rt->client, err))) goto out;
+  if ((rc = hl_client_new(rt->loop, &rt->client, err)) || (rc = hl_accounts_open(rt, err))) goto out;
   if (o->simulator) {
     if ((rc = sim_new(rt, o, token, err))) goto out;
   } else {
     rt->hubspot = hl_hubspot_new(rt->loop, rt->client);
-    if (rt->project) {
-      for (size_t i = 0; i < rt->project->n_accounts; i++)
-        if ((rc = add_account(rt, &rt->project->accounts[i], true, err))) goto out;
-    } else if (o->path) {
-      char name[] = "main", token_name[] = "HUBSPOT_TOKEN", secret_name[] = "HUBSPOT_CLIENT_SECRET", *secrets[] = {secret_name};
-      hl_project_account a = {.name = name, .token = token_name, .client_secrets = secrets,
-                              .n_client_secrets = getenv(secret_name) ? 1 : 0};
-      if ((rc = add_account(rt, &a, false, err))) goto out;
-    }
+    if (o->path && (rc = hl_accounts_add(rt, o->account, err))) goto out;
   }
 
   hl_engine_options eo = {.store = o->store ? o->store : rt->project && !o->simulator ? rt->project->store : NULL,
@@ -198,7 +153,7 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
                            .accept_v2 = rt->project && rt->project->accept_v2};
   rt->webhook = hl_webhook_new(rt->engine, rt->hubspot, &wo);
   hl_host_options ho = {.loop = rt->loop, .engine = rt->engine, .hubspot = rt->hubspot, .http = rt->client,
-                        .root = rt->root, .serving = o->serving, .secret = hl_secret_from_env,
+                        .root = rt->root, .serving = o->serving, .secret = hl_secrets_get, .secret_arg = rt->secrets,
                         .print = o->print, .print_arg = o->print_arg};
   rc = hl_host_new(&ho, &rt->host, err);
 out:
@@ -263,10 +218,30 @@ void hl_runtime_run_idle(hl_runtime *rt, const bool *stop) {
 
 static void set_flag(void *arg) { *(bool *)arg = true; }
 
+enum { RENEWAL_MS = 5000 };
+
+typedef struct draining {
+  hl_runtime *rt;
+  int64_t until;
+} draining;
+
+static bool is_renewing(void *arg) {
+  const draining *d = arg;
+  return hl_hubspot_renewing(d->rt->hubspot) && hl_loop_mono(d->rt->loop) < d->until;
+}
+
+static void woken(hl_timer *timer, void *arg) { (void)timer, (void)arg; }
+
 void hl_runtime_drain(hl_runtime *rt, int64_t deadline_ms) {
   bool done = false;
   hl_engine_drain(rt->engine, deadline_ms, set_flag, &done);
   hl_loop_run_until(rt->loop, &done);
+  /* A token that HubSpot may have sent already is not dropped on the way to the store. */
+  draining d = {rt, hl_loop_mono(rt->loop) + (deadline_ms < RENEWAL_MS ? RENEWAL_MS : deadline_ms)};
+  hl_timer wake = {.unref = true};
+  hl_timer_start(rt->loop, &wake, d.until - hl_loop_mono(rt->loop), woken, NULL);
+  hl_loop_run_while(rt->loop, is_renewing, &d);
+  hl_timer_stop(rt->loop, &wake);
 }
 
 void hl_runtime_free(hl_runtime *rt) {
@@ -281,6 +256,8 @@ void hl_runtime_free(hl_runtime *rt) {
   if (rt->deliver) rt->deliver->free(rt->deliver);
   if (rt->client) rt->client->free(rt->client);
   hl_project_free(rt->project);
+  hl_secrets_free(rt->secrets);
+  hl_vault_free(rt->vault);
   hl_loop_free(rt->loop);
   hl_log_free(rt->log);
   hl_free(rt->root);

@@ -4,6 +4,7 @@
 #define HL_CMD_RUNTIME_H
 
 #include "engine/webhook.h"
+#include "hubspot/secrets.h"
 #include "lua/host.h"
 #include "lua/project.h"
 #include "lua/sim.h"
@@ -16,6 +17,8 @@ typedef struct hl_runtime {
   hl_sim *sim;               /* with options.simulator */
   hl_transport *hubspot_transport;
   hl_transport *deliver;     /* the simulator's webhooks into our own door */
+  hl_vault *vault;           /* NULL: there is no place for one */
+  hl_secrets *secrets;
   hl_hubspot *hubspot;
   hl_call_log *calls;        /* NULL: none is kept */
   hl_engine *engine;
@@ -28,6 +31,7 @@ typedef struct hl_runtime {
 typedef struct hl_runtime_options {
   const char *path;          /* folder or script */
   const char *store;         /* overrides; NULL: the project's, or in memory for a lone script */
+  const char *account;       /* the stored credential to use, for what has no settings */
   bool simulator;
   const char *sim_json;      /* options of the simulator, NULL: defaults */
   bool serving;

@@ -201,6 +201,12 @@ size_t hl_hubspot_accounts(hl_hubspot *h, hl_account **out, size_t max) {
   return n;
 }
 
+bool hl_hubspot_renewing(const hl_hubspot *h) {
+  for (const hl_queue *q = h->queues; q; q = q->next)
+    if (hl_credential_busy(q->credential)) return true;
+  return false;
+}
+
 const char *hl_account_name(const hl_account *a) { return a->name; }
 int64_t hl_account_portal(const hl_account *a) { return a->portal; }
 const char *hl_account_version(const hl_account *a) { return a->version; }

@@ -39,6 +39,8 @@ int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_accoun
  * accounts and a NULL name HL_EINVAL (SEMANTICS 21). */
 int hl_hubspot_account(hl_hubspot *h, const char *name, hl_account **out, hl_error *err);
 size_t hl_hubspot_accounts(hl_hubspot *h, hl_account **out, size_t max); /* the count */
+/* A credential is fetching or storing a token: the loop should go on until it is done. */
+bool hl_hubspot_renewing(const hl_hubspot *h);
 const char *hl_account_name(const hl_account *a);
 int64_t hl_account_portal(const hl_account *a);
 size_t hl_account_secrets(const hl_account *a, const hl_str **out);

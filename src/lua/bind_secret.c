@@ -2,6 +2,8 @@
  * is used and never becomes a Lua string. Text may be put around it with ..,
  * which gives another handle ("Bearer " .. secret "KEY"). */
 #include "base/mem.h"
+#include "hubspot/seal.h"
+#include "hubspot/secrets.h"
 #include "lua/script.h"
 
 #define SECRET_META "hubloop.secret"
@@ -20,13 +22,6 @@ static void push_secret(lua_State *L, int name, int before, int after) {
 
 bool hl_secret_is(lua_State *L, int idx) { return luaL_testudata(L, idx, SECRET_META) != NULL; }
 
-static int from_environment(const char *name, hl_buf *out, hl_error *err) {
-  const char *v = getenv(name);
-  if (!v || !*v)
-    return hl_fail(err, HL_EAUTH, "the secret %s is not set: export %s=… before starting hubloop", name, name);
-  return hl_buf_puts(out, v);
-}
-
 int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err) {
   hl_host *host = hl_script_of(L)->host;
   idx = lua_absindex(L, idx);
@@ -37,7 +32,7 @@ int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err) {
   hl_buf value;
   hl_buf_init(&value, 64 * 1024);
   int rc = host->o.secret ? host->o.secret(host->o.secret_arg, name, &value, err)
-                          : from_environment(name, &value, err);
+                          : hl_secrets_get(NULL, name, &value, err);
   if (!rc) {
     if (value.n >= 4) hl_log_add_secret(hl_loop_log(host->o.loop), hl_buf_str(&value));
     rc = hl_buf_puts(out, before);
@@ -45,7 +40,7 @@ int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err) {
     if (!rc) rc = hl_buf_puts(out, after);
     if (rc) hl_fail(err, rc, "the secret %s is too long", name);
   }
-  hl_buf_deinit(&value);
+  hl_buf_wipe(&value);
   lua_pop(L, 3);
   return rc;
 }

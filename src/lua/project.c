@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "hubspot/stored.h"
 
 /* The settings run in a bare state: no library at all, `secret` alone, and a
  * bound on the work. What they return is read with the helpers below, which all
@@ -131,8 +132,33 @@ static int read_secrets(const reader *r, hl_project_account *a, const char *labe
   return rc;
 }
 
+/* Where the token comes from: `token` or `oauth`, and what goes with each. */
+static int check_source(const reader *r, const hl_project_account *a) {
+  char host[256];
+  hl_credential_kind kind;
+  if (!a->token && !a->oauth)
+    return hl_fail(r->err, HL_EINVAL, "%s: accounts.%.64s needs token = secret \"HUBSPOT_TOKEN\", or oauth = \"NAME\" of a credential that hubloop auth stored",
+                   r->file, a->name);
+  if (a->token && a->oauth)
+    return hl_fail(r->err, HL_EINVAL, "%s: accounts.%.64s has both token and oauth: one of them", r->file, a->name);
+  if (a->oauth && (a->base_url || a->region || a->kind))
+    return hl_fail(r->err, HL_EINVAL, "%s: accounts.%.64s: %s is stored with the credential “%.64s” and cannot be set here", r->file, a->name,
+                   a->base_url ? "base_url" : a->region ? "region" : "kind", a->oauth);
+  if (a->oauth && hl_vault_check_name(a->oauth, r->err)) return hl_fail_in(r->err, "%s: accounts.%.64s.oauth", r->file, a->name);
+  if (a->base_url && a->region)
+    return hl_fail(r->err, HL_EINVAL, "%s: accounts.%.64s has both region and base_url: one of them", r->file, a->name);
+  if (a->region && hl_region_host(a->region, host, sizeof host, r->err)) return hl_fail_in(r->err, "%s: accounts.%.64s.region", r->file, a->name);
+  if (a->kind && hl_credential_kind_of(a->kind, &kind, r->err)) return hl_fail_in(r->err, "%s: accounts.%.64s.kind", r->file, a->name);
+  if (a->kind && kind >= HL_CREDENTIAL_OAUTH)
+    return hl_fail(r->err, HL_EINVAL, "%s: accounts.%.64s.kind: a token of kind %s is stored by hubloop auth: oauth = \"NAME\"", r->file, a->name, a->kind);
+  return 0;
+}
+
 static int read_account(const reader *r, hl_project_account *a) {
-  static const char *const keys[] = {"token", "client_secret", "portal", "tier", "base_url", "api_version", NULL};
+  static const char *const keys[] = {"token", "oauth", "kind", "region", "client_secret", "portal", "tier", "base_url", "api_version", NULL};
+  const struct { const char *key; char **to; } texts[] = {
+      {"oauth", &a->oauth}, {"kind", &a->kind}, {"region", &a->region}, {"tier", &a->tier}, {"base_url", &a->base_url}, {"api_version", &a->version},
+  };
   lua_State *L = r->L;
   char label[160];
   if (!lua_istable(L, -1)) {
@@ -143,18 +169,15 @@ static int read_account(const reader *r, hl_project_account *a) {
   int rc = check_keys(r, label, keys);
   if (rc) return rc;
   snprintf(label, sizeof label, "accounts.%.64s.token", a->name);
-  lua_getfield(L, -1, "token");
-  rc = secret_name(r, label, &a->token);
+  if (lua_getfield(L, -1, "token") != LUA_TNIL) rc = secret_name(r, label, &a->token);
   lua_pop(L, 1);
   if (rc) return rc;
   snprintf(label, sizeof label, "accounts.%.64s.client_secret", a->name);
   if ((rc = read_secrets(r, a, label))) return rc;
-  snprintf(label, sizeof label, "accounts.%.64s.tier", a->name);
-  if ((rc = get_string(r, "tier", label, &a->tier))) return rc;
-  snprintf(label, sizeof label, "accounts.%.64s.base_url", a->name);
-  if ((rc = get_string(r, "base_url", label, &a->base_url))) return rc;
-  snprintf(label, sizeof label, "accounts.%.64s.api_version", a->name);
-  if ((rc = get_string(r, "api_version", label, &a->version))) return rc;
+  for (size_t i = 0; i < HL_COUNT(texts); i++) {
+    snprintf(label, sizeof label, "accounts.%.64s.%s", a->name, texts[i].key);
+    if ((rc = get_string(r, texts[i].key, label, texts[i].to))) return rc;
+  }
   int type = lua_getfield(L, -1, "portal");
   if (type != LUA_TNIL && !lua_isinteger(L, -1)) {
     snprintf(label, sizeof label, "accounts.%.64s.portal", a->name);
@@ -163,7 +186,7 @@ static int read_account(const reader *r, hl_project_account *a) {
     a->portal = lua_tointeger(L, -1);
   }
   lua_pop(L, 1);
-  return rc;
+  return rc ? rc : check_source(r, a);
 }
 
 static int read_accounts(const reader *r, hl_project *p) {
@@ -384,12 +407,6 @@ int hl_project_load(const char *dir, hl_project **out, hl_error *err) {
   bool settings = access(file, F_OK) == 0;
   if (settings) rc = read_settings(p, file, &patterns, err);
   if (rc) goto out;
-  if (p->n_accounts == 0) {
-    p->accounts = HL_NEW(hl_project_account);
-    p->accounts[p->n_accounts++] = (hl_project_account){.name = hl_strdup("main"), .token = hl_strdup("HUBSPOT_TOKEN")};
-    p->accounts[0].client_secrets = hl_alloc(2 * sizeof(char *));
-    if (getenv("HUBSPOT_CLIENT_SECRET")) p->accounts[0].client_secrets[p->accounts[0].n_client_secrets++] = hl_strdup("HUBSPOT_CLIENT_SECRET");
-  }
   default_string(&p->listen, "127.0.0.1:8480");
   default_string(&p->admin, "127.0.0.1:8481");
   default_string(&p->store, "data/hubloop.db");
@@ -424,6 +441,9 @@ void hl_project_free(hl_project *p) {
     hl_free(a->client_secrets);
     hl_free(a->name);
     hl_free(a->token);
+    hl_free(a->oauth);
+    hl_free(a->region);
+    hl_free(a->kind);
     hl_free(a->tier);
     hl_free(a->base_url);
     hl_free(a->version);
@@ -454,13 +474,4 @@ hl_permissions hl_project_permissions(const hl_project *p, const char *script) {
       return (hl_permissions){(const char *const *)q->hosts, (const char *const *)q->fs, (const char *const *)q->env};
   }
   return (hl_permissions){NULL, NULL, NULL};
-}
-
-int hl_secret_from_env(void *arg, const char *name, hl_buf *out, hl_error *err) {
-  (void)arg;
-  const char *value = getenv(name);
-  if (!value || !value[0])
-    return hl_fail(err, HL_EAUTH, "the secret %s is not set: put it in the environment, as in %s=… hubloop …", name, name);
-  hl_buf_clear(out);
-  return hl_buf_puts(out, value) ? hl_fail(err, HL_ELIMIT, "the secret %s is too long", name) : 0;
 }

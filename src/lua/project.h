@@ -10,11 +10,12 @@
 
 typedef struct hl_project_account {
   char *name;
-  char *token;              /* the secret's name, never its value */
+  char *token;              /* the secret's name, never its value; NULL with oauth */
+  char *oauth;              /* the stored credential instead */
   char **client_secrets;    /* secrets' names */
   size_t n_client_secrets;
   int64_t portal;
-  char *tier, *base_url, *version;   /* NULL: not given */
+  char *tier, *base_url, *region, *kind, *version;   /* NULL: not given */
 } hl_project_account;
 
 typedef struct hl_project_permission {
@@ -39,15 +40,12 @@ typedef struct hl_project {
   size_t n_scripts;
 } hl_project;
 
-/* Reads DIR/hubloop.lua (absent: the defaults, with account "main" from
- * HUBSPOT_TOKEN) and finds the scripts. Unknown keys are refused with the nearest
+/* Reads DIR/hubloop.lua (absent: the defaults, and no accounts) and finds the
+ * scripts. Unknown keys are refused with the nearest
  * name, plain-text tokens with the remedy; every message has the file and line. */
 int hl_project_load(const char *dir, hl_project **out, hl_error *err);
 void hl_project_free(hl_project *p);
 /* What the settings permit this script; all NULL when they say nothing. */
 hl_permissions hl_project_permissions(const hl_project *p, const char *script);
-
-/* The environment as the source of secrets, for hl_host_options. */
-int hl_secret_from_env(void *arg, const char *name, hl_buf *out, hl_error *err);
 
 #endif
