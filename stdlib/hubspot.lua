@@ -42,21 +42,6 @@ local OTHER_NAMES = { workflows = "flows", custom_objects = 'objects("2-…")', 
   transactional = "single_send", communication_preferences = "subscriptions", journal = "webhooks_journal",
   custom_events = "events", meeting_links = "scheduler.meeting_links", labels = "associations.labels" }
 
-local types
-
--- { contacts = { type = "contacts", can = { list = true, … } }, … }
-local function known_types()
-  if types then return types end
-  types = {}
-  for line in require("hubspot.types"):gmatch("[^\n]+") do
-    local name, object_type, ways = line:match("^(%S+) (%S+) (.*)$")
-    local can = {}
-    for way in ways:gmatch("%S+") do can[way] = true end
-    types[name] = { type = object_type, can = can }
-  end
-  return types
-end
-
 -- What HubSpot's reference does not have for this type raises, with the type's name.
 local function limited(o, name, can)
   for way, value in pairs(o) do
@@ -74,7 +59,7 @@ local build
 
 -- What hubspot.NAME is, made when it is first used; nil when there is no such thing.
 local function member(conn, name)
-  local known = known_types()[name]
+  local known = require("hubspot.types")[name]
   if known then return limited(objects(conn, known.type), name, known.can) end
   local calls = require "hubspot.calls"
   local group = calls.group(conn, name)
@@ -92,7 +77,7 @@ end
 local function unknown(name)
   if OTHER_NAMES[name] then return ('; did you mean hubspot.%s?'):format(OTHER_NAMES[name]) end
   local names = require("hubspot.calls").groups()
-  for one in pairs(known_types()) do names[#names + 1] = one end
+  for one in pairs(require "hubspot.types") do names[#names + 1] = one end
   for _, one in ipairs { "account", "objects", "request" } do names[#names + 1] = one end
   table.sort(names)
   local near = host.nearest(name, names)
@@ -113,7 +98,7 @@ build = function(account)
     if type(object_type) ~= "string" or not object_type:match("^[%w_%-]+$") then
       error('objects: expects an object type, such as "contacts" or "2-123456"', 2)
     end
-    return known_types()[object_type] and api[object_type] or objects(conn, object_type)
+    return require("hubspot.types")[object_type] and api[object_type] or objects(conn, object_type)
   end
 
   ---Anything else, under the same queue. Waits.

@@ -3,6 +3,9 @@
 #include "base/embed.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "lua/shipped.h"
+
+enum { REFERENCE_MAX = 1024 * 1024 };
 
 static bool topic_name(const hl_embedded *f, hl_str *name) {
   hl_str s = hl_str_of(f->name);
@@ -11,7 +14,22 @@ static bool topic_name(const hl_embedded *f, hl_str *name) {
   return true;
 }
 
+/* hubspot's functions, out of the tables from which they are made. */
+static int print_reference(const char *name) {
+  char width[16];
+  snprintf(width, sizeof width, "%d", hl_cmd_columns() - 1);
+  const char *args[] = {name, width};
+  hl_buf text;
+  hl_error err;
+  hl_buf_init(&text, REFERENCE_MAX);
+  int rc = hl_shipped_call("hubspot.reference", args, HL_COUNT(args), &text, &err);
+  if (!rc) fwrite(text.p, 1, text.n, stdout);
+  hl_buf_deinit(&text);
+  return rc ? hl_cmd_error(&err) : HL_EXIT_OK;
+}
+
 static int print_topic(const char *wanted) {
+  if (strncmp(wanted, "hubspot.", 8) == 0) return print_reference(wanted + 8);
   char *names[HL_ARGS_MAX] = {NULL};
   size_t n = 0;
   int rc = HL_EXIT_OK;
@@ -20,6 +38,7 @@ static int print_topic(const char *wanted) {
     if (!topic_name(&hl_stdlib_files[i], &name)) continue;
     if (hl_str_eqz(name, wanted)) {
       fwrite(hl_stdlib_files[i].bytes, 1, hl_stdlib_files[i].size, stdout);
+      if (strcmp(wanted, "hubspot") == 0) rc = print_reference("");
       goto out;
     }
     if (n + 1 < HL_ARGS_MAX) names[n++] = hl_strndup(name.p, name.n);
@@ -58,7 +77,7 @@ static int run(const hl_args *a) {
 
 const hl_command hl_cmd_help = {
     .name = "help", .operands = "[TOPIC]", .summary = "this list, or a topic",
-    .examples = "  hubloop help\n  hubloop help routing\n", .max = 1, .run = run,
+    .examples = "  hubloop help\n  hubloop help routing\n  hubloop help hubspot.lists\n", .max = 1, .run = run,
 };
 
 static int run_version(const hl_args *a) {

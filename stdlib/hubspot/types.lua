@@ -1,42 +1,43 @@
 -- Made by `make tables` (tests/generate/apis.mjs) out of hubspot/endpoints.tsv and hubspot/openapi/*.json,
 -- HubSpot's published operations; do not edit. 37 names of object types.
--- A line: name, type in the path, what it can ("*": list create get update upsert archive search and batches).
-return [[
-appointments 0-421 * merge gdpr_delete
-calls calls *
-carts carts *
-commerce_payments commerce_payments *
-commerce_subscriptions subscriptions *
-communications communications *
-companies companies * merge
-contacts contacts * merge gdpr_delete
-contracts contracts *
-courses courses * merge
-deals deals * merge
-discounts discounts *
-emails emails *
-feedback_submissions feedback_submissions list get search batch_read
-fees fees *
-forecasts forecasts list get
-goal_targets goal_targets *
-goals goal_targets *
-invoices invoices *
-leads leads *
-line_items line_items *
-listings 0-420 *
-meetings meetings *
-notes notes *
-orders orders * merge
-partner_clients partner_clients list get update search batch_read batch_update
-partner_services partner_services list get update search batch_read batch_update
-payments commerce_payments *
-postal_mail postal_mail *
-products products *
-projects projects * merge
-quotes quotes *
-services services * merge
-tasks tasks *
-taxes taxes *
-tickets tickets * merge
-users users *
-]]
+-- luacheck: ignore 631
+-- type: as paths have it; can: "*" is list create get update upsert archive search and their batches.
+return {
+  appointments = { type = "0-421", can = { ["*"] = true, merge = true, gdpr_delete = true } },
+  calls = { type = "calls", can = { ["*"] = true } },
+  carts = { type = "carts", can = { ["*"] = true } },
+  commerce_payments = { type = "commerce_payments", can = { ["*"] = true } },
+  commerce_subscriptions = { type = "subscriptions", can = { ["*"] = true } },
+  communications = { type = "communications", can = { ["*"] = true } },
+  companies = { type = "companies", can = { ["*"] = true, merge = true } },
+  contacts = { type = "contacts", can = { ["*"] = true, merge = true, gdpr_delete = true } },
+  contracts = { type = "contracts", can = { ["*"] = true } },
+  courses = { type = "courses", can = { ["*"] = true, merge = true } },
+  deals = { type = "deals", can = { ["*"] = true, merge = true } },
+  discounts = { type = "discounts", can = { ["*"] = true } },
+  emails = { type = "emails", can = { ["*"] = true } },
+  feedback_submissions = { type = "feedback_submissions", can = { list = true, get = true, search = true, batch_read = true } },
+  fees = { type = "fees", can = { ["*"] = true } },
+  forecasts = { type = "forecasts", can = { list = true, get = true } },
+  goal_targets = { type = "goal_targets", can = { ["*"] = true } },
+  goals = { type = "goal_targets", can = { ["*"] = true } },
+  invoices = { type = "invoices", can = { ["*"] = true } },
+  leads = { type = "leads", can = { ["*"] = true } },
+  line_items = { type = "line_items", can = { ["*"] = true } },
+  listings = { type = "0-420", can = { ["*"] = true } },
+  meetings = { type = "meetings", can = { ["*"] = true } },
+  notes = { type = "notes", can = { ["*"] = true } },
+  orders = { type = "orders", can = { ["*"] = true, merge = true } },
+  partner_clients = { type = "partner_clients", can = { list = true, get = true, update = true, search = true, batch_read = true, batch_update = true } },
+  partner_services = { type = "partner_services", can = { list = true, get = true, update = true, search = true, batch_read = true, batch_update = true } },
+  payments = { type = "commerce_payments", can = { ["*"] = true } },
+  postal_mail = { type = "postal_mail", can = { ["*"] = true } },
+  products = { type = "products", can = { ["*"] = true } },
+  projects = { type = "projects", can = { ["*"] = true, merge = true } },
+  quotes = { type = "quotes", can = { ["*"] = true } },
+  services = { type = "services", can = { ["*"] = true, merge = true } },
+  tasks = { type = "tasks", can = { ["*"] = true } },
+  taxes = { type = "taxes", can = { ["*"] = true } },
+  tickets = { type = "tickets", can = { ["*"] = true, merge = true } },
+  users = { type = "users", can = { ["*"] = true } },
+}

@@ -464,12 +464,13 @@ export function files(folder) {
     groups.set(top, [...(groups.get(top) ?? []), line(o, versions)]);
   }
   const core = ['list', 'create', 'get', 'update', 'archive', 'search', 'batch_read', 'batch_create', 'batch_update', 'batch_upsert', 'batch_archive'];
-  const ways = (w) => (core.every((c) => w.includes(c)) ? ['*', ...w.filter((x) => !core.includes(x))] : w).join(' ');
+  const ways = (w) => (core.every((c) => w.includes(c)) ? ['["*"]', ...w.filter((x) => !core.includes(x))] : w).map((x) => `${x} = true`).join(', ');
   return {
-    'stdlib/hubspot/types.lua': `${HEAD(`${types.length} names of object types`)}-- A line: name, type in the path, what it can ("*": list create get update upsert archive search and batches).
-return [[
-${types.map((t) => `${t.name} ${t.type} ${ways(t.ways)}`).join('\n')}
-]]
+    'stdlib/hubspot/types.lua': `${HEAD(`${types.length} names of object types`)}-- luacheck: ignore 631
+-- type: as paths have it; can: "*" is list create get update upsert archive search and their batches.
+return {
+${types.map((t) => `  ${t.name} = { type = "${t.type}", can = { ${ways(t.ways)} } },`).join('\n')}
+}
 `,
     'stdlib/hubspot/apis.lua': `${HEAD(`${operations.length} operations in ${groups.size} groups`)}-- luacheck: ignore 631
 -- A line: name|method|path|versions (empty: all, or none in the path)|query (?: not described, !: required)|body|
