@@ -142,6 +142,22 @@ bad:
                  HL_STR_ARG(s));
 }
 
+int hl_time_parse_http(hl_str s, int64_t *ms) {
+  static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  hl_civil c = {0};
+  size_t i = 5; /* "Sun, ": what day it is follows from the rest */
+  if (s.n != 29 || s.p[3] != ',' || s.p[4] != ' ' || !number(s, &i, 2, &c.day) || !literal(s, &i, ' ')) return HL_EINVAL;
+  for (int m = 0; m < 12; m++)
+    if (memcmp(months + (size_t)m * 3, s.p + i, 3) == 0) c.month = m + 1;
+  i += 3;
+  if (!c.month || !literal(s, &i, ' ') || !number(s, &i, 4, &c.year) || !literal(s, &i, ' ') || !number(s, &i, 2, &c.hour) ||
+      !literal(s, &i, ':') || !number(s, &i, 2, &c.minute) || !literal(s, &i, ':') || !number(s, &i, 2, &c.second) ||
+      memcmp(s.p + i, " GMT", 4) != 0 || c.day < 1 || c.day > days_in(c.year, c.month) || c.hour > 23 || c.minute > 59 || c.second > 60)
+    return HL_EINVAL;
+  *ms = seconds_of(&c) * 1000;
+  return 0;
+}
+
 /* ---- time zones: the system's TZif files (RFC 8536), 64-bit block ---- */
 
 struct hl_tz {

@@ -18,6 +18,9 @@ void hl_time_iso(int64_t ms, char out[25]);
 /* ISO 8601 date, or date and time with Z or an offset, to epoch ms. */
 int hl_time_parse(hl_str s, int64_t *ms, hl_error *err);
 
+/* The Date of HTTP, "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, its first form), to epoch ms. 0 or HL_EINVAL. */
+int hl_time_parse_http(hl_str s, int64_t *ms);
+
 typedef struct hl_civil {
   int year, month, day;      /* month 1-12 */
   int hour, minute, second;

@@ -1,10 +1,12 @@
 #include "engine/webhook.h"
 
 #include "base/mem.h"
+#include "base/time.h"
 #include "hubspot/signature.h"
 
 enum { MAX_ACCOUNTS = 64, MAX_SECRETS = 256 };
 static const int64_t AHEAD_MS = 5 * 60 * 1000; /* clocks differ by so much at most */
+static const int64_t CLOCK_TELL_MS = 10 * 60 * 1000;
 
 typedef struct reply reply;
 struct reply {
@@ -24,6 +26,7 @@ struct hl_webhook {
   char *public_url, *path;
   bool accept_v2;
   reply *replies;
+  int64_t clock_told;        /* loop ms + 1; 0: never */
   hl_webhook_stats stats;
 };
 
@@ -173,6 +176,19 @@ static hl_account *account_for(const signer *s, const hl_element *el) {
   return portal == 0 && s->n == 1 ? s->accounts[0] : NULL;
 }
 
+/* The signature is good and its time is not: refused like a forged one, but what
+ * refuses every webhook of a machine whose clock is wrong has to be said. */
+static void tell_clock(hl_webhook *w, const hl_delivery *d) {
+  hl_loop *loop = hl_engine_loop(w->e);
+  int64_t now = hl_loop_mono(loop), at, age;
+  if (w->clock_told && now - w->clock_told < CLOCK_TELL_MS) return;
+  if (hl_str_int64(hl_str_of(d->timestamp), &at) || __builtin_sub_overflow(hl_loop_now(loop), at, &age)) return;
+  w->clock_told = now + 1;
+  hl_log_write(hl_loop_log(loop), HL_LOG_WARN, "webhook", "refused a webhook with a good signature whose time is %lld minutes %s this "
+               "machine's clock: set the clock, as with timedatectl set-ntp true (or somebody sends an old request again)",
+               (long long)(age < 0 ? -(age / HL_MINUTE) : age / HL_MINUTE), age < 0 ? "ahead of" : "behind");
+}
+
 static reply *new_reply(hl_webhook *w, hl_delivery_cb cb, void *arg) {
   reply *r = HL_NEW(reply);
   r->w = w;
@@ -223,6 +239,7 @@ void hl_webhook_deliver(hl_webhook *w, const hl_delivery *d, hl_delivery_cb cb, 
     no_memory(w, r);
     return;
   }
+  if (rc == HL_ETIMEOUT) tell_clock(w, d);
   if (rc || (s.version == 2 && !w->accept_v2)) {
     w->stats.forged++;
     reply_later(r, 401, "the signature was not accepted");

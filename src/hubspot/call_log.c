@@ -315,7 +315,7 @@ static const char *raw_path(hl_call_log *l, const char *path, const char *by) {
 
 static void put_path(hl_call_log *l, hl_buf *b, const hl_call_record *r) {
   if (!r->path) return;
-  const char *by = r->batch <= 1 ? r->by : NULL; /* a batch has no id in its path */
+  const char *by = r->single ? r->by : NULL;
   if (r->raw) {
     put_text(b, "path", raw_path(l, r->path, by));
   } else if (!by && !holds_at(hl_str_of(r->path))) {

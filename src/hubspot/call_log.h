@@ -38,6 +38,7 @@ typedef struct hl_call_record { /* borrowed for the length of the call; texts ma
   const char *id;            /* the record's id, or its value of the property `by` */
   const char *by;            /* an id_property: then `id` is not kept */
   bool raw;                  /* the path is a script's own text */
+  bool single;               /* the path ends in `id`: no batch */
   int status;                /* 0: no answer */
   int64_t wait, latency, total; /* ms: asking to first sending; last sending to answer; asking to end */
   unsigned attempts, limited;   /* times it was sent; of those, answered 429 */

@@ -26,6 +26,7 @@ void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_a
   if (!h->calls) return;
   const hl_call *c = op->call;
   int64_t now = hl_loop_mono(h->loop), first = c && c->number ? c->first_sent : now;
+  if (first < op->asked) first = op->asked; /* a read that joined one which was out */
   char own_path[256], by[128];
   hl_call_record r = {
       .script = op->script, .account = op->account->name, .klass = classes[op->klass], .id = op->id, .by = op->id_property,
@@ -39,6 +40,7 @@ void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_a
     r.limited = c->limited;
     r.request = c->number;
     r.batch = c->n_ops;
+    r.single = c->inputs == 0;
     r.correlation_id = c->correlation_id;
   } else {
     r.method = op->method;
@@ -48,7 +50,10 @@ void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_a
       r.path = own_path;
     }
   }
-  if (r.raw) r.by = property_of(op->query, by);
+  if (r.raw && (r.by = property_of(op->query, by))) {
+    r.id = strrchr(op->path, '/') + 1;
+    r.single = true;
+  }
   if (error) {
     r.kind = error->kind;
     r.category = error->category;

@@ -17,6 +17,7 @@ typedef struct hl_fault { /* caller's memory; `e` borrows from the rest */
 typedef struct hl_fault_place { /* borrowed; what the call was */
   const char *account, *method, *path;
   hl_log *log;            /* redacts */
+  const char *correlation_id; /* of the answer's headers, where its body names none; may be NULL */
   const char *remedy;     /* 401: what to do about the token; NULL: nothing to say */
 } hl_fault_place;
 

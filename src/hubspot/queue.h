@@ -182,6 +182,7 @@ struct hl_hubspot {
   hl_portal *portals;
   hl_call_log *calls;     /* NULL: none is kept */
   uint64_t requests;
+  int64_t clock_due;      /* loop ms: when an answer's Date is looked at again */
   bool closing;
 };
 

@@ -12,6 +12,9 @@ enum {
   BODY_MAX = 64 << 20, ANSWER_MAX = 64 << 20, URL_MAX_BYTES = 64 << 10,
   LATE_MS = 5000,        /* without an answer for so long: said aloud, */
   TELL_MS = 30 * 1000,   /* once in this time for an account */
+  CLOCK_MS = 60 * 1000,  /* how often the clocks are compared, */
+  CLOCK_TELL_MS = 60 * 60 * 1000, /* and said to differ, */
+  CLOCK_OFF_MS = 5 * 60 * 1000, /* by as much as signatures allow */
 };
 
 hl_call *hl_call_new(hl_queue *q, hl_account *account, hl_stream *stream) {
@@ -107,6 +110,23 @@ static void tell_retry(hl_call *c, const hl_http_response *r) {
                  c->account->name, r->err.text, HL_RETRY_DEADLINE_MS / 60000);
 }
 
+/* A wrong clock lets tokens expire unseen, timers fire at the wrong hour and every
+ * webhook be refused: HubSpot's Date tells it, to a second or so. */
+static void check_clock(hl_call *c, const hl_http_response *r) {
+  hl_hubspot *h = c->queue->hubspot;
+  int64_t mono = hl_loop_mono(h->loop), now = hl_loop_now(h->loop), there;
+  const char *date = r->status ? hl_headers_get(&r->headers, "Date") : NULL;
+  if (!date || mono < h->clock_due || hl_time_parse_http(hl_str_of(date), &there)) return;
+  int64_t ahead = now - there;
+  h->clock_due = mono + CLOCK_MS;
+  if (ahead < CLOCK_OFF_MS && ahead > -CLOCK_OFF_MS) return;
+  h->clock_due = mono + CLOCK_TELL_MS;
+  long long minutes = (ahead < 0 ? -ahead : ahead) / HL_MINUTE;
+  hl_log_write(hl_loop_log(h->loop), HL_LOG_WARN, "hubspot", "this machine's clock is %lld minutes %s HubSpot's (%s): webhooks are "
+               "refused and timers are off until it is right; set it, as with timedatectl set-ntp true", minutes,
+               ahead < 0 ? "behind" : "ahead of", date);
+}
+
 static void late(hl_timer *timer, void *arg) {
   (void)timer;
   hl_call *c = arg;
@@ -126,7 +146,7 @@ static void retry_due(hl_timer *timer, void *arg) {
 static bool retry(hl_call *c, int status, int64_t after) {
   hl_queue *q = c->queue;
   hl_loop *loop = q->hubspot->loop;
-  int64_t delay = status == 429 ? 0 : hl_retry_delay(c->attempts, status, after, hl_rng_unit(hl_loop_rng(loop)));
+  int64_t delay = status == 429 ? 0 : hl_retry_delay(c->attempts - c->limited, status, after, hl_rng_unit(hl_loop_rng(loop)));
   if (hl_loop_mono(loop) + delay + (status == 429 ? after : 0) > c->first_sent + HL_RETRY_DEADLINE_MS) return false;
   c->account->stats.retries++;
   if (status == 429) { /* the window's pause is its delay, so nobody comes as a herd */
@@ -171,7 +191,9 @@ static void answered(void *arg, const hl_http_response *r) {
   hl_queue *q = c->queue;
   hl_loop *loop = q->hubspot->loop;
   int64_t now = hl_loop_mono(loop);
-  hl_fault_place at = {.account = c->account->name, .method = c->method, .path = c->path, .log = hl_loop_log(loop)};
+  const char *correlation_id = hl_headers_get(&r->headers, "X-HubSpot-Correlation-Id");
+  hl_fault_place at = {.account = c->account->name, .method = c->method, .path = c->path, .log = hl_loop_log(loop),
+                       .correlation_id = correlation_id};
   hl_fault f;
   cJSON *json = NULL;
   hl_error bad = {0};
@@ -180,8 +202,8 @@ static void answered(void *arg, const hl_http_response *r) {
   c->http = NULL;
   c->answered = now;
   if (r->status == 429) c->limited++;
-  const char *id = hl_headers_get(&r->headers, "X-HubSpot-Correlation-Id");
-  snprintf(c->correlation_id, sizeof c->correlation_id, "%s", id ? id : "");
+  snprintf(c->correlation_id, sizeof c->correlation_id, "%s", correlation_id ? correlation_id : "");
+  check_clock(c, r);
   hl_timer_stop(loop, &c->timer);
   q->in_flight--;
   c->account->stats.in_flight--;
@@ -203,6 +225,7 @@ static void answered(void *arg, const hl_http_response *r) {
   if (r->status >= 200 && r->status < 500 && r->status != 401) hl_credential_worked(q->credential, c->token_no);
 
   hl_retry decision = hl_retry_decide(r->status, r->err.code, sent, c->safe);
+  if (decision == HL_RETRY_AGAIN && r->final) decision = HL_RETRY_NEVER;
   if (decision == HL_RETRY_AGAIN) {
     int64_t after = hl_retry_after_ms(r->status, hl_headers_get(&r->headers, "Retry-After"));
     if (!wanted(c) && (c->kind == HL_API_RAW || hl_kinds[c->kind].read)) decision = HL_RETRY_NEVER;
@@ -216,7 +239,7 @@ static void answered(void *arg, const hl_http_response *r) {
     hl_fault_uncertain(&f, &at, r->status, &r->err);
   } else if (r->status == 0) {
     hl_fault_transport(&f, &at, &r->err, retryable);
-  } else if (r->status >= 200 && r->status < 300 && !bad.code) {
+  } else if (r->status >= 200 && r->status < 300 && !bad.code && (json || r->status != 200 || strcmp(c->method, "GET") != 0)) {
     succeed(c, r->status, json, r, &at);
     goto out;
   } else if (r->status < 300 && !c->safe) {

@@ -117,23 +117,23 @@ static int check_age(const char *timestamp, int64_t now_ms, hl_error *err) {
   if (at < 0 || __builtin_sub_overflow(now_ms, at, &age))
     return hl_fail(err, HL_EAUTH, "X-HubSpot-Request-Timestamp is out of range");
   if (age > WINDOW_MS)
-    return hl_fail(err, HL_EAUTH, "timestamp is %lld s old, more than 5 minutes: check this machine's clock, or it is a replay",
+    return hl_fail(err, HL_ETIMEOUT, "timestamp is %lld s old, more than 5 minutes: check this machine's clock, or it is a replay",
                    (long long)(age / 1000));
   if (age < -WINDOW_MS)
-    return hl_fail(err, HL_EAUTH, "timestamp is %lld s in the future, more than 5 minutes: check this machine's clock",
+    return hl_fail(err, HL_ETIMEOUT, "timestamp is %lld s in the future, more than 5 minutes: check this machine's clock",
                    (long long)(-(age / 1000)));
   return 0;
 }
 
 int hl_signature_verify(const hl_signed *s, const hl_str *secrets, size_t n, int64_t now_ms, size_t *which,
                         hl_error *err) {
-  int version;
+  int version, age = 0;
   const char *given;
   if (s->v3) {
     version = 3;
     given = s->v3;
-    int rc = check_age(s->timestamp, now_ms, err);
-    if (rc) return rc;
+    age = check_age(s->timestamp, now_ms, err);
+    if (age && age != HL_ETIMEOUT) return age;
   } else if (s->v1v2 && *s->v1v2) {
     if (!s->version || strcmp(s->version, "v1") == 0) version = 1;
     else if (strcmp(s->version, "v2") == 0) version = 2;
@@ -156,6 +156,7 @@ int hl_signature_verify(const hl_signed *s, const hl_str *secrets, size_t n, int
     at = i;
   }
   if (!any) return hl_fail(err, HL_EAUTH, "no client secret is configured to check the v%d signature with", version);
+  if (found && age) return age; /* its text is there */
   if (!found)
     return hl_fail(err, HL_EAUTH, version == 1 ? "v%d signature does not match: check the app's client secret"
                                                : "v%d signature does not match: check the app's client secret and webhooks.public_url",

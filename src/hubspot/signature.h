@@ -18,7 +18,8 @@ typedef struct hl_signed {      /* all borrowed */
 
 /* Tries each secret. A v3 signature, when present, alone decides (SEMANTICS
  * 37). Returns the version that verified (1, 2, 3) and the secret's index, or
- * HL_EAUTH with the reason ("timestamp is 412 s old", "no signature", …).
+ * HL_EAUTH with the reason ("no signature", …); HL_ETIMEOUT when only the time is
+ * wrong ("timestamp is 412 s old"): a replay, or a clock that is off.
  * Whether v1 and v2 are acceptable here is the caller's rule. */
 int hl_signature_verify(const hl_signed *s, const hl_str *secrets, size_t n, int64_t now_ms,
                         size_t *which, hl_error *err);

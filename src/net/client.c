@@ -652,6 +652,8 @@ static void finish(hl_http_op *op) {
     }
   } else {
     rc = explain(op, &r.err);
+    r.final = op->result == CURLE_PEER_FAILED_VERIFICATION || op->result == CURLE_SSL_CACERT_BADFILE ||
+              op->result == CURLE_SSL_ISSUER_ERROR;
   }
   if (rc == 0) {
     r.status = (int)status;

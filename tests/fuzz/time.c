@@ -1,4 +1,4 @@
-/* Durations, ISO times, time zone names and cron expressions, chosen by the
+/* Durations, ISO and HTTP times, time zone names and cron expressions, chosen by the
  * first byte: no crash; what is accepted stays in its range. */
 #include <assert.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   hl_cron cron;
   hl_tz *tz;
   char iso[25];
-  switch (data[0] % 4) {
+  switch (data[0] % 5) {
     case 0:
       if (hl_duration_parse(s, &ms, NULL) == 0) assert(ms >= 0);
       break;
@@ -32,6 +32,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       hl_free(name);
       break;
     }
+    case 3:
+      if (hl_time_parse_http(s, &ms) == 0) {
+        hl_time_iso(ms, iso);
+        assert(iso[24] == 0 && iso[23] == 'Z');
+      }
+      break;
     default:
       if (hl_cron_parse(s, &cron, NULL) == 0) {
         assert(hl_tz_load("Europe/Berlin", &tz, NULL) == 0);

@@ -231,6 +231,18 @@ static void cron_expressions(void **state) {
   }
 }
 
+static void http_dates(void **state) {
+  (void)state;
+  int64_t ms = 0, same;
+  assert_int_equal(hl_time_parse_http(HL_STR("Sun, 06 Nov 1994 08:49:37 GMT"), &ms), 0);
+  assert_int_equal(hl_time_parse(HL_STR("1994-11-06T08:49:37Z"), &same, NULL), 0);
+  assert_true(ms == same);
+  static const char *const bad[] = {"", "Sun, 06 Nov 1994 08:49:37", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994 GMT.",
+                                    "Sun, 31 Nov 1994 08:49:37 GMT", "Sun, 06 Nop 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT",
+                                    "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:3x GMT"};
+  for (size_t i = 0; i < HL_COUNT(bad); i++) assert_int_equal(hl_time_parse_http(hl_str_of(bad[i]), &same), HL_EINVAL);
+}
+
 static void keep(void *arg, const char *line, size_t n) { hl_buf_append(arg, line, n); }
 
 static void log_redacts(void **state) {
@@ -280,7 +292,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(strings), cmocka_unit_test(buffers_are_bounded),
       cmocka_unit_test(memory_ends_while_parsing_and_printing), cmocka_unit_test(json_keeps_big_integers),
-      cmocka_unit_test(json_refuses), cmocka_unit_test(durations), cmocka_unit_test(iso_times),
+      cmocka_unit_test(json_refuses), cmocka_unit_test(durations), cmocka_unit_test(iso_times), cmocka_unit_test(http_dates),
       cmocka_unit_test(zones_round_trip), cmocka_unit_test(cron_expressions), cmocka_unit_test(log_redacts),
       cmocka_unit_test(seeded_ids), cmocka_unit_test(errors),
   };

@@ -225,6 +225,35 @@ static void each_call_leaves_a_line(void **state) {
   for (size_t i = 0; i < 5; i++) asked_free(&a[i]);
 }
 
+static void shared_reads_by_a_value_keep_it_secret(void **state) {
+  world *w = *state;
+  model *m = w->m;
+  asked a[4];
+  m->answer = refuse_some;
+  open_log(w, 0, false);
+  const hl_api_call get = {.kind = HL_API_GET, .script = "b.lua", .type = "contacts", .id = "Jones", .id_property = "lastname"};
+  ask(m, &a[0], &get);
+  ask(m, &a[1], &get);
+  pass(w, 1);
+  ask(m, &a[2], &get); /* while the first is out */
+  ask(m, &a[3], &(hl_api_call){.kind = HL_API_RAW, .script = "b.lua", .method = "GET", .query = "idProperty=lastname",
+                               .path = "/crm/objects/{version}/contacts/Jones"});
+  hl_loop_run(m->loop);
+  close_log(w);
+  read_back r = all_of(w);
+  assert_int_equal(r.calls, 4);
+  for (size_t i = 0; i < 4; i++) {
+    assert_string_equal(r.v[i].path, "/crm/objects/2026-09/contacts/{lastname}");
+    assert_string_equal(r.v[i].by, "lastname");
+    assert_int_equal(r.v[i].status, 404);
+  }
+  char *text = contents(w, NULL);
+  assert_null(strstr(text, "Jones"));
+  hl_free(text);
+  read_back_free(&r);
+  for (size_t i = 0; i < 4; i++) asked_free(&a[i]);
+}
+
 static void lose_one(model *m, model_request *r) {
   if (m->requests == 1) {
     r->status = 429;
@@ -508,6 +537,7 @@ static void names_of_logs_and_paths(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(each_call_leaves_a_line, setup, teardown),
+      cmocka_unit_test_setup_teardown(shared_reads_by_a_value_keep_it_secret, setup, teardown),
       cmocka_unit_test_setup_teardown(repetitions_are_counted, setup, teardown),
       cmocka_unit_test_setup_teardown(a_token_is_never_kept, setup, teardown),
       cmocka_unit_test_setup_teardown(bodies_when_asked_and_not_endless, setup, teardown),

@@ -105,6 +105,14 @@ static void hear(void *arg, const char *line, size_t n) {
   h->n++;
 }
 
+static void hear_clock(void *arg, const char *line, size_t n) {
+  heard *h = arg;
+  if (!memmem(line, n, "clock", 5)) return;
+  if (h->n++ == 0) snprintf(h->first, sizeof h->first, "%.*s", (int)n, line);
+}
+
+static void rung(hl_timer *timer, void *arg) { (void)timer, (void)arg; }
+
 static heard listen_to(model *m) { return (heard){.m = m}; }
 
 /* Five minutes of silence look like a hang; a line for each of many calls is noise. */
@@ -257,6 +265,97 @@ static void refused_tokens_and_scopes(void **state) {
   asked_free(&a);
 }
 
+/* The shapes that HubSpot gives a lack of scopes (FACTS 2, 4), and its own words when it names none. */
+static void each_lack_of_scopes_names_them(void **state) {
+  model *m = *state;
+  static const struct { const char *body, *says; } cases[] = {
+      {"{\"category\":\"MISSING_SCOPES\",\"message\":\"not granted all\",\"errors\":[{\"message\":\"One or more of the following "
+       "scopes are required.\",\"context\":{\"requiredGranularScopes\":[\"crm.lists.read\",\"cms.membership.access_groups.write\"]}}]}",
+       "Missing scopes, one of: crm.lists.read, cms.membership.access_groups.write. Add"},
+      {"{\"category\":\"MISSING_SCOPES\",\"context\":{\"requiredScopes\":[\"automation\"]}}", "Missing scopes: automation. Add"},
+      {"{\"category\":\"MISSING_SCOPES\",\"message\":\"not granted\"}", "documentation this call needs crm.objects.contacts.read"},
+      {"{\"message\":\"This access_token does not have proper permissions! (requires any of [contacts-read])\"}", "requires any of "
+       "[contacts-read]). Add what is missing to the app or key of account \"main\""},
+      {"", "needs nothing"},
+      {"{\"category\":\"BANNED\",\"message\":\"this portal is closed\"}", "403 BANNED: this portal is closed"},
+  };
+  for (size_t i = 0; i < HL_COUNT(cases); i++) {
+    asked a;
+    PLAN({.status = 403, .body = cases[i].body});
+    call(m, &a, "GET", "/crm/objects/{version}/contacts/1");
+    assert_int_equal(a.status, 403);
+    assert_false(a.retryable);
+    if (i == 4) assert_null(strstr(a.message, "Add"));
+    else has(a.message, cases[i].says);
+    if (i == 5) assert_null(strstr(a.message, "Add"));
+    asked_free(&a);
+  }
+}
+
+/* What is repeated for minutes and then given up keeps what the last answer said. */
+static void given_up_in_the_end(void **state) {
+  model *m = *state;
+  static const struct { int status; const char *body, *kind, *category, *says; } cases[] = {
+      {423, "{\"message\":\"locked by an import\"}", "hubspot", NULL, "answered 423: locked by an import"},
+      {429, "", "hubspot", "RATE_LIMITS", "answered 429 RATE_LIMITS"},
+      {429, "{\"errorType\":\"RATE_LIMIT\",\"policyName\":\"TEN_SECONDLY_ROLLING\",\"groupName\":\"publicapi:crm\"}", "hubspot",
+       "RATE_LIMITS", "answered 429"},
+      {429, "<html>slow down</html>", "protocol", NULL, "answered 429 with HTML"},
+      {477, "{\"message\":\"migration\"}", "hubspot", NULL, "answered 477: migration"},
+      {502, "", "hubspot", NULL, "answered 502"},
+      {503, "<html>Service Unavailable", "protocol", NULL, "503 with HTML instead of JSON: <html>Service"},
+      {521, "<!DOCTYPE html><title>521: Web server is down</title>", "protocol", NULL, "521 with HTML"},
+      {522, "<!DOCTYPE html>", "protocol", NULL, "522 with HTML"},
+      {523, "error code: 523", "protocol", NULL, "523 with no valid JSON instead of JSON: error code: 523"},
+      {524, "<!DOCTYPE html>", "protocol", NULL, "524 with HTML"},
+  };
+  for (size_t i = 0; i < HL_COUNT(cases); i++) {
+    asked a;
+    PLAN({.status = cases[i].status, .body = cases[i].body});
+    size_t before = m->requests;
+    int64_t start = hl_loop_mono(m->loop);
+    call(m, &a, "GET", "/x");
+    if (!a.kind) fail_msg("%d: no error", cases[i].status);
+    assert_string_equal(a.kind, cases[i].kind);
+    assert_int_equal(a.status, cases[i].status);
+    assert_true(a.retryable);
+    has(a.message, cases[i].says);
+    if (cases[i].category) assert_string_equal(a.category, cases[i].category);
+    assert_in_range(a.at - start, 60 * 1000, 5 * 60 * 1000 + 15 * 1000); /* and the pause after a last 429 */
+    assert_in_range(m->requests - before, 5, 200);
+    asked_free(&a);
+  }
+}
+
+/* A clock that is off is said once an hour, however many answers tell it. */
+static void a_wrong_clock_is_said(void **state) {
+  (void)state;
+  static const struct { const char *date, *says; } cases[] = {
+      {"Tue, 01 Sep 2026 06:59:00 GMT", "clock is 61 minutes ahead of HubSpot's"},
+      {"Tue, 01 Sep 2026 08:00:30 GMT", NULL},
+      {"no date", NULL},
+  };
+  for (size_t i = 0; i < HL_COUNT(cases); i++) {
+    model *fresh = model_new("professional", 5); /* begins at 2026-09-01T08:00Z */
+    fresh->answer = by_plan;
+    asked a[3];
+    heard h = {.m = fresh};
+    hl_log_set_sink(fresh->log, hear_clock, &h);
+    PLAN({.status = 200, .body = "{}", .header = "Date", .value = cases[i].date});
+    for (size_t k = 0; k < 3; k++) {
+      call(fresh, &a[k], "GET", "/x");
+      asked_free(&a[k]);
+      hl_timer t = {0};
+      hl_timer_start(fresh->loop, &t, 2 * 60 * 1000, rung, NULL);
+      hl_loop_run(fresh->loop);
+    }
+    assert_int_equal(h.n, cases[i].says ? 1 : 0);
+    if (cases[i].says) has(h.first, cases[i].says);
+    hl_log_set_sink(fresh->log, model_quiet, NULL);
+    model_free(fresh);
+  }
+}
+
 static void add(hl_hubspot *h, const hl_account_options *o, int code, const char *why) {
   hl_error err = {0};
   hl_account *a;
@@ -321,7 +420,8 @@ int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
       T(passing_failures_are_repeated), T(final_answers_are_not), T(the_deadline_ends_repetition),
-      T(an_outage_is_said_now_and_then), T(a_late_answer_is_said), T(lost_connections), T(answers_that_are_no_json), T(refused_tokens_and_scopes), T(accounts_are_checked),
+      T(an_outage_is_said_now_and_then), T(a_late_answer_is_said), T(lost_connections), T(answers_that_are_no_json), T(refused_tokens_and_scopes),
+      T(each_lack_of_scopes_names_them), T(given_up_in_the_end), T(a_wrong_clock_is_said), T(accounts_are_checked),
       T(misuse_is_refused_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
