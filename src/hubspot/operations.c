@@ -177,7 +177,7 @@ static int put_any(hl_buf *out) {
   const hl_object_type *contacts = hl_object_type_find(HL_STR("contacts"));
   int rc = hl_buf_puts(out, contacts->read);
   for (size_t i = 0; !rc && i < HL_COUNT(types); i++) {
-    bool told = false;
+    bool told = !types[i].read[0];
     for (size_t j = 0; j < i && !told; j++) told = strcmp(types[i].read, types[j].read) == 0;
     if (!told && strcmp(types[i].read, contacts->read) != 0) rc = hl_buf_printf(out, "|%s", types[i].read);
   }
@@ -197,7 +197,9 @@ int hl_operation_scopes(const hl_operation *op, hl_str path, hl_buf *out) {
     const hl_object_type *t = hl_object_type_find(s.v[i]);
     if (!t) return HL_ENOTFOUND;
     bool schema = strcmp(op->scopes, "*schema") == 0, read = is_read(op);
-    found[n++] = schema ? (read ? t->schema_read : t->schema_write) : read ? t->read : t->write;
+    const char *scopes = schema ? (read ? t->schema_read : t->schema_write) : read ? t->read : t->write;
+    if (!scopes[0]) return HL_ENOTFOUND;
+    found[n++] = scopes;
   }
   if (n == 2) return put_both(found[0], found[1], out);
   return n ? hl_buf_puts(out, found[0]) : HL_ENOTFOUND;

@@ -32,7 +32,7 @@ size_t hl_operation_versions(const hl_operation *op, const char **out, size_t ma
 /* Appends the scopes that a call of `op` at `path` needs: alternatives divided by
  * '|', the narrowest first, each of them scopes joined by '+' ("a|b+c"); nothing when any
  * token will do. Associations need those of both sides. HL_ENOTFOUND when the path's object
- * type is not known ("{objectType}", "0-999"). */
+ * type ("{objectType}", "0-999"), or what it needs for this, is not known. */
 int hl_operation_scopes(const hl_operation *op, hl_str path, hl_buf *out);
 
 /* By name ("deals", "deal"), id ("0-3"), or anything else that names one of the

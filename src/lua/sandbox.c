@@ -372,6 +372,15 @@ static int own_require(lua_State *L) {
   return 1;
 }
 
+/* host.shipped(name): the source of a module inside the binary, or nil. */
+static int host_shipped(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const hl_embedded *e = strlen(name) <= 200 ? find_shipped(name) : NULL;
+  if (!e) return 0;
+  lua_pushlstring(L, e->bytes, e->size);
+  return 1;
+}
+
 /* ---- together ---- */
 
 /* Shipped modules that scripts see as globals are loaded at their first use. */
@@ -442,4 +451,8 @@ void hl_sandbox_open(lua_State *L) {
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");
   lua_pop(L, 2);
+  hl_state_push_host(L);
+  lua_pushcfunction(L, host_shipped);
+  lua_setfield(L, -2, "shipped");
+  lua_pop(L, 1);
 }

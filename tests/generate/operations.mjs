@@ -36,8 +36,8 @@ const versions = [...new Set(rows.filter(r => r.dated).map(r => r.version))].sor
 
 // ---- object types ----
 
-// Ids that the operations' paths do not show (FACTS 1), and names where the API's own name is not the object's.
-const IDS = { contacts: '0-1', companies: '0-2', deals: '0-3', tickets: '0-5', products: '0-7', line_items: '0-8', quotes: '0-14',
+// Ids that the operations' paths do not show (FACTS 1; appointments have no name in a path at all).
+const IDS = { appointments: '0-421', contacts: '0-1', companies: '0-2', deals: '0-3', tickets: '0-5', products: '0-7', line_items: '0-8', quotes: '0-14',
   communications: '0-18', feedback_submissions: '0-19', tasks: '0-27', notes: '0-46', meetings: '0-47', calls: '0-48',
   emails: '0-49', invoices: '0-53', goal_targets: '0-74', orders: '0-123', leads: '0-136', carts: '0-142' }
 const snake = s => s.replace(/[A-Z]/g, c => '_' + c.toLowerCase())
@@ -87,7 +87,7 @@ function findTypes() {
       return list.length && objectScopes.has(guess) ? guess : ''
     }
     const type = { name: names[0], id: IDS[names[0]] ?? [...api.ids][0] ?? '', read: granted('read'), write: granted('write') }
-    if (!type.read) continue // generic ones, and those without an object scope of their own
+    if (!api.names.size && !type.read && name !== 'forecasts') continue // not a type: the generic APIs
     types.push(type)
   }
   types.push({ name: 'custom', id: '2-', read: 'crm.objects.custom.read', write: 'crm.objects.custom.write' })

@@ -1,0 +1,142 @@
+--- What `hubloop scopes` prints. src/cmd/cmd_scopes.c calls scopes(request).
+local _, host = ...
+local scopes = require "check.scopes"
+
+local report = {}
+
+-- A module of the project as its scripts require it: beside them, or in lib/.
+local function reader(root)
+  return function(name)
+    if not name:find("^[%w_][%w_%-./]*$") or name:find("..", 1, true) then return nil end
+    for _, folder in ipairs { "", "lib/" } do
+      local path = folder .. name:gsub("%.", "/") .. ".lua"
+      local text = host.source(root .. "/" .. path)
+      if text then
+        local ok, message = load(text, "@" .. path, "t")
+        if not ok then error(message, 0) end
+        return text, path
+      end
+    end
+  end
+end
+
+local function find(files)
+  local found = { uses = {}, unknown = {} }
+  for _, file in ipairs(files) do
+    local text, message = host.source(file.path)
+    if not text then error(("cannot read %s: %s"):format(file.name, message), 0) end
+    local ok, wrong = load(text, "@" .. file.name, "t")
+    if not ok then error(wrong, 0) end
+    local one = scopes.find({ { name = file.name, text = text } }, reader(file.root))
+    table.move(one.uses, 1, #one.uses, #found.uses + 1, found.uses)
+    table.move(one.unknown, 1, #one.unknown, #found.unknown + 1, found.unknown)
+  end
+  return found
+end
+
+-- "lead_routing.lua:45 routing.watch_companies, :51, 2 more", as far as `width` goes.
+local function places(uses, width)
+  local list, seen = {}, {}
+  for _, use in ipairs(uses) do
+    local where = use.file .. ":" .. use.line
+    if not seen[where] then list[#list + 1] = use end
+    seen[where] = true
+  end
+  local text = list[1].file .. ":" .. list[1].line
+  if #text + 1 + #list[1].label <= width - (#list > 1 and 9 or 0) then text = text .. " " .. list[1].label end
+  for i = 2, #list do
+    local use = list[i]
+    local more = ", " .. (use.file == list[i - 1].file and "" or use.file) .. ":" .. use.line
+    if #text + #more > width - (i < #list and 9 or 0) then return ("%s, %d more"):format(text, #list - i + 1) end
+    text = text .. more
+  end
+  return text
+end
+
+-- Side by side, or one below the other when the first place of a scope would not fit beside it.
+local function rows(needs, columns, indent)
+  local widest, longest, lines = 0, 0, {}
+  for _, need in ipairs(needs) do
+    local first = need.uses[1]
+    widest = math.max(widest, #need.scope)
+    longest = math.max(longest, #first.file + #tostring(first.line) + #first.label + 11)
+  end
+  local room = columns - #indent - widest - 2
+  for _, need in ipairs(needs) do
+    if room >= longest then
+      lines[#lines + 1] = ("%s%-" .. widest .. "s  %s\n"):format(indent, need.scope, places(need.uses, room))
+    else
+      lines[#lines + 1] = ("%s%s\n%s    %s\n"):format(indent, need.scope, indent, places(need.uses, columns - #indent - 4))
+    end
+  end
+  return table.concat(lines)
+end
+
+local function unknown_text(unknown)
+  if #unknown == 0 then return "" end
+  local lines = { "\nThe text does not tell these; look at them yourself:" }
+  for _, item in ipairs(unknown) do lines[#lines + 1] = ("  %s:%d  %s"):format(item.file, item.line, item.why) end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function names(needs)
+  local list = json.array {}
+  for i, need in ipairs(needs) do list[i] = need.scope end
+  return list
+end
+
+local function details(needs)
+  local list = json.array {}
+  for i, need in ipairs(needs) do
+    local uses = json.array {}
+    for j, use in ipairs(need.uses) do
+      uses[j] = { file = use.file, line = use.line, call = use.label, method = use.method, path = use.path }
+    end
+    list[i] = { scope = need.scope, uses = uses }
+  end
+  return list
+end
+
+local function compared(needs, unknown, token, columns)
+  local lacks, excess = scopes.compare(needs, token.scopes)
+  local parts = { token.name }
+  parts[#parts + 1] = #lacks == 0 and " has every scope that the scripts need.\n"
+    or (" lacks\n" .. rows(lacks, columns, "  ") .. "Add them to the app or key in HubSpot; the scripts get 403 until then.\n")
+  if #excess > 0 then
+    parts[#parts + 1] = "\nIt has in excess, as far as the scripts tell\n  " .. table.concat(excess, "\n  ") .. "\n"
+  end
+  return table.concat(parts) .. unknown_text(unknown), lacks, excess
+end
+
+---@param request { files: { name: string, path: string, root: string }[], as: "table"|"json"|"app", columns: integer,
+---  token: { name: string, scopes: string[] }|nil }
+---@return { text: string, notes: string, lacks: integer } # notes: for stderr
+function report.scopes(request)
+  local found, token, columns = find(request.files), request.token, request.columns
+  local given
+  if token then
+    given = {}
+    for _, scope in ipairs(token.scopes) do given[scope] = true end
+  end
+  local needs = scopes.choose(found.uses, given)
+  local lacks, excess, text = {}, {}, nil
+  if token then text, lacks, excess = compared(needs, found.unknown, token, columns) end
+  if request.as == "json" then
+    local unknown = json.array {}
+    for i, item in ipairs(found.unknown) do unknown[i] = { file = item.file, line = item.line, why = item.why } end
+    local out = { scopes = details(needs), unknown = unknown }
+    if token then out.lacks, out.excess = names(lacks), json.array(excess) end
+    return { text = json.pretty(out) .. "\n", notes = "", lacks = #lacks }
+  end
+  if request.as == "app" then
+    local out = { requiredScopes = names(needs), optionalScopes = json.array {}, conditionallyRequiredScopes = json.array {} }
+    return { text = json.pretty(out) .. "\n", notes = unknown_text(found.unknown), lacks = #lacks }
+  end
+  if not text then
+    text = #needs > 0 and rows(needs, columns, "") or "The scripts need no scope.\n"
+    text = text .. unknown_text(found.unknown)
+  end
+  return { text = text, notes = "", lacks = #lacks }
+end
+
+return report

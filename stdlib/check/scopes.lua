@@ -1,0 +1,151 @@
+--- The scopes that scripts need, out of the calls in them. `hubloop scopes` prints what comes from here.
+local _, host = ...
+local flow = require "check.flow"
+local hubspot = require "check.hubspot"
+
+local scopes = {}
+
+---@class check.need
+---@field scope string
+---@field uses table[] { label=, file=, line= } in the order of files and lines
+
+---@class check.found
+---@field uses table[] { label=, file=, line=, method=, path=, scopes = { { "a" }, … } }
+---@field unknown table[] { file=, line=, why= }: what the texts do not tell
+
+local function by_place(a, b)
+  if a.file ~= b.file then return a.file < b.file end
+  if a.line ~= b.line then return a.line < b.line end
+  return (a.label or a.why) < (b.label or b.why)
+end
+
+---Everything that the files can ask of HubSpot.
+---@param files { name: string, text: string }[]
+---@param read fun(name: string): string|nil, string|nil
+---@return check.found
+function scopes.find(files, read)
+  local found, seen = { uses = {}, unknown = {} }, {}
+  local function once(kind, item)
+    local key = ("%s %s:%d %s %s"):format(kind, item.file, item.line, item.label or item.why, item.path or "")
+    if seen[key] then return false end
+    seen[key] = true
+    return true
+  end
+  for _, file in ipairs(files) do
+    local result = flow.run(hubspot, file.name, file.text, read)
+    for _, item in ipairs(result.unknown) do
+      if once("unknown", item) then table.insert(found.unknown, item) end
+    end
+    for _, item in ipairs(result.uses) do
+      if once("use", item) then
+        local operation, dated = host.operation(item.method, item.path)
+        if not operation and dated then
+          table.insert(found.unknown, { file = item.file, line = item.line,
+            why = ("%s: the legacy path %s is refused; use %s"):format(item.label, item.path, dated) })
+          operation = host.operation(item.method, dated)
+        elseif not operation then
+          table.insert(found.unknown, { file = item.file, line = item.line,
+            why = ("%s: HubSpot publishes no %s %s"):format(item.label, item.method, item.path) })
+        end
+        if operation and not operation.scopes then
+          table.insert(found.unknown, { file = item.file, line = item.line,
+            why = ("%s: the object type in %s has no known scopes"):format(item.label, item.path) })
+        elseif operation then
+          item.scopes = operation.scopes
+          table.insert(found.uses, item)
+        end
+      end
+    end
+  end
+  table.sort(found.uses, by_place)
+  table.sort(found.unknown, by_place)
+  return found
+end
+
+-- How many scopes of the alternative are not in `have`.
+local function lacking(alternative, have)
+  local n = 0
+  for _, scope in ipairs(alternative) do
+    if not have[scope] then n = n + 1 end
+  end
+  return n
+end
+
+-- The alternative that takes the fewest more; of equal ones the first, which is the narrowest.
+local function cheapest(use, have)
+  local best, fewest
+  for _, alternative in ipairs(use.scopes) do
+    local n = lacking(alternative, have)
+    if not best or n < fewest then best, fewest = alternative, n end
+  end
+  return best, fewest
+end
+
+---The smallest set of scopes that lets all of the calls through, as far as choosing one call after the other gets
+---there: first the calls that leave no choice.
+---@param uses table[]
+---@param given table<string, true>|nil what a token has: preferred where there is a choice
+---@return check.need[] needs sorted by scope
+function scopes.choose(uses, given)
+  local chosen, needs, left = {}, {}, {}
+  local function take(use, alternative)
+    for _, scope in ipairs(alternative) do
+      local need = chosen[scope]
+      if not need then
+        need = { scope = scope, uses = {} }
+        chosen[scope] = need
+        needs[#needs + 1] = need
+      end
+      need.uses[#need.uses + 1] = use
+    end
+  end
+  for _, use in ipairs(uses) do
+    if #use.scopes == 1 then take(use, use.scopes[1])
+    elseif #use.scopes > 1 then left[#left + 1] = use end
+  end
+  for _, use in ipairs(left) do
+    local best, fewest = cheapest(use, chosen)
+    if given and fewest > 0 then
+      local held, missing = cheapest(use, given)
+      if missing == 0 then best = held end
+    end
+    take(use, best)
+  end
+  table.sort(needs, function(a, b) return a.scope < b.scope end)
+  for _, need in ipairs(needs) do table.sort(need.uses, by_place) end
+  return needs
+end
+
+---Names of the scopes that calls need, sorted.
+---@param uses { method: string, path: string }[]
+---@return string[]
+function scopes.of(uses)
+  local list, names = {}, {}
+  for i, use in ipairs(uses) do
+    local operation = host.operation(use.method, use.path)
+    list[i] = { label = "", file = "", line = i, scopes = operation and operation.scopes or {} }
+  end
+  for i, need in ipairs(scopes.choose(list)) do names[i] = need.scope end
+  return names
+end
+
+---@param needs check.need[]
+---@param granted string[]
+---@return check.need[] lacks
+---@return string[] excess
+function scopes.compare(needs, granted)
+  local have, lacks, used, excess = {}, {}, {}, {}
+  for _, scope in ipairs(granted) do have[scope] = true end
+  for _, need in ipairs(needs) do
+    used[need.scope] = true
+    if not have[need.scope] then lacks[#lacks + 1] = need end
+  end
+  for _, scope in ipairs(granted) do
+    -- Every app has "oauth"; it grants nothing by itself.
+    if not used[scope] and scope ~= "oauth" then excess[#excess + 1] = scope end
+  end
+  table.sort(excess)
+  return lacks, excess
+end
+
+return scopes
