@@ -27,8 +27,10 @@
 ---@field json any
 ---@field body string|nil
 ---@field priority string|nil "live", "normal" or "bulk"
+---@field version string|nil "2026-03": in place of the account's
 
 local _, host = ...
+local arguments = require "hubspot.arguments"
 local connection = require "hubspot.connection"
 local objects = require "hubspot.objects"
 
@@ -106,13 +108,12 @@ build = function(account)
   ---@return any answer the JSON, null as json.null
   ---@return integer status
   function api.request(call)
-    if type(call) ~= "table" or type(call.path) ~= "string" then
-      error('request: expects a table with path, such as { path = "/crm/pipelines/{version}/deals" }', 2)
-    end
-    if call.json ~= nil and call.body ~= nil then error("request: give json or body, not both", 2) end
+    local said = arguments.wrong_request(call)
+    if said then error(said, 2) end
     local body = call.body
     if call.json ~= nil then body = call.json end
-    return conn.raw(call.method or "GET", call.path,
+    local path = call.version and call.path:gsub("{version}", call.version) or call.path
+    return conn.raw(call.method or "GET", path,
       { query = call.query, body = body, priority = call.priority, nulls = true })
   end
 

@@ -1,6 +1,8 @@
 --- The functions of one object type. See hubspot.lua for the whole picture.
 local _, host = ...
+local arguments = require "hubspot.arguments"
 local batches = require "hubspot.batches"
+local dates = require "hubspot.dates"
 local pages = require "hubspot.pages"
 local record = require "hubspot.record"
 local values = require "hubspot.values"
@@ -53,6 +55,7 @@ return function(conn, object_type)
     if unique ~= nil and (type(unique) ~= "string" or not written[unique] or written[unique] == "") then
       error(('create: the properties must hold "%s"'):format(tostring(unique)), 2)
     end
+    dates.days(conn, object_type, written)
     return send("create", options, { id_property = unique,
       body = { properties = written, associations = json.array(options and options.associations or {}) } })
   end
@@ -63,8 +66,9 @@ return function(conn, object_type)
   ---@param options {id_property: string|nil, batch: boolean|nil, priority: string|nil}|nil
   ---@return hubspot.record
   function o.update(id, properties, options)
-    return send("update", options, { id = values.check_id(id, 2), id_property = options and options.id_property,
-      body = { properties = values.write_properties(properties, 2) } })
+    id = values.check_id(id, 2)
+    local written = dates.days(conn, object_type, values.write_properties(properties, 2))
+    return send("update", options, { id = id, id_property = options and options.id_property, body = { properties = written } })
   end
 
   ---Updates the record that has this value of a unique property, or creates it. Waits.
@@ -77,6 +81,7 @@ return function(conn, object_type)
     if type(id_property) ~= "string" or not written[id_property] or written[id_property] == "" then
       error(('upsert: the properties must hold "%s"'):format(tostring(id_property)), 2)
     end
+    dates.days(conn, object_type, written)
     return send("upsert", options, { id = written[id_property], id_property = id_property, body = { properties = written } })
   end
 
@@ -106,5 +111,5 @@ return function(conn, object_type)
 
   batches.add(o)
   pages.add(o, conn, path)
-  return o
+  return arguments.guard(o)
 end
