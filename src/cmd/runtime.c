@@ -310,6 +310,7 @@ void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
     const struct { const char *name; uint64_t v; } rows[] = {
         {"calls", a.calls},   {"requests", a.requests}, {"batched", a.batched}, {"retries", a.retries},
         {"errors", a.errors}, {"limited", a.limited},   {"queued", a.queued},   {"in_flight", a.in_flight},
+        {"outages", a.outages}, {"unavailable", a.unavailable}, {"outage", a.outage},
     };
     cJSON *account = cJSON_AddObjectToObject(api, hl_account_name(accounts[i]));
     for (size_t k = 0; k < HL_COUNT(rows); k++) cJSON_AddItemToObject(account, rows[k].name, hl_json_int64((int64_t)rows[k].v));

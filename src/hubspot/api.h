@@ -129,6 +129,9 @@ typedef struct hl_api_stats {
   uint64_t batched;    /* calls that travelled in a batch of two or more */
   uint64_t retries, errors, limited; /* limited: 429 answers */
   uint64_t queued, in_flight;        /* now */
+  uint64_t outages;    /* times that HubSpot stopped answering */
+  uint64_t unavailable; /* calls that ended unsent because of one */
+  bool outage;         /* now */
 } hl_api_stats;
 void hl_account_stats(const hl_account *a, hl_api_stats *out);
 

@@ -318,7 +318,7 @@ void hl_order_leave(hl_queue *q, hl_api_op *op) {
       hl_link_remove(&next->link);
       activate(next);
       if (--next->op->blocked) continue;
-      hl_queue_ready(q, next->op, false);
+      hl_queue_make_ready(q, next->op, false);
       hl_queue_kick(q);
     }
     if (!object->writes && !object->links && hl_link_alone(&object->waiting)) object_free(q->order, object);

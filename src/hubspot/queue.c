@@ -43,6 +43,7 @@ hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *bas
 void hl_queue_free(hl_queue *q) {
   assert(q->n_ops == 0 && hl_link_alone(&q->calls) && !q->groups);
   hl_timer_stop(q->hubspot->loop, &q->timer);
+  hl_timer_stop(q->hubspot->loop, &q->outage_tick);
   hl_defer_stop(q->hubspot->loop, &q->turn);
   hl_window_deinit(&q->window);
   hl_order_free(q->order);
@@ -51,6 +52,9 @@ void hl_queue_free(hl_queue *q) {
   hl_free(q->base_url);
   hl_free(q);
 }
+
+size_t hl_queue_streams(const hl_queue *q) { return (void)q, 2; }
+hl_stream *hl_queue_stream(hl_queue *q, size_t i) { return i ? &q->main : &q->search; }
 
 void hl_queue_kick(hl_queue *q) {
   if (!q->hubspot->closing) hl_defer_start(q->hubspot->loop, &q->turn, turn, q);
@@ -97,7 +101,7 @@ static hl_group *group_of(hl_queue *q, const hl_api_op *op) {
 
 static bool mergeable(const hl_api_op *op) { return hl_kinds[op->kind].most && !op->alone; }
 
-void hl_queue_ready(hl_queue *q, hl_api_op *op, bool first) {
+void hl_queue_make_ready(hl_queue *q, hl_api_op *op, bool first) {
   hl_stream *s = stream_of(q, op);
   op->state = HL_OP_READY;
   op->lane = lane_of(s, op->klass, op->script);
@@ -151,7 +155,7 @@ void hl_queue_alone(hl_queue *q, hl_api_op *op) {
   op->call = NULL;
   op->input = 0;
   op->account->stats.queued++;
-  hl_queue_ready(q, op, true);
+  hl_queue_make_ready(q, op, true);
   hl_queue_kick(q);
 }
 
@@ -240,7 +244,11 @@ void hl_queue_cancel_all(hl_queue *q) {
 
 /* ---- leaving ---- */
 
-static void leave(hl_queue *q, hl_stream *s) {
+static void leave(hl_queue *q, hl_stream *s, hl_api_op *first) {
+  if (first) {
+    hl_call_send(hl_batch_gather(q, first));
+    return;
+  }
   for (int k = 0; k < HL_CLASSES; k++) {
     if (!hl_link_alone(&s->again[k])) {
       hl_call *c = HL_LINKED(s->again[k].next, hl_call, link);
@@ -324,7 +332,9 @@ static void turn(hl_defer *defer, void *arg) {
     hl_stream *s = streams[i];
     while (s->ready) {
       int64_t now = hl_loop_mono(loop);
+      hl_api_op *first;
       if (q->in_flight >= HL_IN_FLIGHT_MAX) break; /* an answer kicks */
+      if (hl_outage_holds(q, s, &first)) break; /* its tick kicks */
       int64_t at = hl_window_free_at(s->window, now);
       if (at > now) {
         /* The answer waited for may be that of another queue of this portal. */
@@ -333,7 +343,7 @@ static void turn(hl_defer *defer, void *arg) {
         break;
       }
       hl_day_try(&q->portal->day, now);
-      leave(q, s);
+      leave(q, s, first);
       if (hl_day_blocked(&q->portal->day, now)) {
         hl_queue_kick(q);
         return;
@@ -371,7 +381,7 @@ int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void
   account->stats.calls++;
   if (hl_order_enter(q, op)) op->state = HL_OP_WAITING;
   else if (hl_order_join(q, op)) account->stats.queued--, account->stats.batched++;
-  else hl_queue_ready(q, op, false);
+  else hl_queue_make_ready(q, op, false);
   hl_queue_kick(q);
   if (out) *out = op;
   return 0;
@@ -389,4 +399,7 @@ void hl_api_cancel(hl_api_op *op) {
   op_free(q, op);
 }
 
-void hl_account_stats(const hl_account *a, hl_api_stats *out) { *out = a->stats; }
+void hl_account_stats(const hl_account *a, hl_api_stats *out) {
+  *out = a->stats;
+  out->outage = hl_outage_on(a->queue);
+}

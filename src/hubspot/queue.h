@@ -10,6 +10,7 @@
 #define HL_HUBSPOT_QUEUE_H
 
 #include "hubspot/api.h"
+#include "hubspot/breaker.h"
 #include "hubspot/budget.h"
 #include "hubspot/credential.h"
 #include "hubspot/errors.h"
@@ -129,6 +130,7 @@ struct hl_call { /* a request: one HTTP exchange, and its repetitions */
   char *content_type;
   hl_buf body;
   bool safe, out;
+  bool probe;             /* asks whether HubSpot answers again */
   bool renewed;           /* sent again once after a 401 */
   unsigned token_no;      /* which token it carried */
   unsigned attempts;
@@ -156,6 +158,9 @@ typedef struct hl_queue {
   hl_stream main, search;
   hl_group *groups;
   struct hl_order *order;
+  hl_breaker breaker;
+  hl_timer outage_tick;   /* while the breaker is open */
+  char outage_why[160];   /* the last failure */
   hl_link calls;          /* every request that is out or waits for its timer */
   size_t in_flight, n_ops;
   hl_timer timer;         /* a window frees */
@@ -193,7 +198,7 @@ void hl_queue_free(hl_queue *q);   /* after hl_queue_cancel_all */
 void hl_queue_cancel_all(hl_queue *q);
 void hl_queue_kick(hl_queue *q);   /* look for work at the end of the turn */
 /* Into its lane, and its group if it can be merged; `first`: before all others of its script. */
-void hl_queue_ready(hl_queue *q, hl_api_op *op, bool first);
+void hl_queue_make_ready(hl_queue *q, hl_api_op *op, bool first);
 /* A travelling op goes back to its lane to be sent alone, first of all. */
 void hl_queue_alone(hl_queue *q, hl_api_op *op);
 /* Takes a ready op out of lane and group, to travel in `call`. */
@@ -206,6 +211,17 @@ void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, 
 /* call_note.c */
 /* A call's line in the call log; it ends, or is given up (`error` of kind "cancelled"). */
 void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
+
+size_t hl_queue_streams(const hl_queue *q);
+hl_stream *hl_queue_stream(hl_queue *q, size_t i);
+
+/* outage.c */
+bool hl_outage_on(const hl_queue *q);
+/* Nothing of the stream may leave now. Otherwise, *first is the op that leaves, NULL: whichever is next. */
+bool hl_outage_holds(hl_queue *q, hl_stream *s, hl_api_op **first);
+void hl_outage_sent(hl_call *c);
+/* An exchange ended (`status` 0: without an answer, `err` says why). */
+void hl_outage_answer(hl_call *c, int status, const hl_error *err);
 
 /* kind.c */
 typedef struct hl_kind {

@@ -101,7 +101,7 @@ static bool may_tell(hl_call *c) {
 
 static void tell_retry(hl_call *c, const hl_http_response *r) {
   hl_log *log = hl_loop_log(c->queue->hubspot->loop);
-  if (r->status == 429 || !may_tell(c)) return; /* limited() has said it */
+  if (r->status == 429 || hl_outage_on(c->queue) || !may_tell(c)) return; /* that has been said */
   if (r->status)
     hl_log_write(log, HL_LOG_WARN, "hubspot", "%s: HubSpot answers %d; trying again for up to %d minutes",
                  c->account->name, r->status, HL_RETRY_DEADLINE_MS / 60000);
@@ -130,7 +130,7 @@ static void check_clock(hl_call *c, const hl_http_response *r) {
 static void late(hl_timer *timer, void *arg) {
   (void)timer;
   hl_call *c = arg;
-  if (may_tell(c))
+  if (!hl_outage_on(c->queue) && may_tell(c))
     hl_log_write(hl_loop_log(c->queue->hubspot->loop), HL_LOG_WARN, "hubspot",
                  "%s: HubSpot does not answer (nothing for %d seconds); still waiting", c->account->name, LATE_MS / 1000);
 }
@@ -148,6 +148,9 @@ static bool retry(hl_call *c, int status, int64_t after) {
   hl_loop *loop = q->hubspot->loop;
   int64_t delay = status == 429 ? 0 : hl_retry_delay(c->attempts - c->limited, status, after, hl_rng_unit(hl_loop_rng(loop)));
   if (hl_loop_mono(loop) + delay + (status == 429 ? after : 0) > c->first_sent + HL_RETRY_DEADLINE_MS) return false;
+  /* Nor one that could only be made too late. */
+  int64_t free_at = hl_breaker_free_at(&q->breaker, hl_loop_mono(loop));
+  if (free_at != INT64_MAX && free_at > c->first_sent + HL_RETRY_DEADLINE_MS) return false;
   c->account->stats.retries++;
   if (status == 429) { /* the window's pause is its delay, so nobody comes as a herd */
     hl_link_remove(&c->link);
@@ -214,6 +217,7 @@ static void answered(void *arg, const hl_http_response *r) {
   if (r->status == 429) limited(c, r, json);
   else if (!sent) hl_window_drop(c->stream->window, c->slot);
   else hl_window_answered(c->stream->window, c->slot, now);
+  hl_outage_answer(c, r->status, &r->err);
 
   if (r->status == 401 && !c->renewed && hl_credential_refused(q->credential, c->token_no)) {
     c->renewed = true;
@@ -308,6 +312,7 @@ void hl_call_send(hl_call *c) {
   hl_link_before(&q->calls, &c->link);
   rc = q->hubspot->transport->send(q->hubspot->transport, &request, answered, c, &c->http, &err);
   if (rc) goto out;
+  hl_outage_sent(c);
   c->attempts++;
   c->sent = c->answered = now;
   if (!c->number) c->number = ++q->hubspot->requests;
