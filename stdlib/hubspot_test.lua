@@ -240,6 +240,22 @@ describe("iterators", function()
   end)
 end)
 
+describe("another version", function()
+  it("of one call goes alone, under that version", function()
+    local a = hubspot.contacts.create({ email = "v@example.com" }, { version = "2026-03" })
+    hubspot.contacts.update("v@example.com", { city = "Ulm" }, { version = "2026-03", id_property = "email" })
+    local got = hubspot.contacts.get(a.id, { "city" }, { version = "2026-03" })
+    expect(got.city).to.equal("Ulm")
+    expect(function() return got.phone end).to.raise("was not asked for")
+    hubspot.contacts.archive(a.id, { version = "2026-03" })
+    local seen = {}
+    for i, call in ipairs(sim.calls()) do seen[i] = call.method .. " " .. call.path end
+    expect(seen).to.equal { "POST /crm/objects/2026-03/contacts", "PATCH /crm/objects/2026-03/contacts/v%40example.com",
+      "GET /crm/objects/2026-03/contacts/" .. a.id, "DELETE /crm/objects/2026-03/contacts/" .. a.id }
+    expect(function() hubspot.contacts.get("1", nil, { version = "v3" }) end).to.raise('must be a dated one')
+  end)
+end)
+
 describe("the rest", function()
   it("associates and lists associations", function()
     local contact = lead {}

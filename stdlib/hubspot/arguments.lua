@@ -8,11 +8,11 @@ local CLASSES = { live = true, normal = true, bulk = true }
 
 -- By function: its arguments ("list", "name" or nothing to check here) and, for the last one, the fields it may have.
 local SHAPES = {
-  get = { "", "", { "id_property", "batch", "priority" } },
-  create = { "", { "associations", "unique", "batch", "priority" } },
-  update = { "", "", { "id_property", "batch", "priority" } },
+  get = { "", "", { "id_property", "batch", "priority", "version" } },
+  create = { "", { "associations", "unique", "batch", "priority", "version" } },
+  update = { "", "", { "id_property", "batch", "priority", "version" } },
   upsert = { "name", "", { "batch", "priority" } },
-  archive = { "", { "batch", "priority" } },
+  archive = { "", { "batch", "priority", "version" } },
   merge = { "", "" },
   gdpr_delete = { "", { "id_property", "priority" } },
   batch_read = { "list", "", { "id_property", "priority", "batch" } },
@@ -49,6 +49,10 @@ local function wrong_options(way, options, fields)
   end
   if options.priority ~= nil and not CLASSES[options.priority] then
     return ('%s: priority must be "live", "normal" or "bulk", not %s'):format(way, tostring(options.priority))
+  end
+  local version = options.version
+  if version ~= nil and (type(version) ~= "string" or not version:find("^%d%d%d%d%-%d%d")) then
+    return ('%s: version must be a dated one, such as "2026-09", not %s'):format(way, tostring(version))
   end
   if options.limit and (math.type(options.limit) ~= "integer" or options.limit < 1) then
     return ("%s: limit must be a whole number of 1 or more"):format(way)
@@ -96,9 +100,6 @@ function arguments.wrong_request(call)
   end
   if call.query ~= nil and type(call.query) ~= "table" and type(call.query) ~= "string" then
     return ("request: query must be a table or a string, not a %s"):format(type(call.query))
-  end
-  if call.version ~= nil and (type(call.version) ~= "string" or not call.version:find("^%d%d%d%d%-%d%d")) then
-    return ('request: version must be a dated one, such as "2026-09", not %s'):format(tostring(call.version))
   end
 end
 

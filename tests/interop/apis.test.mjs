@@ -176,6 +176,33 @@ test('every operation of HubSpot is a function that calls it rightly and reads i
   t.diagnostic(`note: ${calls.length} operations called, ${described} held against documents, ${calls.length - described} against endpoints.tsv`);
 });
 
+test('the version is the account\'s, where the API has it, else the newest that it has', async (t) => {
+  const paths = async (version) => {
+    const server = await fake(t, (r, res) => res.writeHead(200, HEADERS).end('{"results":[]}'));
+    const dir = project(t, {
+      'hubloop.lua': `return { accounts = { main = { token = secret "HUBSPOT_TOKEN", base_url = "${server.url}", api_version = "${version}" } }, scripts = { "go.lua" } }`,
+      'go.lua': `local hubspot = require "hubspot"
+        hubspot.lists.get(1)
+        hubspot.events.send { eventName = "e" }
+        hubspot.conversations.inboxes.get(1)
+        hubspot.webhooks_journal.latest()
+        hubspot.settings.users.get(1)
+        hubspot.flows.get(1)
+        hubspot.contacts.list()()
+        hubspot.lists.get(1, { version = "2026-03" })`,
+    });
+    const r = await run(t, ['run', dir], { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN } });
+    assert.equal(r.code, 0, r.err);
+    return server.requests.map((x) => x.url.split('?')[0]);
+  };
+  const same = ['/conversations/conversations/2026-09/inboxes/1', '/webhooks-journal/journal/2026-03/latest', '/settings/users/2026-03/1', '/automation/v4/flows/1'];
+  assert.deepEqual(await paths('2026-09'), ['/crm/lists/2026-09/1', '/events/custom/2026-09/send', ...same, '/crm/objects/2026-09/contacts', '/crm/lists/2026-03/1']);
+  assert.deepEqual(await paths('2026-03'), ['/crm/lists/2026-03/1', '/events/2026-03/send', ...same, '/crm/objects/2026-03/contacts', '/crm/lists/2026-03/1']);
+  // A release that is younger than the tables has what the newest known one has.
+  const next = same.map((p) => p.replace('2026-09', '2027-03'));
+  assert.deepEqual(await paths('2027-03'), ['/crm/lists/2027-03/1', '/events/custom/2027-03/send', ...next, '/crm/objects/2027-03/contacts', '/crm/lists/2026-03/1']);
+});
+
 // Arguments that make one request each.
 const WAYS = {
   list: [], get: ['1', ['p']], create: [{ p: 1.5 }], update: ['1', { p: true }], archive: ['1'], merge: ['1', '2'], gdpr_delete: ['1'],
