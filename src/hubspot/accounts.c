@@ -11,6 +11,9 @@ static const struct { const char *name; unsigned window; int64_t day; } tiers[] 
   {"free", 100, 250000}, {"starter", 100, 250000}, {"professional", 190, 625000}, {"enterprise", 190, 1000000},
 };
 enum { SEARCH_PER_SECOND = 5 };
+static const unsigned journal_limits[HL_JOURNALS] = {
+  [HL_JOURNAL_EVENTS] = 100, [HL_JOURNAL_SUBSCRIPTIONS] = 50, [HL_JOURNAL_SNAPSHOTS] = 10,
+};
 
 hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport) {
   hl_hubspot *h = HL_NEW(hl_hubspot);
@@ -44,6 +47,16 @@ void hl_hubspot_free(hl_hubspot *h) {
     next = p->next;
     hl_window_deinit(&p->search);
     hl_free(p);
+  }
+  for (hl_bucket *b = h->buckets, *next; b; b = next) {
+    next = b->next;
+    hl_window_deinit(&b->window);
+    hl_free(b);
+  }
+  for (hl_app *app = h->apps, *next; app; app = next) {
+    next = app->next;
+    for (size_t i = 0; i < HL_JOURNALS; i++) hl_window_deinit(&app->journal[i]);
+    hl_free(app);
   }
   for (hl_account *a = h->accounts, *next; a; a = next) {
     next = a->next;
@@ -109,11 +122,26 @@ static hl_portal *portal_of(hl_hubspot *h, int64_t id, int64_t day) {
   if (p) return p;
   p = HL_NEW(hl_portal);
   p->id = id;
-  hl_window_init(&p->search, SEARCH_PER_SECOND, HL_SECOND, 0);
+  hl_window_init(&p->search, SEARCH_PER_SECOND, HL_SECOND);
   p->day = (hl_day){.limit = day, .remaining = -1};
   p->next = h->portals;
   h->portals = p;
   return p;
+}
+
+/* Of one queue alone until its app and portal are known (identity.h). */
+static hl_bucket *bucket_new(hl_hubspot *h, unsigned limit) {
+  hl_bucket *b = HL_NEW(hl_bucket);
+  hl_window_init(&b->window, limit, 10 * HL_SECOND);
+  b->next = h->buckets;
+  return h->buckets = b;
+}
+
+static hl_app *app_new(hl_hubspot *h) {
+  hl_app *a = HL_NEW(hl_app);
+  for (size_t i = 0; i < HL_JOURNALS; i++) hl_window_init(&a->journal[i], journal_limits[i], HL_SECOND);
+  a->next = h->apps;
+  return h->apps = a;
 }
 
 /* Two names for one token share its queue: HubSpot counts them as one. */
@@ -122,8 +150,8 @@ static hl_queue *queue_of(hl_hubspot *h, const hl_account_options *o, hl_credent
   hl_queue *q = h->queues;
   while (q && (!hl_credential_same(q->credential, credential) || strcmp(q->base_url, base) != 0)) q = q->next;
   if (q) return q;
-  q = hl_queue_new(h, credential, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, tiers[tier].window,
-                   portal_of(h, o->portal, tiers[tier].day));
+  q = hl_queue_new(h, credential, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, portal_of(h, o->portal, tiers[tier].day),
+                   bucket_new(h, tiers[tier].window), app_new(h));
   q->next = h->queues;
   h->queues = q;
   return q;

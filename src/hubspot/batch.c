@@ -43,7 +43,7 @@ static void leaves(hl_queue *q, hl_call *c) {
 }
 
 hl_call *hl_batch_gather(hl_queue *q, hl_api_op *op) {
-  hl_call *c = hl_call_new(q, op->account, op->search ? &q->search : &q->main);
+  hl_call *c = hl_call_new(q, op->account, &q->streams[op->stream]);
   hl_group *g = op->group;
   bool more = g && g->n > 1;
   rows r = {.cap = 16, .most = hl_kinds[op->kind].most};

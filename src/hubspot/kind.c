@@ -96,7 +96,7 @@ static int fill_raw(hl_api_op *op, const hl_api_call *call, hl_error *err) {
   op->content_type = hl_strdup(call->content_type);
   op->body_n = call->body.n;
   if (call->body.n) op->body = hl_strndup(call->body.p, call->body.n);
-  op->search = hl_path_is_search(op->method, hl_str_of(op->path));
+  op->stream = hl_stream_kind_of(op->method, hl_str_of(op->path));
   return 0;
 }
 

@@ -242,7 +242,7 @@ static bool hold_named(hl_queue *q, hl_api_op *op, const char *type, const char 
 /* False when the call may write something that is not known here. */
 static bool hold_raw(hl_queue *q, hl_api_op *op) {
   bool get = strcmp(op->method, "GET") == 0 || strcmp(op->method, "HEAD") == 0, post = strcmp(op->method, "POST") == 0;
-  bool known = get || op->search;
+  bool known = get || op->stream == HL_STREAM_SEARCH;
   if (strncmp(op->path, "/crm/objects/", 13) != 0) return known;
   const char *p = op->path + 12;
   char *seg[7] = {0};
@@ -250,7 +250,7 @@ static bool hold_raw(hl_queue *q, hl_api_op *op) {
   while (n < HL_COUNT(seg) && (seg[n] = segment(&p))) n++;
   const char *type = seg[1], *id = seg[2];
   if (n == 3 && post) {
-    known = op->search || hold_named(q, op, type, id);
+    known = op->stream == HL_STREAM_SEARCH || hold_named(q, op, type, id);
   } else if (n == 3) {
     char *property = query_value(op->query, "idProperty");
     enter_object(q, op, get ? HL_HOLD_READ : HL_HOLD_WRITE, type, property, id);

@@ -88,9 +88,9 @@ static void end(hl_queue *q, hl_call *c) {
 }
 
 static hl_call *expired_call(hl_queue *q, int64_t now) {
-  for (size_t i = 0; i < hl_queue_streams(q); i++)
+  for (size_t i = 0; i < HL_STREAMS; i++)
     for (int k = 0; k < HL_CLASSES; k++) {
-      hl_link *head = &hl_queue_stream(q, i)->again[k];
+      hl_link *head = &q->streams[i].again[k];
       for (hl_link *l = head->next; l != head; l = l->next) {
         hl_call *c = HL_LINKED(l, hl_call, link);
         int64_t from = c->attempts ? c->first_sent : q->breaker.opened;
@@ -132,8 +132,8 @@ static void tick(hl_timer *timer, void *arg) {
   int64_t now = hl_loop_mono(loop);
   hl_call *c;
   while (q->breaker.open && (c = expired_call(q, now))) end(q, c);
-  for (size_t i = 0; i < hl_queue_streams(q) && q->breaker.open; i++)
-    if ((c = expired_ops(q, hl_queue_stream(q, i), now))) end(q, c);
+  for (size_t i = 0; i < HL_STREAMS && q->breaker.open; i++)
+    if ((c = expired_ops(q, &q->streams[i], now))) end(q, c);
   if (!q->breaker.open) return;
   (void)timer;
   hl_queue_kick(q); /* which starts it again when something has to wait */

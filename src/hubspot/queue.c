@@ -1,10 +1,5 @@
-/* Order and budget: which call leaves next, and when.
- *
- * Classes: a ready live call leaves before any normal one, that before any bulk
- * one. Inside a class the scripts take turns, inside a script calls keep their
- * order. Searches and the rest have a window each and do not wait for one
- * another. Nothing leaves before the end of the turn in which it was asked for,
- * so that what one turn asks for can travel together. */
+/* What waits: lanes by class and script, groups that can be merged, and objects
+ * whose calls keep their order. leave.c decides what leaves when. */
 #include <assert.h>
 
 #include "base/mem.h"
@@ -12,9 +7,6 @@
 #include "hubspot/paths.h"
 #include "hubspot/queue.h"
 
-enum { PROBE_POLL_MS = 1000, REFUSE_MS = 200 };
-
-static void turn(hl_defer *defer, void *arg);
 
 static void stream_init(hl_stream *s, hl_window *w) {
   s->window = w;
@@ -25,16 +17,18 @@ static void stream_init(hl_stream *s, hl_window *w) {
 }
 
 hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *base_url, hl_net_policy policy,
-                       unsigned limit, hl_portal *portal) {
+                       hl_portal *portal, hl_bucket *bucket, hl_app *app) {
   hl_queue *q = HL_NEW(hl_queue);
   q->hubspot = h;
   q->credential = hl_credential_ref(credential);
   q->base_url = hl_strdup(base_url);
   q->policy = policy;
   q->portal = portal;
-  hl_window_init(&q->window, limit, 10 * HL_SECOND, 1);
-  stream_init(&q->main, &q->window);
-  stream_init(&q->search, &portal->search);
+  q->bucket = bucket;
+  q->app = app;
+  stream_init(&q->streams[HL_STREAM_SEARCH], &portal->search);
+  stream_init(&q->streams[HL_STREAM_MAIN], &bucket->window);
+  for (int i = 0; i < HL_JOURNALS; i++) stream_init(&q->streams[HL_STREAM_JOURNAL + i], &app->journal[i]);
   hl_link_init(&q->calls);
   q->order = hl_order_new();
   return q;
@@ -45,7 +39,6 @@ void hl_queue_free(hl_queue *q) {
   hl_timer_stop(q->hubspot->loop, &q->timer);
   hl_timer_stop(q->hubspot->loop, &q->outage_tick);
   hl_defer_stop(q->hubspot->loop, &q->turn);
-  hl_window_deinit(&q->window);
   hl_order_free(q->order);
   hl_credential_wait_stop(q->credential, &q->token_wait);
   hl_credential_unref(q->credential);
@@ -53,16 +46,13 @@ void hl_queue_free(hl_queue *q) {
   hl_free(q);
 }
 
-size_t hl_queue_streams(const hl_queue *q) { return (void)q, 2; }
-hl_stream *hl_queue_stream(hl_queue *q, size_t i) { return i ? &q->main : &q->search; }
-
 void hl_queue_kick(hl_queue *q) {
-  if (!q->hubspot->closing) hl_defer_start(q->hubspot->loop, &q->turn, turn, q);
+  if (!q->hubspot->closing) hl_defer_start(q->hubspot->loop, &q->turn, hl_queue_turn, q);
 }
 
 /* ---- lanes and groups ---- */
 
-static hl_stream *stream_of(hl_queue *q, const hl_api_op *op) { return op->search ? &q->search : &q->main; }
+static hl_stream *stream_of(hl_queue *q, const hl_api_op *op) { return &q->streams[op->stream]; }
 
 static hl_lane *lane_of(hl_stream *s, hl_api_class klass, const char *script) {
   for (hl_link *l = s->lanes[klass].next; l != &s->lanes[klass]; l = l->next) {
@@ -206,13 +196,11 @@ static void refuse(hl_queue *q, hl_api_op *op, const hl_api_error *error) {
   hl_queue_finish(q, op, error->status, NULL, error);
 }
 
-/* Ends what has not left. Bounded by what is there now: a callback may ask again. */
-static void refuse_all(hl_queue *q, const hl_api_error *error) {
-  hl_stream *streams[] = {&q->main, &q->search};
-  for (size_t i = 0; i < 2; i++) {
-    hl_stream *s = streams[i];
+void hl_queue_refuse(hl_queue *q, hl_api_class from, const hl_api_error *error) {
+  for (size_t i = 0; i < HL_STREAMS; i++) {
+    hl_stream *s = &q->streams[i];
     size_t n = s->ready;
-    for (int k = 0; k < HL_CLASSES; k++) {
+    for (int k = (int)from; k < HL_CLASSES; k++) {
       for (; n && !hl_link_alone(&s->again[k]); n--) {
         s->ready--;
         hl_call_fail(HL_LINKED(s->again[k].next, hl_call, link), error->status, error);
@@ -223,6 +211,12 @@ static void refuse_all(hl_queue *q, const hl_api_error *error) {
       }
     }
   }
+}
+
+bool hl_queue_ready(const hl_queue *q) {
+  for (size_t i = 0; i < HL_STREAMS; i++)
+    if (q->streams[i].ready) return true;
+  return false;
 }
 
 void hl_queue_cancel_all(hl_queue *q) {
@@ -238,120 +232,8 @@ void hl_queue_cancel_all(hl_queue *q) {
     hl_call_fail(c, 0, &f.e);
   }
   /* Each end may make a waiting call ready, so until nothing is. */
-  while (q->main.ready || q->search.ready) refuse_all(q, &f.e);
+  while (hl_queue_ready(q)) hl_queue_refuse(q, HL_CLASS_LIVE, &f.e);
   hl_fault_deinit(&f);
-}
-
-/* ---- leaving ---- */
-
-static void leave(hl_queue *q, hl_stream *s, hl_api_op *first) {
-  if (first) {
-    hl_call_send(hl_batch_gather(q, first));
-    return;
-  }
-  for (int k = 0; k < HL_CLASSES; k++) {
-    if (!hl_link_alone(&s->again[k])) {
-      hl_call *c = HL_LINKED(s->again[k].next, hl_call, link);
-      hl_link_remove(&c->link);
-      s->ready--;
-      hl_call_send(c);
-      return;
-    }
-    if (hl_link_alone(&s->lanes[k])) continue;
-    hl_lane *lane = HL_LINKED(s->lanes[k].next, hl_lane, ring);
-    hl_link_remove(&lane->ring); /* its turn is taken: to the end of the ring */
-    hl_link_before(&s->lanes[k], &lane->ring);
-    hl_call_send(hl_batch_gather(q, HL_LINKED(lane->ops.next, hl_api_op, link)));
-    return;
-  }
-  assert(false);
-}
-
-static void refuse_day(hl_queue *q, int64_t until) {
-  hl_loop *loop = q->hubspot->loop;
-  char limit[64] = "", iso[25];
-  if (q->portal->day.limit > 0) snprintf(limit, sizeof limit, " of %lld calls", (long long)q->portal->day.limit);
-  hl_time_iso(hl_loop_now(loop) + until - hl_loop_mono(loop), iso);
-  hl_fault f;
-  hl_fault_plain(&f, "hubspot", "RATE_LIMITS", true,
-                 "the account's daily limit%s is used up; HubSpot resets it at midnight in the account's time zone. "
-                 "No call is sent before %s, then one tries again", limit, iso);
-  f.e.status = 429;
-  refuse_all(q, &f.e);
-  hl_fault_deinit(&f);
-}
-
-static void woken(hl_timer *timer, void *arg) {
-  (void)timer;
-  hl_queue_kick(arg);
-}
-
-/* On a timer, so that a script which asks again at once cannot keep the loop in one turn. */
-static void woken_to_refuse(hl_timer *timer, void *arg) {
-  (void)timer;
-  hl_queue *q = arg;
-  int64_t until = hl_day_blocked(&q->portal->day, hl_loop_mono(q->hubspot->loop));
-  if (until) refuse_day(q, until);
-  hl_queue_kick(q);
-}
-
-static void token_came(void *arg, const hl_error *err) {
-  hl_queue *q = arg;
-  if (err) {
-    hl_fault f;
-    hl_fault_plain(&f, hl_err_name(err->code), NULL, err->code != HL_EAUTH, "%s", err->text);
-    refuse_all(q, &f.e);
-    hl_fault_deinit(&f);
-  }
-  hl_queue_kick(q);
-}
-
-/* The token first: a call that waits for one holds no slot and nothing of the day. */
-static bool has_token(hl_queue *q) {
-  hl_token token;
-  if ((!q->main.ready && !q->search.ready) || hl_credential_token(q->credential, &token)) return true;
-  hl_credential_wait_start(q->credential, &q->token_wait, token_came, q);
-  return false;
-}
-
-static void turn(hl_defer *defer, void *arg) {
-  (void)defer;
-  hl_queue *q = arg;
-  hl_loop *loop = q->hubspot->loop;
-  hl_stream *streams[] = {&q->search, &q->main}; /* few searches can leave, so they go first */
-  int64_t wake = INT64_MAX;
-  int64_t blocked = hl_day_blocked(&q->portal->day, hl_loop_mono(loop));
-  if (blocked) {
-    if (!q->main.ready && !q->search.ready) hl_timer_stop(loop, &q->timer);
-    else if (!hl_timer_armed(&q->timer) || q->timer.cb != woken_to_refuse)
-      hl_timer_start(loop, &q->timer, REFUSE_MS, woken_to_refuse, q);
-    return;
-  }
-  if (!has_token(q)) return;
-  for (size_t i = 0; i < 2; i++) {
-    hl_stream *s = streams[i];
-    while (s->ready) {
-      int64_t now = hl_loop_mono(loop);
-      hl_api_op *first;
-      if (q->in_flight >= HL_IN_FLIGHT_MAX) break; /* an answer kicks */
-      if (hl_outage_holds(q, s, &first)) break; /* its tick kicks */
-      int64_t at = hl_window_free_at(s->window, now);
-      if (at > now) {
-        /* The answer waited for may be that of another queue of this portal. */
-        if (at == INT64_MAX) at = now + PROBE_POLL_MS;
-        if (at < wake) wake = at;
-        break;
-      }
-      hl_day_try(&q->portal->day, now);
-      leave(q, s, first);
-      if (hl_day_blocked(&q->portal->day, now)) {
-        hl_queue_kick(q);
-        return;
-      }
-    }
-  }
-  if (wake == INT64_MAX) hl_timer_stop(loop, &q->timer);
-  else hl_timer_start(loop, &q->timer, wake - hl_loop_mono(loop), woken, q);
 }
 
 /* ---- the door ---- */
@@ -365,6 +247,7 @@ int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void
   hl_link_init(&op->in_group);
   op->account = account;
   op->kind = call->kind;
+  op->stream = HL_STREAM_MAIN;
   op->klass = call->klass;
   op->alone = call->no_batch;
   op->script = hl_strdup(call->script ? call->script : "");

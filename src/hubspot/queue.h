@@ -1,5 +1,5 @@
-/* The API queue of one credential, inside: shared by queue.c (classes, lanes and
- * leaving), order.c (calls on one object), kind.c (what each kind of call looks
+/* The API queue of one credential, inside: shared by queue.c (lanes), leave.c
+ * (which call leaves when), order.c (calls on one object), kind.c (what each kind of call looks
  * like), batch.c (merging), match.c (taking apart), request.c (one HTTP exchange
  * and its repetitions) and accounts.c. Nobody else includes it. Loop thread.
  *
@@ -12,6 +12,7 @@
 #include "hubspot/api.h"
 #include "hubspot/breaker.h"
 #include "hubspot/budget.h"
+#include "hubspot/day.h"
 #include "hubspot/credential.h"
 #include "hubspot/errors.h"
 
@@ -34,12 +35,28 @@ static inline void hl_link_remove(hl_link *l) {
 }
 #define HL_LINKED(link, type, member) HL_CONTAINER(link, type, member)
 
-typedef struct hl_portal { /* what all credentials of one portal share (SEMANTICS 31) */
+/* The buckets, keyed as HubSpot counts (SEMANTICS 31); with an unknown key one
+ * belongs to one queue alone. They live as long as the hl_hubspot. */
+typedef struct hl_portal {
   struct hl_portal *next;
-  int64_t id;              /* 0: unknown, belongs to one queue alone */
+  int64_t id;
   hl_window search;
   hl_day day;
 } hl_portal;
+
+typedef struct hl_bucket { /* the 10 seconds of one app in one portal */
+  struct hl_bucket *next;
+  int64_t app, portal;
+  hl_window window;
+} hl_bucket;
+
+typedef enum { HL_JOURNAL_EVENTS, HL_JOURNAL_SUBSCRIPTIONS, HL_JOURNAL_SNAPSHOTS, HL_JOURNALS } hl_journal_part;
+
+typedef struct hl_app { /* the webhooks journal of one app */
+  struct hl_app *next;
+  int64_t id;
+  hl_window journal[HL_JOURNALS];
+} hl_app;
 
 typedef struct hl_lane { /* one script's ready calls of one class; gone when empty */
   hl_link ring;
@@ -47,11 +64,16 @@ typedef struct hl_lane { /* one script's ready calls of one class; gone when emp
   hl_link ops;
 } hl_lane;
 
+/* Few calls of the first ones can leave, so they go first. */
+typedef enum { HL_STREAM_SEARCH, HL_STREAM_MAIN, HL_STREAM_JOURNAL, HL_STREAMS = HL_STREAM_JOURNAL + HL_JOURNALS } hl_stream_kind;
+
 typedef struct hl_stream { /* what one window governs */
   hl_window *window;
   hl_link lanes[HL_CLASSES];  /* the first is the next one served */
   hl_link again[HL_CLASSES];  /* requests to be sent again, or halves */
   size_t ready;               /* ops in lanes and requests in again */
+  int64_t waits_since[HL_CLASSES]; /* loop ms: work waits and none of it has left; 0: not so */
+  int64_t above_at, told_at;  /* the last time that one above bulk left, and that this was said */
 } hl_stream;
 
 typedef struct hl_group { /* ready calls that fit in one batch; gone when empty */
@@ -94,7 +116,7 @@ struct hl_api_op {
   hl_api_kind kind;
   hl_api_class klass;
   bool alone;             /* not merged: asked so, or sent singly after a batch */
-  bool search;
+  hl_stream_kind stream;
   hl_lane *lane;
   hl_group *group;
   hl_call *call;          /* while travelling */
@@ -135,7 +157,8 @@ struct hl_call { /* a request: one HTTP exchange, and its repetitions */
   unsigned token_no;      /* which token it carried */
   unsigned attempts;
   int64_t first_sent;
-  size_t slot;
+  hl_window *window;      /* counted there while out: the stream's may change */
+  hl_slot_id slot;
   /* For the call log. */
   size_t n_ops;           /* that have travelled in it */
   uint64_t number;        /* 0: never sent */
@@ -154,8 +177,9 @@ typedef struct hl_queue {
   char *base_url;
   hl_net_policy policy;
   hl_portal *portal;
-  hl_window window;
-  hl_stream main, search;
+  hl_bucket *bucket;
+  hl_app *app;
+  hl_stream streams[HL_STREAMS];
   hl_group *groups;
   struct hl_order *order;
   hl_breaker breaker;
@@ -185,6 +209,8 @@ struct hl_hubspot {
   hl_account *accounts;
   hl_queue *queues;
   hl_portal *portals;
+  hl_bucket *buckets;
+  hl_app *apps;
   hl_call_log *calls;     /* NULL: none is kept */
   uint64_t requests;
   int64_t clock_due;      /* loop ms: when an answer's Date is looked at again */
@@ -193,7 +219,7 @@ struct hl_hubspot {
 
 /* queue.c */
 hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *base_url, hl_net_policy policy,
-                       unsigned limit, hl_portal *portal);
+                       hl_portal *portal, hl_bucket *bucket, hl_app *app);
 void hl_queue_free(hl_queue *q);   /* after hl_queue_cancel_all */
 void hl_queue_cancel_all(hl_queue *q);
 void hl_queue_kick(hl_queue *q);   /* look for work at the end of the turn */
@@ -205,15 +231,21 @@ void hl_queue_alone(hl_queue *q, hl_api_op *op);
 void hl_queue_take(hl_queue *q, hl_api_op *op, hl_call *call);
 /* `call` (in no list) is sent when its window and class allow. */
 void hl_queue_again(hl_queue *q, hl_call *call);
+/* Ends what is ready and has not left, of the classes from `from` on. Bounded by
+ * what is there now: a callback may ask again. */
+void hl_queue_refuse(hl_queue *q, hl_api_class from, const hl_api_error *error);
+bool hl_queue_ready(const hl_queue *q);
 /* Ends a travelling op: lets calls behind it go on, calls back, frees it. */
 void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
+
+/* leave.c */
+void hl_queue_turn(hl_defer *defer, void *queue);
+/* FACTS 3: which limit counts it. */
+hl_stream_kind hl_stream_kind_of(const char *method, hl_str path);
 
 /* call_note.c */
 /* A call's line in the call log; it ends, or is given up (`error` of kind "cancelled"). */
 void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
-
-size_t hl_queue_streams(const hl_queue *q);
-hl_stream *hl_queue_stream(hl_queue *q, size_t i);
 
 /* outage.c */
 bool hl_outage_on(const hl_queue *q);

@@ -63,8 +63,8 @@ static int64_t header_int(const hl_headers *h, const char *name) {
 
 static void learn(hl_call *c, const hl_http_response *r) {
   int64_t now = hl_loop_mono(c->queue->hubspot->loop);
-  if (c->stream == &c->queue->main)
-    hl_window_learn(c->stream->window, c->slot, now, header_int(&r->headers, "X-HubSpot-RateLimit-Max"),
+  if (c->stream == &c->queue->streams[HL_STREAM_MAIN])
+    hl_window_learn(c->window, c->slot, now, header_int(&r->headers, "X-HubSpot-RateLimit-Max"),
                     header_int(&r->headers, "X-HubSpot-RateLimit-Remaining"),
                     header_int(&r->headers, "X-HubSpot-RateLimit-Interval-Milliseconds"));
   hl_day_learn(&c->queue->portal->day, now, header_int(&r->headers, "X-HubSpot-RateLimit-Daily"),
@@ -80,10 +80,10 @@ static void limited(hl_call *c, const hl_http_response *r, const cJSON *body) {
   int64_t after = hl_retry_after_ms(429, hl_headers_get(&r->headers, "Retry-After"));
   c->account->stats.limited++;
   if (strcmp(policy, "DAILY") == 0) {
-    hl_window_answered(c->stream->window, c->slot, now);
+    hl_window_answered(c->window, c->slot, now);
     hl_day_limited(&q->portal->day, now);
   } else {
-    hl_window_limited(c->stream->window, c->slot, now, after);
+    hl_window_limited(c->window, c->slot, now, after);
   }
   hl_log_write(log, HL_LOG_WARN, "hubspot", "account %s: 429 %s for %s: waiting until calls are free again",
                c->account->name, *policy ? policy : "(no policy named)", c->path);
@@ -215,8 +215,8 @@ static void answered(void *arg, const hl_http_response *r) {
   if (r->status && r->body.n) hl_json_parse(r->body, &json, &bad);
   learn(c, r);
   if (r->status == 429) limited(c, r, json);
-  else if (!sent) hl_window_drop(c->stream->window, c->slot);
-  else hl_window_answered(c->stream->window, c->slot, now);
+  else if (!sent) hl_window_drop(c->window, c->slot);
+  else hl_window_answered(c->window, c->slot, now);
   hl_outage_answer(c, r->status, &r->err);
 
   if (r->status == 401 && !c->renewed && hl_credential_refused(q->credential, c->token_no)) {
@@ -316,7 +316,8 @@ void hl_call_send(hl_call *c) {
   c->attempts++;
   c->sent = c->answered = now;
   if (!c->number) c->number = ++q->hubspot->requests;
-  c->slot = hl_window_take(c->stream->window, now);
+  c->window = c->stream->window;
+  c->slot = hl_window_take(c->window, now, (hl_rank)c->klass);
   c->out = true;
   c->timer.unref = true; /* the transport keeps the loop alive */
   hl_timer_start(loop, &c->timer, LATE_MS, late, c);

@@ -206,8 +206,8 @@ static void one_bad_endpoint_does_not_stop_the_others(void **state) {
     for (int i = 0; i < N; i++) {
       if (fine[i].kind) fail_msg("%s", fine[i].message);
       int64_t waited = fine[i].at - (together ? 0 : 20000 + i * 1000);
-      /* The bad ones are live and are tried again with every closing: they use the budget, too. */
-      if (!together && waited > 10000) fail_msg("call %d waited %lld ms", i, (long long)waited);
+      /* The bad ones are live and are tried again with every closing: they use the budget, too, up to a window of it. */
+      if (!together && waited > 12000) fail_msg("call %d waited %lld ms", i, (long long)waited);
       assert_non_null(bad[i].kind);
       asked_free(&bad[i]), asked_free(&fine[i]);
     }

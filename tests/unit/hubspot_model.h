@@ -46,6 +46,7 @@ struct model {
   hl_account *account;
   hl_rng rng;
   void (*answer)(model *m, model_request *r);
+  void (*sent)(model *m, const char *query); /* at the moment of sending */
   unsigned limit, search_limit;   /* 0: not limited */
   int64_t latency;                /* most, each way */
   bool headers;                   /* of the window */
@@ -69,6 +70,13 @@ static inline size_t in_window(const int64_t *at, size_t n, int64_t now, int64_t
 static inline void model_foreign(model *m) {
   m->arrivals = hl_realloc(m->arrivals, (m->n_arrivals + 1) * sizeof *m->arrivals);
   m->arrivals[m->n_arrivals++] = hl_loop_mono(m->loop);
+}
+
+/* A call of somebody else with the same token; false when it is refused. */
+static inline bool model_others(model *m) {
+  if (in_window(m->arrivals, m->n_arrivals, hl_loop_mono(m->loop), 10000) >= m->limit) return false;
+  model_foreign(m);
+  return true;
 }
 
 static inline void model_head(model_request *r, const char *name, int64_t v) {
@@ -180,6 +188,7 @@ static inline int model_send(hl_transport *t, const hl_http_request *q, hl_http_
   op->down = (int64_t)hl_rng_below(&m->rng, (uint64_t)m->latency + 1);
   op->next = m->ops;
   m->ops = op;
+  if (m->sent) m->sent(m, strchr(q->url, '?') ? strchr(q->url, '?') + 1 : "");
   if (++m->out > m->most_out) m->most_out = m->out;
   hl_timer_start(m->loop, &op->timer, (int64_t)hl_rng_below(&m->rng, (uint64_t)m->latency + 1), model_arrive, op);
   *out = op;

@@ -74,7 +74,8 @@ static void run_seed(uint64_t seed, unsigned limit, bool headers) {
   hl_loop_run(m->loop);
   assert_int_equal(m->refused, 0);
   assert_int_equal(h->n, CALLS);
-  assert_true(m->most_out <= 16);
+  /* 16, and as many as a whole window of slow answers needs. */
+  assert_true(m->most_out <= 16 || m->most_out <= 4 * (size_t)m->latency * limit / 10000);
   for (size_t i = 0; i < CALLS; i++) assert_true(h->calls[i].done);
   assert_int_equal(m->n_arrivals, CALLS - searches);
   hl_free(h);
@@ -109,13 +110,13 @@ static void the_budget_is_used(void **state) {
   model *m = model_new("professional", 5);
   history *h = start(m, 190);
   m->latency = 20;
-  asks(m, h, 1134, HL_CLASS_BULK, 0, false); /* six windows of 189 */
+  asks(m, h, 1140, HL_CLASS_NORMAL, 0, false); /* six windows of 190 */
   h->n = 0;
   hl_loop_run(m->loop);
   assert_int_equal(m->refused, 0);
-  int64_t last = h->calls[h->order[1133]].started;
-  /* The first window leaves at once, 16 at a time; each later one 10 s and a round trip after. */
-  if (last > 5 * (10000 + 41) + 12 * 41) fail_msg("6 windows took %lld ms", (long long)last);
+  int64_t last = h->calls[h->order[1139]].started;
+  /* The first window leaves at once, 14 at a time; each later one 10 s and a round trip after. */
+  if (last > 5 * (10000 + 44) + 14 * 41) fail_msg("6 windows took %lld ms", (long long)last);
   hl_free(h);
   model_free(m);
 }
@@ -126,7 +127,7 @@ static void searches_wait_for_searches_only(void **state) {
   history *h = start(m, 190);
   m->latency = 10;
   asks(m, h, 400, HL_CLASS_LIVE, 0, false);
-  asks(m, h, 5, HL_CLASS_BULK, 1, true);
+  asks(m, h, 5, HL_CLASS_NORMAL, 1, true);
   h->n = 0;
   hl_loop_run(m->loop);
   assert_int_equal(m->refused, 0);
@@ -235,7 +236,7 @@ static void a_higher_limit_is_used(void **state) {
   history *h = start(m, 250);
   m->headers = true;
   m->latency = 10;
-  asks(m, h, 249, HL_CLASS_BULK, 0, false);
+  asks(m, h, 249, HL_CLASS_NORMAL, 0, false);
   h->n = 0;
   hl_loop_run(m->loop);
   assert_true(h->calls[h->order[248]].started < 9000);

@@ -1,0 +1,172 @@
+/* Which call leaves next, and when.
+ *
+ * Classes: a ready live call leaves before any normal one, that before any bulk
+ * one; a class that waits long because of this is named in the log. Inside a
+ * class the scripts take turns, inside a script calls keep their order. Each
+ * stream has a window of its own and does not wait for another. Nothing leaves
+ * before the end of the turn in which it was asked for, so that what one turn
+ * asks for can travel together. */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "hubspot/paths.h"
+#include "hubspot/queue.h"
+
+enum {
+  PROBE_POLL_MS = 1000, REFUSE_MS = 200,
+  LIVE_IN_FLIGHT = 2,    /* of those that may be out are left for live calls */
+  IN_FLIGHT_TOP = 64,    /* for HubSpot answers slowly */
+  STARVED_MS = 60 * 1000, STARVED_TELL_MS = 10 * 60 * 1000
+};
+
+static const char *const class_names[HL_CLASSES] = {"live", "normal", "bulk"};
+
+static bool has_work(const hl_stream *s, int k) {
+  return !hl_link_alone(&s->again[k]) || !hl_link_alone(&s->lanes[k]);
+}
+
+hl_stream_kind hl_stream_kind_of(const char *method, hl_str path) {
+  static const struct { const char *prefix; hl_journal_part part; } journals[] = {
+    {"/webhooks-journal/subscriptions/", HL_JOURNAL_SUBSCRIPTIONS},
+    {"/webhooks-journal/snapshots/", HL_JOURNAL_SNAPSHOTS},
+    {"/webhooks-journal/", HL_JOURNAL_EVENTS},
+  };
+  for (size_t i = 0; i < HL_COUNT(journals); i++)
+    if (hl_str_starts(path, journals[i].prefix)) return (hl_stream_kind)(HL_STREAM_JOURNAL + (int)journals[i].part);
+  return hl_path_is_search(method, path) ? HL_STREAM_SEARCH : HL_STREAM_MAIN;
+}
+
+static void leave(hl_queue *q, hl_stream *s, int k) {
+  if (!hl_link_alone(&s->again[k])) {
+    hl_call *c = HL_LINKED(s->again[k].next, hl_call, link);
+    hl_link_remove(&c->link);
+    s->ready--;
+    hl_call_send(c);
+    return;
+  }
+  hl_lane *lane = HL_LINKED(s->lanes[k].next, hl_lane, ring);
+  hl_link_remove(&lane->ring); /* its turn is taken: to the end of the ring */
+  hl_link_before(&s->lanes[k], &lane->ring);
+  hl_call_send(hl_batch_gather(q, HL_LINKED(lane->ops.next, hl_api_op, link)));
+}
+
+static void refuse_day(hl_queue *q, int64_t until) {
+  hl_loop *loop = q->hubspot->loop;
+  char limit[64] = "", iso[25];
+  if (q->portal->day.limit > 0) snprintf(limit, sizeof limit, " of %lld calls", (long long)q->portal->day.limit);
+  hl_time_iso(hl_loop_now(loop) + until - hl_loop_mono(loop), iso);
+  hl_fault f;
+  hl_fault_plain(&f, "hubspot", "RATE_LIMITS", true,
+                 "the account's daily limit%s is used up; HubSpot resets it at midnight in the account's time zone. "
+                 "No call is sent before %s, then one tries again", limit, iso);
+  f.e.status = 429;
+  hl_queue_refuse(q, HL_CLASS_LIVE, &f.e);
+  hl_fault_deinit(&f);
+}
+
+static void woken(hl_timer *timer, void *arg) {
+  (void)timer;
+  hl_queue_kick(arg);
+}
+
+/* On a timer, so that a script which asks again at once cannot keep the loop in one turn. */
+static void woken_to_refuse(hl_timer *timer, void *arg) {
+  (void)timer;
+  hl_queue *q = arg;
+  int64_t until = hl_day_blocked(&q->portal->day, hl_loop_mono(q->hubspot->loop));
+  if (until) refuse_day(q, until);
+  hl_queue_kick(q);
+}
+
+static void token_came(void *arg, const hl_error *err) {
+  hl_queue *q = arg;
+  if (err) {
+    hl_fault f;
+    hl_fault_plain(&f, hl_err_name(err->code), NULL, err->code != HL_EAUTH, "%s", err->text);
+    hl_queue_refuse(q, HL_CLASS_LIVE, &f.e);
+    hl_fault_deinit(&f);
+  }
+  hl_queue_kick(q);
+}
+
+/* The token first: a call that waits for one holds no slot and nothing of the day. */
+static bool has_token(hl_queue *q) {
+  hl_token token;
+  if (!hl_queue_ready(q) || hl_credential_token(q->credential, &token)) return true;
+  hl_credential_wait_start(q->credential, &q->token_wait, token_came, q);
+  return false;
+}
+
+/* Where answers take long, more must be out at once to use the whole window. */
+static size_t in_flight_max(const hl_queue *q, int k) {
+  const hl_window *w = &q->bucket->window;
+  double needed = 2 * w->latency * w->limit / (double)w->interval;
+  size_t max = HL_IN_FLIGHT_MAX;
+  if (needed > HL_IN_FLIGHT_MAX) max = needed > IN_FLIGHT_TOP ? IN_FLIGHT_TOP : (size_t)needed;
+  return k == HL_CLASS_LIVE ? max : max - LIVE_IN_FLIGHT;
+}
+
+/* Strict order can keep a class waiting for as long as there is work above it.
+ * That is meant; it is not meant to go unnoticed. */
+static void tell_starved(hl_queue *q, hl_stream *s, int64_t now) {
+  for (int k = HL_CLASS_NORMAL; k < HL_CLASSES; k++) {
+    if (!has_work(s, k)) s->waits_since[k] = 0;
+    else if (!s->waits_since[k]) s->waits_since[k] = now > 0 ? now : 1;
+    else if (now - s->waits_since[k] >= STARVED_MS && (!s->told_at || now - s->told_at >= STARVED_TELL_MS)) {
+      bool above = has_work(s, HL_CLASS_LIVE) || (k == HL_CLASS_BULK && has_work(s, HL_CLASS_NORMAL));
+      if (!above && now - s->above_at >= STARVED_MS) continue; /* the limit alone, or HubSpot, holds it */
+      s->told_at = now;
+      hl_log_write(hl_loop_log(q->hubspot->loop), HL_LOG_WARN, "hubspot",
+                   "no %s call has left for %lld s, because calls of a higher class use the whole limit; %zu calls wait",
+                   class_names[k], (long long)((now - s->waits_since[k]) / 1000), s->ready);
+    }
+  }
+}
+
+/* Sends what may leave; the time of the next that may. */
+static int64_t serve(hl_queue *q, hl_stream *s) {
+  hl_loop *loop = q->hubspot->loop;
+  while (s->ready) {
+    int64_t now = hl_loop_mono(loop);
+    hl_api_op *first;
+    if (hl_outage_holds(q, s, &first)) break; /* its tick kicks */
+    int k = first ? (int)first->klass : 0;
+    while (!has_work(s, k)) k++;
+    if (q->in_flight >= in_flight_max(q, k)) break; /* an answer kicks */
+    int64_t at = hl_window_free_at(s->window, now, (hl_rank)k);
+    /* The answer waited for may be that of another queue of this portal. */
+    if (at > now) return at == INT64_MAX ? now + PROBE_POLL_MS : at;
+    hl_day_try(&q->portal->day, now);
+    s->waits_since[k] = 0;
+    if (k < HL_CLASS_BULK) s->above_at = now;
+    if (first) hl_call_send(hl_batch_gather(q, first));
+    else leave(q, s, k);
+    if (hl_day_blocked(&q->portal->day, now)) {
+      hl_queue_kick(q);
+      break;
+    }
+  }
+  return INT64_MAX;
+}
+
+void hl_queue_turn(hl_defer *defer, void *arg) {
+  (void)defer;
+  hl_queue *q = arg;
+  hl_loop *loop = q->hubspot->loop;
+  int64_t wake = INT64_MAX;
+  if (hl_day_blocked(&q->portal->day, hl_loop_mono(loop))) {
+    if (!hl_queue_ready(q)) hl_timer_stop(loop, &q->timer);
+    else if (!hl_timer_armed(&q->timer) || q->timer.cb != woken_to_refuse)
+      hl_timer_start(loop, &q->timer, REFUSE_MS, woken_to_refuse, q);
+    return;
+  }
+  if (!has_token(q)) return;
+  for (size_t i = 0; i < HL_STREAMS; i++) {
+    int64_t at = serve(q, &q->streams[i]);
+    if (at < wake) wake = at;
+    tell_starved(q, &q->streams[i], hl_loop_mono(loop));
+  }
+  if (wake == INT64_MAX) hl_timer_stop(loop, &q->timer);
+  else hl_timer_start(loop, &q->timer, wake - hl_loop_mono(loop), woken, q);
+}
