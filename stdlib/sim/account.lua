@@ -19,7 +19,6 @@ A.render_owner = render_owner
 ---/crm/owners/V…
 function A.route_owners(S, req, seg)
   if req.method ~= "GET" or seg[2] then return end
-  S:need_scope(req, { "crm.objects.owners.read" })
   local q = req:args()
   local archived = U.one(q, "archived") == "true"
   if seg[1] then

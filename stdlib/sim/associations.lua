@@ -478,22 +478,17 @@ function A.route(S, req, seg)
   local rest = {}
   for i = 4, #seg do rest[#rest + 1] = seg[i] end
   if seg[3] == "labels" then
-    S:need_object(req, st, req.method ~= "GET")
     return route_labels(S, st, to, req, rest)
   end
   local legacy = req.version == "v3"
   if legacy and seg[3] == "types" and req.method == "GET" then
-    S:need_object(req, st, false)
     local pair = pair_of(S, st, to)
     return 200, { results = json.array { { id = tostring(pair.default), name = st.singular .. "_to_" .. to.singular } } }
   end
   if seg[3] ~= "batch" or req.method ~= "POST" then return end
   local action = table.concat(rest, "/")
-  local reading = action == "read"
   local f = BATCH[action]
   if not f then return end
-  S:need_object(req, st, not reading)
-  S:need_object(req, to, not reading)
   local started = S.host.now()
   local status, results, errors
   if legacy then
@@ -511,8 +506,6 @@ function A.route_object(S, st, req, id, seg)
   if method == "PUT" and seg[3] == "default" then
     if not seg[5] or seg[6] then return end
     local to = store(S, seg[4])
-    S:need_object(req, st, true)
-    S:need_object(req, to, true)
     local started = S.host.now()
     local rec, other = record(st, id), record(to, seg[5])
     A.link(S, st, rec, to, other, {}, req.source)
@@ -524,7 +517,6 @@ function A.route_object(S, st, req, id, seg)
   local to = store(S, seg[3])
   local pair = pair_of(S, st, to)
   if method == "GET" and not seg[4] then
-    S:need_object(req, st, false)
     local rec = record(st, id)
     local out = {}
     if req.version == "v3" then
@@ -540,8 +532,6 @@ function A.route_object(S, st, req, id, seg)
   end
   if not seg[4] then return end
   if method == "PUT" then
-    S:need_object(req, st, true)
-    S:need_object(req, to, true)
     local rec, other = record(st, id), record(to, seg[4])
     if req.version == "v3" then
       local type_id = seg[5] and math.tointeger(tonumber(seg[5])) or pair.default
@@ -554,8 +544,6 @@ function A.route_object(S, st, req, id, seg)
     A.link(S, st, rec, to, other, ids, req.source)
     return 201, pair_json(S, st, rec, to, other)
   elseif method == "DELETE" then
-    S:need_object(req, st, true)
-    S:need_object(req, to, true)
     local rec, other = O.find(st, id), O.find(to, seg[4])
     if rec and other then A.unlink(S, st, rec, to, other, nil, req.source) end
     return 204

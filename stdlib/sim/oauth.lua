@@ -17,6 +17,7 @@
 -- refuses: optional scopes that this account cannot grant; they are left out of the token.
 local U = require "sim.util"
 local E = require "sim.errors"
+local rights = require "sim.scopes"
 local json, crypto = json, crypto
 
 local T = {}
@@ -59,19 +60,6 @@ local function read_apps(S)
   return apps
 end
 
----Every scope that the simulated part of the API knows.
-local function every_scope(S)
-  local all = { "crm.objects.owners.read", "oauth" }
-  for _, st in ipairs(S.stores) do
-    for _, right in ipairs { "read", "write" } do
-      all[#all + 1] = "crm.objects." .. st.name .. "." .. right
-      all[#all + 1] = "crm.schemas." .. st.name .. "." .. right
-    end
-  end
-  table.sort(all)
-  return all
-end
-
 local function register(S, text, app, fields)
   local token = fields
   token.kind, token.app, token.app_id, token.all = token.kind or app.kind, app, app.id, S.all_scopes
@@ -84,7 +72,7 @@ end
 function T.attach(S)
   local o = S.options
   S.region = o.region or "na1"
-  S.all_scopes = every_scope(S)
+  S.all_scopes = rights.all(S)
   S.tokens = {}
   S.oauth = { apps = read_apps(S), codes = {}, refresh = {}, asked = {} }
   for i, t in ipairs(o.tokens or { o.token or "pat-" .. "na1-" .. "simulator" }) do

@@ -80,7 +80,6 @@ end
 ---/crm/pipelines/V/{type}/…; returns status and body, or nothing (501).
 function L.route(S, st, req, seg)
   if req.method ~= "GET" then return end
-  S:need_object(req, st, false)
   local p = PIPELINES[st.name]
   if not p then
     if seg[1] then E.not_found("Pipeline " .. seg[1] .. " does not exist") end

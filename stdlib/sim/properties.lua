@@ -614,7 +614,6 @@ end
 ---/crm/properties/V/{type}/… `seg` is the path after the type. Returns status and a body, or nothing (501).
 function P.route(S, st, req, seg)
   local method, first = req.method, seg[1]
-  S:need_schema(req, st, method ~= "GET" and not (first == "batch" and seg[2] == "read"))
   if first == "groups" then return route_groups(S, st, req, seg[2]) end
   if first == "batch" then return route_batch(S, st, req, seg[2]) end
   if not first then

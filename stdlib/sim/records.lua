@@ -365,10 +365,8 @@ function R.route(S, st, req, seg)
   local method, first = req.method, seg[1]
   if not first then
     if method == "GET" then
-      S:need_object(req, st, false)
       return list(S, st, req)
     elseif method == "POST" then
-      S:need_object(req, st, true)
       return create(S, st, req)
     end
     return
@@ -376,18 +374,14 @@ function R.route(S, st, req, seg)
   if first == "batch" and method == "POST" and not seg[3] then
     local f = BATCH[seg[2]]
     if not f then return end
-    S:need_object(req, st, seg[2] ~= "read")
     return f(S, st, req)
   end
   if method == "POST" and not seg[2] then
     if first == "search" then
-      S:need_object(req, st, false)
       return S.search.route(S, st, req)
     elseif first == "merge" then
-      S:need_object(req, st, true)
       return merge(S, st, req)
     elseif first == "gdpr-delete" then
-      S:need_object(req, st, true)
       return gdpr_delete(S, st, req)
     end
     return
@@ -395,13 +389,10 @@ function R.route(S, st, req, seg)
   if seg[2] == "associations" then return S.associations.route_object(S, st, req, first, seg) end
   if seg[2] then return end
   if method == "GET" then
-    S:need_object(req, st, false)
     return get(S, st, req, first)
   elseif method == "PATCH" then
-    S:need_object(req, st, true)
     return update(S, st, req, first)
   elseif method == "DELETE" then
-    S:need_object(req, st, true)
     local rec = O.find(st, first)
     if rec then O.archive(S, st, rec, req.source) end
     return 204

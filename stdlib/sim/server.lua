@@ -31,6 +31,7 @@ local N = require "sim.population"
 local C = require "sim.control"
 local account = require "sim.account"
 local T = require "sim.oauth"
+local scopes = require "sim.scopes"
 local json = json
 
 local Server = {}
@@ -144,27 +145,6 @@ function Server:batch_answer(ok_status, started, results, errors)
   return 207, answer
 end
 
----Raises 403 unless the token has one of the scopes.
-function Server.need_scope(_, req, scopes)
-  local have = req.token.scopes
-  if have == true then return end
-  for _, name in ipairs(scopes) do
-    if have[name] then return end
-  end
-  error(E.missing_scopes(scopes), 0)
-end
-
-function Server:need_object(req, st, write)
-  if req.token.scopes == true then return end
-  self:need_scope(req, { "crm.objects." .. st.name .. (write and ".write" or ".read") })
-end
-
-function Server:need_schema(req, st, write)
-  if req.token.scopes == true then return end
-  if write then return self:need_scope(req, { "crm.schemas." .. st.name .. ".write" }) end
-  self:need_scope(req, { "crm.schemas." .. st.name .. ".read", "crm.objects." .. st.name .. ".read" })
-end
-
 -- ---- routing ----
 
 local function tail(seg, from) return table.move(seg, from, #seg, 1, {}) end
@@ -263,6 +243,7 @@ local function work(S, req)
   req.source = req.token.source
   local searching = req.method == "POST" and seg[#seg] == "search" and seg[1] == "crm"
   req.limits = M.admit(S, req.token, searching)
+  scopes.check(req)
   local status, body = dispatch(S, req, seg)
   if not status then
     E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path

@@ -282,6 +282,22 @@ describe("credentials", function()
     expect((call("POST", "/crm/properties/2026-09/contacts", {}))).to.equal(403)
     expect((call("GET", "/crm/properties/2026-09/contacts"))).to.equal(200)
   end)
+
+  it("need those that HubSpot publishes: by type, for both sides, of either path", function()
+    local function refused(scopes, method, path, body)
+      local call = account { contacts = 1, tokens = { { token = TOKEN, scopes = scopes } } }
+      local status, e = call(method, path, body)
+      return status == 403 and table.concat(e.errors[1].context.requiredGranularScopes, " ") or status
+    end
+    expect(refused({}, "GET", "/crm/objects/2026-09/tickets")).to.equal("tickets")
+    expect(refused({ "tickets" }, "GET", "/crm/objects/2026-09/tickets")).to.equal(200)
+    expect(refused({}, "GET", "/crm/objects/2026-09/notes")).to.equal("crm.objects.contacts.read")
+    expect(refused({}, "GET", "/crm/v3/objects/deals")).to.equal("crm.objects.deals.read")
+    expect(refused({}, "GET", "/account-info/2026-09/details")).to.equal(200)
+    expect(refused({ "contacts" }, "GET", "/crm/owners/2026-09")).to.equal(200)
+    local both = "/crm/associations/2026-09/contacts/deals/batch/read"
+    expect(refused({ "crm.objects.contacts.read" }, "POST", both, { inputs = json.array {} })).to.equal("crm.objects.deals.read")
+  end)
 end)
 
 describe("the rest of the account", function()

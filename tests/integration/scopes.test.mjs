@@ -1,8 +1,12 @@
 // hubloop scopes, as a person runs it.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import path from 'node:path';
-import { project, run } from './lib.mjs';
+import { fileURLToPath } from 'node:url';
+import { deliver, event, project, run, serve, sim } from './lib.mjs';
+
+const SCRIPTS = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../scripts');
 
 const SCRIPT = `local hubspot = require "hubspot"
 local crm = require "crm"
@@ -67,4 +71,81 @@ test('what is wrong has its place', async (t) => {
   assert.equal(none.code, 2);
   assert.match(none.err, /cannot read nothing\.lua; name a script or a project's folder/);
   assert.equal((await run(t, ['scopes', '--compared'], { cwd: dir })).code, 2);
+});
+
+// Scripts that make every call they hold, against a simulator that checks each call's scopes.
+const RUNS = {
+  'records and owners': `local h = require "hubspot"
+local contact = h.contacts.list { limit = 1 }()
+h.contacts.update(contact.id, { firstname = "Ada" })
+for owner in h.owners.list() do print(owner.id) end
+`,
+  'both sides of associations': `local h = require "hubspot"
+local company = h.companies.list()()
+local deal = h.deals.list()()
+local link = h.associations.create
+link("deals", deal.id, "companies", company.id)
+for a in h.associations.list("deals", deal.id, "companies") do print(a.toObjectId) end
+local note = h.notes.create { hs_note_body = "x", hs_timestamp = "2026-01-01T00:00:00Z" }
+link("notes", note.id, "deals", deal.id)
+`,
+  'definitions, tickets and paths': `local h = require "hubspot"
+h.properties("deals").list()() -- the first step of an iterator asks
+h.properties("contacts").create { name = ("tier%d"):format(math.random(1 << 40)), label = "Tier", type = "string", fieldType = "text", groupName = "contactinformation" }
+h.tickets.create { subject = "x", hs_pipeline_stage = "1" }
+local function get(what) return h.request { path = "/crm/objects/{version}/" .. what } end
+get("products")
+`,
+  'a module and a loop': `local crm = require "crm"
+for _, kind in ipairs { "companies", "leads" } do crm.first(kind) end
+crm.hub.batch_read({ "1" })
+`,
+};
+const LIBRARY = `local h = require "hubspot"
+local crm = { hub = h.deals }
+function crm.first(kind) return h.objects(kind).list { limit = 1 }() end
+return crm
+`;
+
+for (const [name, script] of Object.entries(RUNS)) {
+  test(`the scopes are enough, and none too many: ${name}`, async (t) => {
+    const dir = project(t, { 'x.lua': script, 'lib/crm.lua': LIBRARY });
+    const s = await sim(t, dir, ['--contacts', '2', '--companies', '2', '--deals', '2', '--owners', '2']);
+    const needed = JSON.parse((await run(t, ['scopes', 'x.lua', '--json'], { cwd: dir })).out).scopes.map((n) => n.scope);
+    assert.ok(needed.length >= 3, needed.join());
+    const attempt = async (scopes) => {
+      const { token } = await s.control('issue_token', { scopes });
+      return run(t, ['run', 'x.lua'], { cwd: dir, env: { HUBSPOT_TOKEN: token, HUBSPOT_BASE_URL: s.url } });
+    };
+    const all = await attempt(needed);
+    assert.equal(all.code, 0, all.err);
+    for (const missing of needed) {
+      const r = await attempt(needed.filter((n) => n !== missing));
+      assert.equal(r.code, 1, missing);
+      assert.match(r.err, /HubSpot answered 403 MISSING_SCOPES/);
+      assert.ok(r.err.includes(missing), `${missing} is not named: ${r.err}`);
+    }
+  });
+}
+
+test('the scopes of the shipped lead routing are enough, and none too many', async (t) => {
+  const needed = JSON.parse((await run(t, ['scopes', SCRIPTS, '--json'])).out).scopes.map((n) => n.scope);
+  assert.deepEqual(needed, ['crm.objects.companies.read', 'crm.objects.contacts.read', 'crm.objects.contacts.write', 'crm.objects.owners.read']);
+  for (const missing of [null, ...needed]) {
+    const dir = project(t, { 'lead_routing.lua': fs.readFileSync(path.join(SCRIPTS, 'lead_routing.lua'), 'utf8') });
+    const s = await sim(t, dir, ['--contacts', '1', '--owners', '12', '--companies', '1']);
+    const { id } = await s.control('create', { type: 'contacts', properties: { email: 'bo@acme-example.com', country: 'DE' } });
+    const { token } = await s.control('issue_token', { scopes: needed.filter((n) => n !== missing) });
+    const p = await serve(t, dir, { token, env: { HUBSPOT_BASE_URL: s.url } });
+    assert.equal((await deliver(p.hook, [event({ objectId: Number(id) })])).status, 204);
+    if (missing) {
+      const at = await p.until(() => p.err.match(/answered 403 MISSING_SCOPES[^\n]*/), `403 without ${missing}`);
+      assert.ok(at[0].includes(missing), at[0]);
+    } else {
+      await p.settled((v) => v.engine.ran >= 1, 'a routed contact');
+      assert.doesNotMatch(p.err, /403/);
+    }
+    await p.stop('SIGKILL');
+    await s.stop('SIGKILL');
+  }
 });
