@@ -26,6 +26,33 @@ local SHAPES = {
 local KINDS = { limit = "number", archived = "boolean", batch = "boolean", id_property = "string", unique = "string",
   filters = "table", filterGroups = "table", sorts = "table", associations = "table", query = "string" }
 
+---It becomes a part of the path, so nothing else may pass.
+---@param version any
+---@return boolean
+function arguments.is_version(version)
+  return type(version) == "string" and (version:gsub("%-beta$", "")):find("^%d%d%d%d%-%d%d$") ~= nil
+end
+
+-- What people type for the same thing.
+local OTHER_WORDS = { delete = { "archive", "remove" }, archive = { "delete", "remove" }, remove = { "delete", "archive" },
+  update = { "replace", "update_name" }, replace = { "update" }, create = { "send", "upsert", "add" }, add = { "create" },
+  send = { "create" }, all = { "list" }, get_all = { "list" }, getAll = { "list" }, find = { "get", "search" }, read = { "get" },
+  fetch = { "get" }, set = { "update" } }
+
+---The name that was probably meant.
+---@param word any
+---@param names table<string, any> the known ones
+---@return string|nil
+function arguments.meant(word, names)
+  for _, other in ipairs(OTHER_WORDS[word] or {}) do
+    if rawget(names, other) then return other end
+  end
+  local list = {}
+  for name in pairs(names) do list[#list + 1] = tostring(name) end
+  table.sort(list)
+  return host.nearest(tostring(word), list)
+end
+
 -- nil, or what is wrong with the fields of an options table.
 local function wrong_options(way, options, fields)
   if options == nil then return nil end
@@ -50,9 +77,8 @@ local function wrong_options(way, options, fields)
   if options.priority ~= nil and not CLASSES[options.priority] then
     return ('%s: priority must be "live", "normal" or "bulk", not %s'):format(way, tostring(options.priority))
   end
-  local version = options.version
-  if version ~= nil and (type(version) ~= "string" or not version:find("^%d%d%d%d%-%d%d")) then
-    return ('%s: version must be a dated one, such as "2026-09", not %s'):format(way, tostring(version))
+  if options.version ~= nil and not arguments.is_version(options.version) then
+    return ('%s: version must be a dated one, such as "2026-09", not %s'):format(way, tostring(options.version))
   end
   if options.limit and (math.type(options.limit) ~= "integer" or options.limit < 1) then
     return ("%s: limit must be a whole number of 1 or more"):format(way)
@@ -103,12 +129,17 @@ function arguments.wrong_request(call)
   end
 end
 
----Puts the checks before the functions of an object type.
+---Puts the checks before the functions of an object type; a function that is not there raises.
 ---@param o table
 ---@return table o
 function arguments.guard(o)
+  setmetatable(o, { __index = function(_, key)
+    local near = arguments.meant(key, o)
+    error(('records of type "%s" have no function "%s"; %s'):format(o.type, tostring(key), near and
+      ('did you mean "%s"?'):format(near) or "hubloop help hubspot.contacts lists what there is"), 2)
+  end })
   for way, shape in pairs(SHAPES) do
-    local fn = o[way]
+    local fn = rawget(o, way)
     if fn then
       o[way] = function(...)
         local said = wrong(way, shape, ...)

@@ -6,6 +6,7 @@
 --- The body is there where the operation has one; `options` holds the query's parameters under HubSpot's names, and
 --- `priority`, `version` and `account`-independent settings of the call. Collections come as iterators.
 local _, host = ...
+local arguments = require "hubspot.arguments"
 local pages = require "hubspot.pages"
 
 local calls = {}
@@ -168,6 +169,9 @@ end
 
 -- The form of the operation for the account's version, or for the call's own.
 local function choose(list, conn, wanted)
+  if wanted ~= nil and not arguments.is_version(wanted) then
+    misuse('%s: version must be a dated one, such as "2026-09", not %s', list[1].name, tostring(wanted))
+  end
   local known = require("hubspot.apis").versions
   local newest = known[#known]
   local first = list[1]
@@ -380,11 +384,6 @@ local function make(conn, list)
   end
 end
 
--- What people type for the same thing.
-local OTHER_WORDS = { delete = { "archive", "remove", "delete" }, archive = { "delete", "remove" }, remove = { "delete", "archive" },
-  update = { "replace", "update_name" }, replace = { "update" }, create = { "send", "upsert", "add" }, add = { "create" },
-  send = { "create" }, all = { "list" }, get_all = { "list" }, getAll = { "list" }, find = { "get", "search" }, read = { "get" } }
-
 local node
 
 ---@param conn hubspot.connection
@@ -416,11 +415,7 @@ node = function(conn, group, operations, prefix)
     for other in pairs(operations) do
       if other:sub(1, #prefix) == prefix then children[other:sub(#prefix + 1):match("^[^.]+")] = true end
     end
-    local near
-    for _, word in ipairs(OTHER_WORDS[key] or {}) do
-      if children[word] then near = near or word end
-    end
-    near = near or host.nearest(tostring(key), keys(children))
+    local near = arguments.meant(key, children)
     return nil, ('hubspot.%s has no "%s"; %s'):format((group .. "." .. prefix):sub(1, -2), tostring(key),
       near and ('did you mean "%s"?'):format(near) or ("hubloop help hubspot.%s lists what there is"):format(group))
   end

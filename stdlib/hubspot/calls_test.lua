@@ -68,6 +68,11 @@ describe("versions", function()
   it("that an operation does not have are refused", function()
     refused(function() hubspot.lists.get(1, { version = "2025-03" }) end,
       'lists.get has no version "2025%-03"; there is 2026%-03, 2026%-09')
+    for _, version in ipairs { "v3", "2026-09/../x", "2026-09%2f", 2026 } do
+      refused(function() hubspot.lists.get(1, { version = version }) end, "version must be a dated one")
+      refused(function() hubspot.contacts.get(1, nil, { version = version }) end, "version must be a dated one")
+      refused(function() hubspot.request { path = "/crm/lists/{version}/1", version = version } end, "version must be a dated one")
+    end
     refused(function() hubspot.flows.list { version = "2026-03" } end, "flows.list has no dated form yet")
   end)
 end)
