@@ -134,12 +134,22 @@ local function query_value(o, key, value)
   misuse('%s: "%s" must be a string, a number, a boolean or a list of these, not a %s', o.name, key, kind)
 end
 
+-- "objectProperty.{propname}" stands for every name that begins so.
+local function is_parameter(o, key)
+  if o.query[key] then return true end
+  for name in pairs(o.query) do
+    local prefix = name:match("^([^{]+){")
+    if prefix and #key > #prefix and key:sub(1, #prefix) == prefix then return true end
+  end
+  return false
+end
+
 local function query_text(o, options)
   local parts = {}
   for _, key in ipairs(keys(options)) do
     local value = options[key]
     if not CALL_OPTIONS[key] then
-      if o.query and not o.query[key] then
+      if o.query and not is_parameter(o, key) then
         local known = keys(o.query)
         local near = host.nearest(key, known)
         misuse('%s has no parameter "%s"%s', o.name, key, near and ('; did you mean "%s"?'):format(near)

@@ -43,6 +43,12 @@ describe("arguments", function()
     refused(function() hubspot.lists.get("1", { includeFilters = {{}} }) end, 'not a table')
   end)
 
+  it("may have names that HubSpot leaves open", function()
+    pcall(function() return hubspot.events.list({ objectType = "contact", ["objectProperty.email"] = "a@example.com" })() end)
+    expect(last_call().path).to.equal("/events/event-occurrences/2026-09")
+    refused(function() hubspot.events.list { ["objectProperty."] = "x" } end, "has no parameter")
+  end)
+
   it("reach HubSpot encoded", function()
     pcall(hubspot.lists.get_by_name, "0-1", "Über 50/50?", { includeFilters = true })
     expect(last_call().path).to.equal("/crm/lists/2026-09/object-type-id/0-1/name/%C3%9Cber%2050%2F50%3F")
