@@ -8,11 +8,11 @@
 
 const hl_command *const hl_commands[] = {
     &hl_cmd_run,   &hl_cmd_serve, &hl_cmd_test,    &hl_cmd_sim, &hl_cmd_demo, &hl_cmd_route, &hl_cmd_calls,
-    &hl_cmd_scopes, &hl_cmd_help, &hl_cmd_version, NULL,
+    &hl_cmd_auth, &hl_cmd_scopes, &hl_cmd_help, &hl_cmd_version, NULL,
 };
 
 /* Commands of the design that this version does not have: said so, by name. */
-static const char *const later[] = {"record", "check",   "migrate", "auth", "webhooks", "backup", "restore",
+static const char *const later[] = {"record", "check",   "migrate", "webhooks", "backup", "restore",
                                     "forget", "events", "new",     "repl", "doctor",   "bench",  NULL};
 
 bool hl_cmd_is_tty(int fd) { return isatty(fd) && !getenv("NO_COLOR"); }
@@ -57,6 +57,7 @@ int hl_args_int(const hl_args *a, const char *flag, int64_t min, int64_t max, in
 
 static void print_help(const hl_command *c) {
   printf("hubloop %s %s\n  %s\n", c->name, c->operands, c->summary);
+  for (size_t i = 0; c->subs && c->subs[i]; i++) printf("%s  %-16s %s\n", i ? "" : "\n", c->subs[i]->name, c->subs[i]->summary);
   if (c->flags && c->flags[0].name) puts("\nOptions");
   for (const hl_flag *f = c->flags; f && f->name; f++) {
     char left[64];
@@ -81,7 +82,26 @@ static int unknown_flag(const hl_command *c, const char *given, hl_str name) {
   return hl_cmd_fail(HL_EXIT_MISUSE, "%s: no option %s; hubloop %s --help lists them", c->name, given, c->name);
 }
 
+static int run_command(const hl_command *c, int argc, char **argv);
+
+static int run_sub(const hl_command *group, int argc, char **argv) {
+  const char *names[HL_ARGS_MAX] = {NULL}, *given = argc ? argv[0] : "--help";
+  size_t skip = strlen(group->name) + 1;
+  if (strcmp(given, "--help") == 0 || strcmp(given, "-h") == 0) {
+    print_help(group);
+    return argc ? HL_EXIT_OK : HL_EXIT_MISUSE;
+  }
+  for (size_t i = 0; group->subs[i] && i + 1 < HL_ARGS_MAX; i++) {
+    names[i] = group->subs[i]->name + skip;
+    if (strcmp(names[i], given) == 0) return run_command(group->subs[i], argc - 1, argv + 1);
+  }
+  const char *near = hl_str_nearest(hl_str_of(given), names);
+  if (near) return hl_cmd_fail(HL_EXIT_MISUSE, "%s: no command “%s”; did you mean “%s”?", group->name, given, near);
+  return hl_cmd_fail(HL_EXIT_MISUSE, "%s: no command “%s”; hubloop %s --help lists them", group->name, given, group->name);
+}
+
 static int run_command(const hl_command *c, int argc, char **argv) {
+  if (c->subs) return run_sub(c, argc, argv);
   hl_args a = {.command = c};
   bool options = true;
   for (int i = 0; i < argc; i++) {

@@ -144,9 +144,14 @@ static void hide(hl_credential *c, const char *text) {
 
 static int64_t clamp(int64_t v, int64_t low, int64_t high) { return v < low ? low : v > high ? high : v; }
 
+static int64_t life_of(const hl_grant *g) { return g->life_ms > 0 ? g->life_ms : LIFE_USUAL_MS; }
+
+/* With less than this left, no call leaves any more. */
+static int64_t hard(const hl_grant *g) { return clamp(life_of(g) / 20, HARD_MIN_MS, HARD_MAX_MS); }
+
 /* `g` becomes what calls are sent with. */
 static void install(hl_credential *c, hl_grant *g) {
-  int64_t life = g->life_ms > 0 ? g->life_ms : LIFE_USUAL_MS, left = g->expires_at - hl_loop_now(c->loop);
+  int64_t life = life_of(g), left = g->expires_at - hl_loop_now(c->loop);
   hl_grant_wipe(&c->grant);
   c->grant = *g;
   *g = (hl_grant){0};
@@ -358,7 +363,7 @@ static void begin_done(void *arg) {
     finish(c, &j->err);
   } else {
     bool newer = j->grant.access && !same(j->grant.access, c->grant.access) &&
-                 j->grant.expires_at - hl_loop_now(c->loop) > HARD_MAX_MS;
+                 j->grant.expires_at - hl_loop_now(c->loop) > hard(&j->grant);
     /* Another process may have renewed, or a person logged in again. */
     bool other = newer || !same(j->grant.refresh, c->grant.refresh);
     if (other) install(c, &j->grant);
@@ -472,9 +477,8 @@ bool hl_credential_token(hl_credential *c, hl_token *out) {
   }
   if (c->dead.code) return false;
   int64_t left = c->until - hl_loop_mono(c->loop), wall = c->grant.expires_at - hl_loop_now(c->loop);
-  int64_t life = c->grant.life_ms > 0 ? c->grant.life_ms : LIFE_USUAL_MS;
   if (wall < left) left = wall;
-  bool good = c->grant.access && !c->suspect && left > clamp(life / 20, HARD_MIN_MS, HARD_MAX_MS);
+  bool good = c->grant.access && !c->suspect && left > hard(&c->grant);
   if (!good || left <= c->soft) hl_credential_renew(c);
   return good;
 }
