@@ -46,6 +46,16 @@ void hl_fault_plain(hl_fault *f, const char *kind, const char *category, bool re
   finish(f);
 }
 
+void hl_fault_copy(hl_fault *f, const hl_api_error *error) {
+  start(f, error->kind, error->status, error->retryable);
+  f->category = hl_strdup(error->category);
+  f->correlation_id = hl_strdup(error->correlation_id);
+  f->context = error->context ? cJSON_Duplicate(error->context, true) : NULL;
+  hl_buf_puts(&f->message, error->message);
+  if (error->reason) f->reason_at = strlen(error->message) - strlen(error->reason);
+  finish(f);
+}
+
 void hl_fault_transport(hl_fault *f, const hl_fault_place *at, const hl_error *err, bool retryable) {
   start(f, hl_err_name(err->code), 0, retryable);
   place(f, at, " got no answer: ");

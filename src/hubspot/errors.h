@@ -33,6 +33,8 @@ void hl_fault_protocol(hl_fault *f, const hl_fault_place *at, int status, hl_str
 void hl_fault_hubspot(hl_fault *f, const hl_fault_place *at, int status, const cJSON *body, bool retryable);
 /* One row of a 207: an element of `errors`. */
 void hl_fault_row(hl_fault *f, const hl_fault_place *at, const cJSON *row, const char *correlation_id);
+/* One that outlives the callback. */
+void hl_fault_copy(hl_fault *f, const hl_api_error *error);
 /* An error of our own queue. */
 void hl_fault_plain(hl_fault *f, const char *kind, const char *category, bool retryable, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));

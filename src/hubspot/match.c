@@ -214,13 +214,8 @@ bool hl_batch_take_apart(hl_call *c, int status, const cJSON *json) {
       hl_queue_finish(c->queue, op, 204, NULL, NULL);
     } else if (c->inputs == 1 && c->kind == HL_API_ASSOCIATIONS) {
       give(c, op, 200, NULL);
-    } else if (!kind->safe) { /* neither made nor refused, as far as the answer says */
-      hl_fault f;
-      hl_error lost;
-      hl_fail(&lost, HL_EPROTOCOL, "HubSpot's answer does not say what became of it");
-      hl_fault_uncertain(&f, &at, 0, &lost);
-      hl_queue_finish(c->queue, op, status, NULL, &f.e);
-      hl_fault_deinit(&f);
+    } else if (c->kind == HL_API_CREATE) { /* neither made nor refused, as far as the answer says */
+      hl_lost_create(c->queue, op, status, "HubSpot's answer does not say what became of it", c->first_sent);
     } else if (c->inputs == 1) {
       hl_fault f;
       hl_fault_row(&f, &at, NULL, hl_json_str(json, "correlationId", NULL));

@@ -30,6 +30,7 @@ hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *bas
   stream_init(&q->streams[HL_STREAM_MAIN], &bucket->window);
   for (int i = 0; i < HL_JOURNALS; i++) stream_init(&q->streams[HL_STREAM_JOURNAL + i], &app->journal[i]);
   hl_link_init(&q->calls);
+  hl_link_init(&q->lost);
   q->order = hl_order_new();
   return q;
 }
@@ -158,6 +159,7 @@ void hl_queue_again(hl_queue *q, hl_call *call) {
 /* ---- ends ---- */
 
 static void op_free(hl_queue *q, hl_api_op *op) {
+  hl_lost_free(op);
   q->n_ops--;
   if (op->state != HL_OP_TRAVELLING) op->account->stats.queued--;
   hl_free(op->script);
@@ -179,6 +181,7 @@ static void op_free(hl_queue *q, hl_api_op *op) {
 }
 
 void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, const hl_api_error *error) {
+  if (error && hl_lost_refused(q, op, error)) return;
   hl_link_remove(&op->link);
   hl_order_read(q, op);
   hl_order_leave(q, op);
@@ -232,7 +235,10 @@ void hl_queue_cancel_all(hl_queue *q) {
     hl_call_fail(c, 0, &f.e);
   }
   /* Each end may make a waiting call ready, so until nothing is. */
-  while (hl_queue_ready(q)) hl_queue_refuse(q, HL_CLASS_LIVE, &f.e);
+  while (hl_queue_ready(q) || !hl_link_alone(&q->lost)) {
+    hl_queue_refuse(q, HL_CLASS_LIVE, &f.e);
+    hl_lost_cancel_all(q);
+  }
   hl_fault_deinit(&f);
 }
 
@@ -240,6 +246,11 @@ void hl_queue_cancel_all(hl_queue *q) {
 
 int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg, hl_api_op **out,
                 hl_error *err) {
+  return hl_queue_add(account, call, cb, arg, true, out, err);
+}
+
+int hl_queue_add(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg, bool ordered, hl_api_op **out,
+                 hl_error *err) {
   hl_queue *q = account->queue;
   if (q->hubspot->closing) return hl_fail(err, HL_ECANCELLED, "no calls are taken: hubloop is stopping");
   hl_api_op *op = HL_NEW(hl_api_op);
@@ -261,8 +272,9 @@ int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void
     op_free(q, op);
     return rc;
   }
-  account->stats.calls++;
-  if (hl_order_enter(q, op)) op->state = HL_OP_WAITING;
+  if (ordered) account->stats.calls++;
+  if (!ordered) hl_queue_make_ready(q, op, false);
+  else if (hl_order_enter(q, op)) op->state = HL_OP_WAITING;
   else if (hl_order_join(q, op)) account->stats.queued--, account->stats.batched++;
   else hl_queue_make_ready(q, op, false);
   hl_queue_kick(q);

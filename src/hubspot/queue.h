@@ -185,6 +185,7 @@ typedef struct hl_queue {
   hl_breaker breaker;
   hl_timer outage_tick;   /* while the breaker is open */
   char outage_why[160];   /* the last failure */
+  hl_link lost;           /* creates that are looked for */
   hl_link calls;          /* every request that is out or waits for its timer */
   size_t in_flight, n_ops;
   hl_timer timer;         /* a window frees */
@@ -213,6 +214,7 @@ struct hl_hubspot {
   hl_app *apps;
   hl_call_log *calls;     /* NULL: none is kept */
   uint64_t requests;
+  int64_t clock_ahead;    /* of HubSpot's clock, when last looked at */
   int64_t clock_due;      /* loop ms: when an answer's Date is looked at again */
   bool closing;
 };
@@ -246,6 +248,17 @@ hl_stream_kind hl_stream_kind_of(const char *method, hl_str path);
 /* call_note.c */
 /* A call's line in the call log; it ends, or is given up (`error` of kind "cancelled"). */
 void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
+
+/* hl_api_send; `ordered` false: it does not wait for writes to its object, and is not counted as a script's call. */
+int hl_queue_add(hl_account *a, const hl_api_call *call, hl_api_cb cb, void *arg, bool ordered, hl_api_op **op, hl_error *err);
+
+/* lost.c: creates whose answer was lost */
+/* Takes the op out of its request and settles it: by looking for the record, else as uncertain, because of `why`. */
+void hl_lost_create(hl_queue *q, hl_api_op *op, int status, const char *why, int64_t first_sent);
+/* A create that was sent again is refused. True: it goes on (it may have been carried out the first time). */
+bool hl_lost_refused(hl_queue *q, hl_api_op *op, const hl_api_error *error);
+void hl_lost_free(hl_api_op *op);
+void hl_lost_cancel_all(hl_queue *q);
 
 /* outage.c */
 bool hl_outage_on(const hl_queue *q);

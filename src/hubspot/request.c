@@ -118,6 +118,7 @@ static void check_clock(hl_call *c, const hl_http_response *r) {
   const char *date = r->status ? hl_headers_get(&r->headers, "Date") : NULL;
   if (!date || mono < h->clock_due || hl_time_parse_http(hl_str_of(date), &there)) return;
   int64_t ahead = now - there;
+  h->clock_ahead = ahead;
   h->clock_due = mono + CLOCK_MS;
   if (ahead < CLOCK_OFF_MS && ahead > -CLOCK_OFF_MS) return;
   h->clock_due = mono + CLOCK_TELL_MS;
@@ -189,6 +190,14 @@ static void succeed(hl_call *c, int status, const cJSON *json, const hl_http_res
   hl_call_free(c);
 }
 
+/* Creates that may have been carried out: each on its own. */
+static void lose(hl_call *c, int status, const char *why) {
+  hl_link_remove(&c->link);
+  while (!hl_link_alone(&c->ops))
+    hl_lost_create(c->queue, HL_LINKED(c->ops.next, hl_api_op, link), status, why, c->first_sent);
+  hl_call_free(c);
+}
+
 static void answered(void *arg, const hl_http_response *r) {
   hl_call *c = arg;
   hl_queue *q = c->queue;
@@ -239,6 +248,13 @@ static void answered(void *arg, const hl_http_response *r) {
     }
   }
   bool retryable = decision == HL_RETRY_AGAIN;
+  bool carried_out = r->status >= 200 && r->status < 300, answerless = bad.code || (!json && c->kind == HL_API_CREATE);
+  if (c->kind == HL_API_CREATE && (decision == HL_RETRY_UNCERTAIN || (carried_out && answerless))) {
+    char why[64];
+    snprintf(why, sizeof why, "HubSpot answered %d%s", r->status, carried_out ? ", but the answer is no JSON" : "");
+    lose(c, r->status, r->status ? why : r->err.text);
+    goto out;
+  }
   if (decision == HL_RETRY_UNCERTAIN) {
     hl_fault_uncertain(&f, &at, r->status, &r->err);
   } else if (r->status == 0) {

@@ -119,12 +119,29 @@ test('a create that may have arrived is not repeated', async (t) => {
   const f = await fake(t, (q, res) => res.socket.destroy());
   const r = await against(t, f.url, `
 local hubspot = require "hubspot"
-local ok, e = pcall(function() return hubspot.contacts.create{ email = "ada@example.com" } end)
+local ok, e = pcall(function() return hubspot.deals.create{ dealname = "Big", dealstage = "closedwon" } end)
 print(ok, e.kind)
+print(e.message)
 `);
   assert.equal(r.code, 0, r.err);
-  assert.equal(r.out, 'false\tuncertain\n');
+  assert.match(r.out, /^false\tuncertain\n.*look in HubSpot whether it is there/);
   assert.equal(f.requests.length, 1);
+});
+
+test('a create with a unique property that may have arrived is looked for', async (t) => {
+  const f = await fake(t, (q, res) => {
+    if (q.method === 'POST') return res.socket.destroy();
+    const made = { id: '7', properties: { email: 'ada@example.com' }, createdAt: new Date().toISOString(), archived: false };
+    return res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(made));
+  });
+  const r = await against(t, f.url, `
+local hubspot = require "hubspot"
+print(hubspot.contacts.create{ email = "ada@example.com" }.id)
+`);
+  assert.equal(r.code, 0, r.err);
+  assert.equal(r.out, '7\n');
+  assert.deepEqual(f.requests.map((q) => `${q.method} ${q.url}`), ['POST /crm/objects/2026-09/contacts',
+    'GET /crm/objects/2026-09/contacts/ada%40example.com?properties=email&idProperty=email']);
 });
 
 // These are repeated for minutes, as an outage of HubSpot needs; the script
