@@ -55,6 +55,7 @@ describe("writes", function()
     expect(function() hubspot.contacts.update("1", { city = print }) end).to.raise('property "city" cannot be a function')
     expect(function() hubspot.contacts.update("1", { city = 0 / 0 }) end).to.raise('property "city"')
     expect(function() hubspot.contacts.create { "a" } end).to.raise("without a name")
+    expect(function() hubspot.contacts.update("1", { tags = { "a;b" } }) end).to.raise('hubspot_test.lua:%d+: .*an item of a list cannot hold ";"')
   end)
 
   it("that HubSpot refuses raise its error", function()

@@ -26,6 +26,7 @@ local function value_text(value)
       if type(item) == "table" then return nil end
       parts[i] = value_text(item)
       if not parts[i] then return nil end
+      if parts[i]:find(";", 1, true) then return nil, ('an item of a list cannot hold ";", which divides them: "%s"'):format(parts[i]) end
     end
     for key in pairs(value) do
       if math.type(key) ~= "integer" or key < 1 or key > #parts then return nil end
@@ -44,10 +45,10 @@ function values.write_properties(properties, level)
     if type(name) ~= "string" then
       error("properties must be a table { name = value }: there is a value without a name", level + 1)
     end
-    local text = value_text(value)
+    local text, why = value_text(value)
     if not text then
-      error(('the property "%s" cannot be a %s: give a string, number, boolean, json.null or a list of these')
-        :format(name, type(value)), level + 1)
+      error(('the property "%s" cannot be a %s: %s'):format(name, type(value),
+        why or "give a string, number, boolean, json.null or a list of these"), level + 1)
     end
     out[name] = text
   end
