@@ -187,11 +187,11 @@ get|GET|/files/{version}/files/{fileId}|2026-03|?||ids|Retrieve file by ID
 get_by_path|GET|/files/{version}/files/stat/{path}|2026-03|?||ids|Retrieve file by path
 import_from_url|POST|/files/{version}/files/import-from-url/async||?|json|ids|Import file from URL
 import_status|GET|/files/{version}/files/import-from-url/async/tasks/{taskId}/status||?||ids|Check import status
-replace|PUT|/files/{version}/files/{fileId}|2026-03|?|json|ids|Replace file
+replace|PUT|/files/{version}/files/{fileId}|2026-03|?|multipart!|ids|Replace file
 search|GET|/files/{version}/files/search||?||iterates,ids|Search files
 signed_url|GET|/files/{version}/files/{fileId}/signed-url|2026-03|?||ids|Get signed URL to access private file
 update|PATCH|/files/{version}/files/{fileId}|2026-03|?|json|ids|Update file properties
-upload|POST|/files/{version}/files|2026-03|?|json|ids|Upload file
+upload|POST|/files/{version}/files|2026-03|?|multipart!|ids|Upload file
 ]],
 flows = [[
 batch_read|POST|/automation/v4/flows/batch/read|||json!|ids|Retrieve workflows

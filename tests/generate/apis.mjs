@@ -251,6 +251,9 @@ const BESIDE = [
 const ITERATED = new Set(['account.activity.audit_logs', 'account.activity.login', 'account.activity.security', 'files.search',
   'files.folders.search', 'lists.memberships.of_record', 'marketing_events.search', 'marketing_events.identifiers']);
 
+// Uploads that no document describes.
+const MULTIPART = new Set(['files.upload', 'files.replace']);
+
 const WORDS = { 'event-definitions': 'definitions', property: 'properties' };
 
 const VERSION = /\/(20\d\d-\d\d)(?=\/|$)/;
@@ -401,6 +404,7 @@ export function build(folder) {
   }
   for (const o of all) {
     o.full = `${o.group}.${o.name}`;
+    if (MULTIPART.has(o.full)) o.body = 'multipart!';
     o.iterates = Boolean(o.paged || o.row.iterate || ITERATED.has(o.full) || (/(^|\.)list(_|$)/.test(o.name) && (o.array || !o.file)));
   }
   all.sort((a, b) => (a.full < b.full ? -1 : a.full > b.full ? 1 : (b.versions.at(-1) ?? '').localeCompare(a.versions.at(-1) ?? '')));
