@@ -1,7 +1,6 @@
 /* json.encode, decode, pretty, array, null. */
 #include "lua/core.h"
 
-#define ARRAY_MT "hl.json.array"
 #define BOX_MT "hl.json.box"
 
 static int encode(lua_State *L, int indent) {
@@ -27,6 +26,7 @@ static int json_decode(lua_State *L) {
   size_t n;
   const char *p = luaL_checklstring(L, 1, &n);
   hl_error err;
+  if (hl_lua_read_json(L, (hl_str){p, n}, false)) return 1;
   cJSON **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, BOX_MT);
@@ -44,7 +44,7 @@ static int json_array(lua_State *L) {
   }
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  luaL_setmetatable(L, ARRAY_MT);
+  luaL_setmetatable(L, HL_JSON_ARRAY);
   return 1;
 }
 
@@ -59,7 +59,7 @@ static int null_tostring(lua_State *L) {
 void hl_bind_json(lua_State *L) {
   static const luaL_Reg lib[] = {{"encode", json_encode}, {"decode", json_decode}, {"pretty", json_pretty},
                                  {"array", json_array},   {NULL, NULL}};
-  luaL_newmetatable(L, ARRAY_MT);
+  luaL_newmetatable(L, HL_JSON_ARRAY);
   lua_pushliteral(L, "json array");
   lua_setfield(L, -2, "__name");
   lua_pushboolean(L, 0); /* out of a script's reach, as the one of errors */

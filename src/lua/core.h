@@ -150,8 +150,14 @@ void hl_watch_leave(lua_State *L, lua_State *before);
 bool hl_watch_spent(void);                   /* the running budget is spent */
 
 /* json_lua.c */
+#define HL_JSON_ARRAY "hl.json.array" /* the metatable of arrays */
 /* hl_lua_to_json with `indent` blanks a level (0: compact). */
 int hl_lua_encode(lua_State *L, int idx, hl_buf *out, int indent, hl_error *err);
+
+/* json_read.c */
+/* Pushes what the text says; false, and nothing is pushed, when hl_json_parse and
+ * hl_lua_push_json are to read or refuse it. */
+bool hl_lua_read_json(lua_State *L, hl_str text, bool null_as_nil);
 
 /* bind_*.c */
 void hl_bind_task(lua_State *L);

@@ -4,7 +4,6 @@
 
 #include "lua/core.h"
 
-#define ARRAY_MT "hl.json.array"
 enum { MAX_DEPTH = 100 };
 
 /* ---- cJSON to Lua ---- */
@@ -27,7 +26,7 @@ static void push_item(lua_State *L, const cJSON *item, bool null_as_nil, bool in
     lua_pushstring(L, item->valuestring);
   } else if (cJSON_IsArray(item)) {
     lua_createtable(L, cJSON_GetArraySize(item), 0);
-    luaL_setmetatable(L, ARRAY_MT);
+    luaL_setmetatable(L, HL_JSON_ARRAY);
     lua_Integer n = 0;
     for (const cJSON *c = item->child; c; c = c->next) {
       push_item(L, c, null_as_nil, true);
@@ -169,7 +168,7 @@ static void put_value(lua_State *L, encoder *e, int idx);
 
 static bool marked_array(lua_State *L, int idx) {
   if (!lua_getmetatable(L, idx)) return false;
-  luaL_getmetatable(L, ARRAY_MT);
+  luaL_getmetatable(L, HL_JSON_ARRAY);
   bool yes = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
   return yes;

@@ -1,7 +1,7 @@
 /* Reading option tables, and small pushes that must not leak when memory ends. */
-#include "lua/script.h"
-
 #include "base/mem.h"
+#include "lua/core.h"
+#include "lua/script.h"
 
 
 static bool listed(const char *const *list, const char *key) {
@@ -106,6 +106,7 @@ void hl_lua_push_json_take(lua_State *L, cJSON *tree, bool null_as_nil) {
 void hl_lua_push_json_text(lua_State *L, hl_str text, bool null_as_nil) {
   hl_error err;
   cJSON *tree = NULL;
+  if (hl_lua_read_json(L, text, null_as_nil)) return;
   if (hl_json_parse(text, &tree, &err)) {
     hl_lua_raise(L, "invalid", "not JSON: %s", err.text);
     return;

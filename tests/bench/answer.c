@@ -46,8 +46,8 @@ static const char HEAD[] =
     "X-HubSpot-RateLimit-Remaining: 99000\r\nX-HubSpot-RateLimit-Interval-Milliseconds: 1000\r\n"
     "X-HubSpot-RateLimit-Daily: 100000000\r\nX-HubSpot-RateLimit-Daily-Remaining: 99000000\r\nServer: cloudflare\r\n";
 
-static char answer[4096];
-static size_t answer_n;
+static char answer[4096], plain[4096];
+static size_t answer_n, plain_n;
 static uint64_t count;
 
 static void put(int fd, const char *p, size_t n) {
@@ -79,8 +79,9 @@ static bool serve(connection *c) {
       int w = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", b, body);
       put(c->fd, text, (size_t)w);
     } else {
+      bool crm = memcmp(c->in, "GET /crm", 8) == 0;
       count++;
-      put(c->fd, answer, answer_n);
+      put(c->fd, crm ? answer : plain, crm ? answer_n : plain_n);
     }
     c->n -= n;
     memmove(c->in, c->in + n, c->n);
@@ -94,6 +95,9 @@ int main(void) {
   socklen_t size = sizeof a;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   answer_n = (size_t)snprintf(answer, sizeof answer, "%sContent-Length: %zu\r\n\r\n%s", HEAD, sizeof RECORD - 1, RECORD);
+  plain_n = (size_t)snprintf(plain, sizeof plain,
+                             "HTTP/1.1 200 OK\r\nDate: Tue, 01 Sep 2026 08:00:00 GMT\r\nContent-Type: application/json\r\n"
+                             "Connection: keep-alive\r\nContent-Length: %zu\r\n\r\n%s", sizeof RECORD - 1, RECORD);
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), epoll = epoll_create1(EPOLL_CLOEXEC);
   if (bind(listener, (struct sockaddr *)(void *)&a, sizeof a) || listen(listener, 1024) ||
       getsockname(listener, (struct sockaddr *)(void *)&a, &size)) {
