@@ -14,6 +14,16 @@ void hl_free(void *p);                       /* NULL is fine */
 char *hl_strdup(const char *s);              /* NULL gives NULL */
 char *hl_strndup(const char *s, size_t n);   /* n bytes and a NUL */
 
+/* The C library's own, for libraries that can be told which to use; only zeroed() differs. NULL on failure. */
+typedef struct hl_mem_calls {
+  void *(*take)(size_t size);
+  void (*give)(void *p);
+  void *(*resize)(void *p, size_t size);
+  char *(*copy)(const char *s);
+  void *(*zeroed)(size_t n, size_t size);
+} hl_mem_calls;
+extern const hl_mem_calls hl_mem;
+
 /* Memory ended where there is nobody to refuse, such as on the way of a committed
  * event: ends the process, whose next start goes on from what is committed. */
 void hl_mem_ended(void) __attribute__((noreturn));

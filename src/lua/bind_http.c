@@ -81,6 +81,21 @@ static permit permitted(const char *script, char **hosts, const char *url, char 
   return best;
 }
 
+/* The origin of the last permitted URL is remembered: a script asks the same host
+ * thousands of times, and scheme and authority alone decide. */
+static permit permitted_again(hl_script *s, const char *url, char *where, size_t size, hl_error *err) {
+  if (s->http_origin && strncmp(url, s->http_origin, s->http_origin_n) == 0 && url[s->http_origin_n] == '/')
+    return s->http_named ? NAMED : ALLOWED;
+  permit p = permitted(s->name, s->hosts, url, where, size, err);
+  size_t n = hl_url_origin(url);
+  if (p == NOT_ALLOWED || !n) return p;
+  hl_free(s->http_origin);
+  s->http_origin_n = n;
+  s->http_origin = hl_strndup(url, n);
+  s->http_named = p == NAMED;
+  return p;
+}
+
 static bool allow_redirect(void *arg, const char *url) {
   http_op *o = arg;
   char where[300];
@@ -102,6 +117,13 @@ static void op_cancel(void *arg) {
 }
 
 static void push_lower(lua_State *L, const char *s) {
+  char lower[64];
+  size_t n = 0;
+  for (; s[n] && n < sizeof lower; n++) lower[n] = (char)(s[n] >= 'A' && s[n] <= 'Z' ? s[n] + 32 : s[n]);
+  if (!s[n]) {
+    lua_pushlstring(L, lower, n);
+    return;
+  }
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   for (; *s; s++) luaL_addchar(&b, (char)(*s >= 'A' && *s <= 'Z' ? *s + 32 : *s));
@@ -124,8 +146,9 @@ static int push_response(lua_State *L, void *arg) {
   lua_pushinteger(L, r->status);
   lua_setfield(L, -2, "status");
   lua_pushlstring(L, r->body.p ? r->body.p : "", r->body.n);
-  lua_setfield(L, -2, "body");
-  hl_lua_push_json_fn(L, r->body);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "body");
+  hl_lua_push_json_fn(L);
   lua_setfield(L, -2, "json");
   lua_createtable(L, 0, (int)r->headers.n);
   for (size_t i = 0; i < r->headers.n; i++) {
@@ -219,7 +242,7 @@ static int do_request(lua_State *L, const char *method, hl_str address, int opts
   if (strlen(url) != address.n) return hl_lua_raise(L, "invalid", "http: the URL holds a NUL character");
   char where[300];
   hl_error err;
-  permit p = permitted(s->name, s->hosts, url, where, sizeof where, &err);
+  permit p = permitted_again(s, url, where, sizeof where, &err);
   if (p == NOT_ALLOWED) return hl_lua_raise(L, hl_err_name(err.code), "http: %s", err.text);
   int64_t timeout = hl_lua_opt_duration(L, opts, "timeout", 30 * HL_SECOND);
   unsigned redirects = (unsigned)hl_lua_opt_int(L, opts, "max_redirects", 0, 20, 5);

@@ -111,8 +111,9 @@ static int push_request(lua_State *L) {
   hl_request_headers(r->request, add_header, L);
   lua_setfield(L, -2, "headers");
   lua_pushlstring(L, body.p ? body.p : "", body.n);
-  lua_setfield(L, -2, "body");
-  hl_lua_push_json_fn(L, body);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "body");
+  hl_lua_push_json_fn(L);
   lua_setfield(L, -2, "json");
   lua_pushstring(L, hl_request_peer(r->request));
   lua_setfield(L, -2, "peer");

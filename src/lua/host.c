@@ -48,6 +48,7 @@ static void script_free(hl_script *s) {
   free_list(s->env);
   hl_free(s->name);
   hl_free(s->dir);
+  hl_free(s->http_origin);
   hl_free(s->end_text);
   hl_free(s);
 }

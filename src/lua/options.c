@@ -121,7 +121,4 @@ static int l_json_of(lua_State *L) {
   return 1;
 }
 
-void hl_lua_push_json_fn(lua_State *L, hl_str body) {
-  lua_pushlstring(L, body.p ? body.p : "", body.n);
-  lua_pushcclosure(L, l_json_of, 1);
-}
+void hl_lua_push_json_fn(lua_State *L) { lua_pushcclosure(L, l_json_of, 1); }

@@ -29,6 +29,9 @@ struct hl_script {
   char *name;             /* relative to the project: the durable name's first part */
   char *dir;              /* the folder it lies in */
   char **hosts, **fs, **env; /* permissions, copied; NULL: none */
+  char *http_origin;      /* of the last URL that bind_http.c found permitted */
+  size_t http_origin_n;
+  bool http_named;        /* by a host named in full */
   bool loading;           /* registration is legal */
   bool stays_loading;     /* a test file: registers as long as it lives */
   hl_run *main_run;       /* of the main task: its effects commit at once */
@@ -95,8 +98,8 @@ hl_api_class hl_lua_opt_class(lua_State *L, int idx, const char *key, hl_api_cla
 void hl_lua_push_json_text(lua_State *L, hl_str text, bool null_as_nil);
 /* Pushes a parsed tree and frees it. */
 void hl_lua_push_json_take(lua_State *L, cJSON *tree, bool null_as_nil);
-/* Pushes a function without arguments that parses `body` as JSON each time. */
-void hl_lua_push_json_fn(lua_State *L, hl_str body);
+/* Replaces the string on top by a function without arguments that parses it as JSON each time. */
+void hl_lua_push_json_fn(lua_State *L);
 
 /* ---- secrets (SEMANTICS 36) ---- */
 bool hl_secret_is(lua_State *L, int idx);

@@ -46,8 +46,9 @@ static int push_call(lua_State *L) {
   lua_pushstring(L, r->url);
   lua_setfield(L, -2, "url");
   lua_pushlstring(L, r->body.p ? r->body.p : "", r->body.n);
-  lua_setfield(L, -2, "body");
-  hl_lua_push_json_fn(L, r->body);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "body");
+  hl_lua_push_json_fn(L);
   lua_setfield(L, -2, "json");
   lua_newtable(L);
   for (size_t i = 0; r->headers && i < r->headers->n; i++) {

@@ -31,6 +31,7 @@ enum {
   DEFAULT_TIMEOUT_MS = 30000,
   MAX_HEADER_BYTES = 256 * 1024, /* of one answer, interim answers included */
   MAX_URL = 16 * 1024,
+  MAX_HEADER = 64 * 1024,
   MAX_SPARE = 64,                /* easy handles kept */
   MAX_IDLE_CONNECTIONS = 256,
 };
@@ -63,8 +64,9 @@ struct hl_http_op {
   bool done;                     /* in the list of finished ones */
 
   char *method, *url;
-  CURLU *parsed;                 /* of url: origin of this hop, names for messages */
-  struct curl_slist *headers;
+  CURLU *parsed;                 /* of url, made when a message or a redirect needs it (parsed_of) */
+  struct curl_slist *headers;    /* in header_block, as their texts are */
+  char *header_block;
   char *body;
   size_t body_n;
   int64_t deadline, timeout_ms;
@@ -97,6 +99,8 @@ struct client {
   size_t n_socks;
   CURL *spare[MAX_SPARE];
   size_t n_spare;
+  char *origin;                  /* "https://host:port" of the last URL that was parsed and found good */
+  size_t origin_n;
   bool delivering, freed;        /* freed while delivering: deliver gives the memory back */
 };
 
@@ -234,7 +238,9 @@ static int on_timeout_change(CURLM *multi, long ms, void *arg) {
 
 static int pool_open(pool *p, hl_error *err) {
   if (p->multi) return 0;
-  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return hl_fail(err, HL_EIO, "libcurl does not start");
+  if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, hl_mem.take, hl_mem.give, hl_mem.resize, hl_mem.copy, hl_mem.zeroed) !=
+      CURLE_OK)
+    return hl_fail(err, HL_EIO, "libcurl does not start");
   p->multi = curl_multi_init();
   if (!p->multi) {
     curl_global_cleanup();
@@ -354,30 +360,33 @@ static void op_free(hl_http_op *op) {
     list_remove(op);
     hl_loop_release(c->loop);
   }
-  curl_slist_free_all(op->headers);
-  curl_url_cleanup(op->parsed);
+  if (op->parsed) curl_url_cleanup(op->parsed);
   hl_headers_deinit(&op->answer);
   hl_buf_deinit(&op->answer_body);
   hl_free(op->method);
   hl_free(op->url);
+  hl_free(op->header_block);
   hl_free(op->body);
   hl_free(op);
 }
 
 /* ---- messages ---- */
 
+static CURLU *parsed_of(hl_http_op *op);
+
 /* A part of the URL; "" when it has none. curl_free the result. */
 static char *url_part(CURLU *u, CURLUPart part) {
   char *s = NULL;
-  if (curl_url_get(u, part, &s, part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0) != CURLUE_OK) return NULL;
+  if (!u || curl_url_get(u, part, &s, part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0) != CURLUE_OK) return NULL;
   return s;
 }
 
 /* "GET https://host:port/path": the query may hold credentials and stays out. */
-static void describe(const hl_http_op *op, char *out, size_t size) {
-  char *scheme = url_part(op->parsed, CURLUPART_SCHEME), *host = url_part(op->parsed, CURLUPART_HOST);
-  char *path = url_part(op->parsed, CURLUPART_PATH), *port = NULL;
-  if (curl_url_get(op->parsed, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT) != CURLUE_OK) port = NULL;
+static void describe(hl_http_op *op, char *out, size_t size) {
+  CURLU *u = parsed_of(op);
+  char *scheme = url_part(u, CURLUPART_SCHEME), *host = url_part(u, CURLUPART_HOST);
+  char *path = url_part(u, CURLUPART_PATH), *port = NULL;
+  if (!u || curl_url_get(u, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT) != CURLUE_OK) port = NULL;
   snprintf(out, size, "%s %s://%s%s%s%s", op->method, scheme ? scheme : "?", host ? host : "?", port ? ":" : "",
            port ? port : "", path ? path : "");
   curl_free(scheme);
@@ -386,9 +395,9 @@ static void describe(const hl_http_op *op, char *out, size_t size) {
   curl_free(port);
 }
 
-static int explain(const hl_http_op *op, hl_error *err) {
+static int explain(hl_http_op *op, hl_error *err) {
   char what[512];
-  char *host = url_part(op->parsed, CURLUPART_HOST);
+  char *host = url_part(parsed_of(op), CURLUPART_HOST);
   const char *h = host ? host : "?";
   const char *detail = op->detail[0] ? op->detail : curl_easy_strerror(op->result);
   int rc;
@@ -482,6 +491,30 @@ static int parse_url(const char *url, CURLU **out, hl_error *err) {
   return 0;
 }
 
+static CURLU *parsed_of(hl_http_op *op) {
+  hl_error ignored;
+  if (!op->parsed && parse_url(op->url, &op->parsed, &ignored)) op->parsed = NULL; /* no memory */
+  return op->parsed;
+}
+
+/* A URL with the origin of the one before is good if nothing in the rest is
+ * refused, so most need no parsing here (libcurl parses them anyway). */
+static int check_url(client *c, const char *url, CURLU **parsed, hl_error *err) {
+  size_t n = c->origin_n;
+  if (n && strncmp(url, c->origin, n) == 0 && url[n] == '/') {
+    const unsigned char *p = (const unsigned char *)url + n;
+    while (*p > ' ' && *p < 0x7f) p++;
+    if (!*p && (const char *)p - url <= MAX_URL) return 0;
+  }
+  int rc = parse_url(url, parsed, err);
+  if (rc) return rc;
+  n = hl_url_origin(url);
+  hl_free(c->origin);
+  c->origin = n ? hl_strndup(url, n) : NULL;
+  c->origin_n = n;
+  return 0;
+}
+
 static bool same_part(CURLU *a, CURLU *b, CURLUPart part) {
   char *x = url_part(a, part), *y = url_part(b, part);
   bool same = x && y && strcasecmp(x, y) == 0;
@@ -492,6 +525,12 @@ static bool same_part(CURLU *a, CURLU *b, CURLUPart part) {
 
 static bool same_origin(CURLU *a, CURLU *b) {
   return same_part(a, b, CURLUPART_SCHEME) && same_part(a, b, CURLUPART_HOST) && same_part(a, b, CURLUPART_PORT);
+}
+
+/* The three announce a length even when it is 0. */
+static bool has_body(const hl_http_op *op) {
+  return op->body_n > 0 || strcmp(op->method, "POST") == 0 || strcmp(op->method, "PUT") == 0 ||
+         strcmp(op->method, "PATCH") == 0;
 }
 
 /* Hands the operation to curl. Fails only for want of memory; then the easy is detached. */
@@ -518,16 +557,15 @@ static int start_hop(hl_http_op *op, hl_error *err) {
   curl_easy_setopt(e, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
   curl_easy_setopt(e, CURLOPT_HTTPGET, 1L); /* forgets the body and kind of the request before */
   bool head = strcmp(op->method, "HEAD") == 0;
-  bool post = op->body_n > 0 || strcmp(op->method, "POST") == 0 || strcmp(op->method, "PUT") == 0 ||
-              strcmp(op->method, "PATCH") == 0; /* these announce a length even when it is 0 */
-  if (post) {
+  if (has_body(op)) {
     curl_easy_setopt(e, CURLOPT_POST, 1L);
     curl_easy_setopt(e, CURLOPT_POSTFIELDS, op->body ? op->body : "");
     curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)op->body_n);
   } else if (head) {
     curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
   }
-  curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, op->method);
+  bool plain_get = strcmp(op->method, "GET") == 0 && !has_body(op);
+  curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, plain_get ? NULL : op->method);
   curl_easy_setopt(e, CURLOPT_HTTPHEADER, op->headers);
   int64_t left = op->deadline - hl_loop_mono(c->loop);
   curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(left > 1 ? left : 1));
@@ -572,15 +610,12 @@ static bool header_is(const char *line, const char *name) {
 }
 
 static void drop_headers(hl_http_op *op, const char *const *names) {
-  struct curl_slist *kept = NULL;
-  for (struct curl_slist *s = op->headers; s; s = s->next) {
+  for (struct curl_slist **at = &op->headers; *at;) {
     bool drop = false;
-    for (size_t i = 0; names[i] && !drop; i++) drop = header_is(s->data, names[i]);
-    struct curl_slist *longer = drop ? NULL : curl_slist_append(kept, s->data);
-    if (longer) kept = longer;
+    for (size_t i = 0; names[i] && !drop; i++) drop = header_is((*at)->data, names[i]);
+    if (drop) *at = (*at)->next;
+    else at = &(*at)->next;
   }
-  curl_slist_free_all(op->headers);
-  op->headers = kept;
 }
 
 /* 1: the next hop has started; 0: the answer is final; negative: refused. */
@@ -602,7 +637,7 @@ static int follow(hl_http_op *op, long status, hl_error *err) {
     err->code = HL_EDENIED;
     return hl_fail_in(err, "%s: redirected to what cannot be followed", what);
   }
-  bool same = same_origin(op->parsed, next);
+  bool same = same_origin(parsed_of(op), next);
   char *host = url_part(next, CURLUPART_HOST);
   if (op->allow && !op->allow(op->allow_arg, url))
     rc = hl_fail(err, HL_EDENIED, "%s: redirected to the host %s, which is not permitted; add it to the permitted hosts", what,
@@ -627,7 +662,7 @@ static int follow(hl_http_op *op, long status, hl_error *err) {
     drop_headers(op, (const char *const[]){"Content-Type", "Content-Encoding", "Content-Language", "Content-Location", NULL});
   }
   hl_free(op->url);
-  curl_url_cleanup(op->parsed);
+  if (op->parsed) curl_url_cleanup(op->parsed);
   op->url = url;
   op->parsed = next;
   op->hops_left--;
@@ -694,41 +729,53 @@ static bool is_token(hl_str s) {
   return s.n > 0;
 }
 
-static bool append_line(struct curl_slist **list, const char *line) {
-  struct curl_slist *longer = curl_slist_append(*list, line);
-  if (longer) *list = longer;
-  return longer != NULL;
+static bool is_length(const char *name) { /* we know the length */
+  return strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0;
 }
 
 /* Names and values are outside bytes: a line break in one would start a new header. */
-static int take_headers(hl_http_op *op, const hl_headers *h, hl_error *err) {
-  hl_buf line;
-  hl_buf_init(&line, 64 * 1024);
-  int rc = 0;
-  for (size_t i = 0; rc == 0 && h && i < h->n; i++) {
+static int check_headers(const hl_headers *h, hl_error *err) {
+  for (size_t i = 0; h && i < h->n; i++) {
     const char *name = h->v[i].name, *value = h->v[i].value;
     if (!is_token(hl_str_of(name)) || strpbrk(value, "\r\n"))
-      rc = hl_fail(err, HL_EINVAL, "header %zu: a name is letters, digits and dashes, and a value is one line", i + 1);
-    else if (strcasecmp(name, "Host") == 0)
-      rc = hl_fail(err, HL_EINVAL, "the Host header comes from the URL and cannot be set");
-    else if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0)
-      continue; /* we know the length */
-    else {
-      hl_buf_clear(&line);
-      /* "Name;" is curl's way to send an empty value; "Name:" would remove the header. */
-      rc = *value ? hl_buf_printf(&line, "%s: %s", name, value) : hl_buf_printf(&line, "%s;", name);
-      if (rc == HL_ENOMEM) rc = hl_fail(err, rc, "no memory for headers");
-      else if (rc) rc = hl_fail(err, rc, "the header %s is longer than 64 KiB", name);
-      else if (!append_line(&op->headers, line.p)) rc = hl_fail(err, HL_ENOMEM, "no memory for headers");
-    }
+      return hl_fail(err, HL_EINVAL, "header %zu: a name is letters, digits and dashes, and a value is one line", i + 1);
+    if (strcasecmp(name, "Host") == 0)
+      return hl_fail(err, HL_EINVAL, "the Host header comes from the URL and cannot be set");
+    if (strlen(name) + strlen(value) > MAX_HEADER)
+      return hl_fail(err, HL_ELIMIT, "the header %s is longer than 64 KiB", name);
   }
-  hl_buf_deinit(&line);
-  /* No waiting for 100-continue, and no media type that nobody named. */
-  if (rc == 0 && !hl_headers_get(h, "Expect") && !append_line(&op->headers, "Expect:"))
-    rc = hl_fail(err, HL_ENOMEM, "no memory for headers");
-  if (rc == 0 && !hl_headers_get(h, "Content-Type") && !append_line(&op->headers, "Content-Type:"))
-    rc = hl_fail(err, HL_ENOMEM, "no memory for headers");
-  return rc;
+  return 0;
+}
+
+/* The list that curl reads, its nodes and texts in one block. */
+static int take_headers(hl_http_op *op, const hl_headers *h, hl_error *err) {
+  /* No waiting for 100-continue, and no media type that nobody named; both go with a body only. */
+  static const struct { const char *name, *line; } unset[] = {{"Expect", "Expect:"}, {"Content-Type", "Content-Type:"}};
+  int rc = check_headers(h, err);
+  if (rc) return rc;
+  size_t n = HL_COUNT(unset), bytes = 64;
+  for (size_t i = 0; h && i < h->n; i++, n++) bytes += strlen(h->v[i].name) + strlen(h->v[i].value) + 3;
+  op->header_block = hl_try_realloc(NULL, n * sizeof(struct curl_slist) + bytes);
+  if (!op->header_block) return hl_fail(err, HL_ENOMEM, "no memory for headers");
+  struct curl_slist *node = (struct curl_slist *)(void *)op->header_block, **last = &op->headers;
+  char *text = op->header_block + n * sizeof *node, *end = text + bytes;
+  for (size_t i = 0; h && i < h->n; i++) {
+    const char *name = h->v[i].name, *value = h->v[i].value;
+    if (is_length(name)) continue;
+    *node = (struct curl_slist){.data = text};
+    /* "Name;" is curl's way to send an empty value; "Name:" would remove the header. */
+    text += snprintf(text, (size_t)(end - text), *value ? "%s: %s" : "%s;", name, value) + 1;
+    *last = node;
+    last = &node++->next;
+  }
+  for (size_t i = 0; has_body(op) && i < HL_COUNT(unset); i++) {
+    if (hl_headers_get(h, unset[i].name)) continue;
+    *node = (struct curl_slist){.data = text};
+    text += snprintf(text, (size_t)(end - text), "%s", unset[i].line) + 1;
+    *last = node;
+    last = &node++->next;
+  }
+  return 0;
 }
 
 static int client_send(hl_transport *t, const hl_http_request *q, hl_http_cb cb, void *arg, hl_http_op **out,
@@ -754,7 +801,7 @@ static int client_send(hl_transport *t, const hl_http_request *q, hl_http_cb cb,
     rc = hl_fail(err, HL_EINVAL, "the method is no word like GET");
     goto fail;
   }
-  rc = parse_url(q->url, &op->parsed, err);
+  rc = check_url(c, q->url, &op->parsed, err);
   if (rc) goto fail;
   op->method = hl_strdup(q->method);
   op->url = hl_strdup(q->url);
@@ -802,6 +849,7 @@ static void client_free(hl_transport *t) {
   for (size_t i = 0; i < c->n_socks; i++)
     if (c->socks[i]) sock_end(c->socks[i]);
   hl_free(c->socks);
+  hl_free(c->origin);
   c->freed = true;
   if (!c->delivering) hl_free(c);
 }

@@ -6,10 +6,13 @@
 
 void hl_headers_add(hl_headers *h, hl_str name, hl_str value) {
   if (h->n == h->cap) {
-    h->cap = h->cap ? h->cap * 2 : 16;
+    h->cap = h->cap ? h->cap * 2 : 24;
     h->v = hl_realloc(h->v, h->cap * sizeof *h->v);
   }
-  h->v[h->n++] = (struct hl_header){hl_strndup(name.p, name.n), hl_strndup(value.p, value.n)};
+  char *text = hl_alloc(name.n + value.n + 2);
+  memcpy(text, name.p, name.n);
+  memcpy(text + name.n + 1, value.p, value.n);
+  h->v[h->n++] = (struct hl_header){text, text + name.n + 1};
 }
 
 const char *hl_headers_get(const hl_headers *h, const char *name) {
@@ -19,10 +22,13 @@ const char *hl_headers_get(const hl_headers *h, const char *name) {
 }
 
 void hl_headers_deinit(hl_headers *h) {
-  for (size_t i = 0; i < h->n; i++) {
-    hl_free(h->v[i].name);
-    hl_free(h->v[i].value);
-  }
+  for (size_t i = 0; i < h->n; i++) hl_free(h->v[i].name);
   hl_free(h->v);
   *h = (hl_headers){0};
+}
+
+size_t hl_url_origin(const char *url) {
+  size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
+  size_t authority = scheme ? strcspn(url + scheme, "/?#") : 0; /* libcurl takes "http:///host" for host */
+  return authority ? scheme + authority : 0;
 }

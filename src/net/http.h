@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-typedef struct hl_headers {   /* owned copies, order kept, names as given */
+typedef struct hl_headers {   /* owned copies (a block each, the name first), order kept, names as given */
   struct hl_header { char *name, *value; } *v;
   size_t n, cap;
 } hl_headers;
@@ -15,6 +15,10 @@ typedef struct hl_headers {   /* owned copies, order kept, names as given */
 void hl_headers_add(hl_headers *h, hl_str name, hl_str value);
 const char *hl_headers_get(const hl_headers *h, const char *name); /* any case; NULL */
 void hl_headers_deinit(hl_headers *h);
+
+/* The length of "https://host:port" at the beginning of url, which names the peer
+ * whatever follows from a '/' on; 0 when it is not written in just this way. */
+size_t hl_url_origin(const char *url);
 
 typedef enum hl_net_policy {
   HL_NET_PUBLIC = 0,     /* public addresses only, checked at connect (SEMANTICS 39) */

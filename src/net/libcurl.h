@@ -9,9 +9,9 @@
 
 #define HL_CURL_CALLS(X)                                                                             \
   X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_setopt) X(easy_strerror) X(free)               \
-  X(global_cleanup) X(global_init) X(multi_add_handle) X(multi_cleanup) X(multi_info_read)           \
-  X(multi_init) X(multi_remove_handle) X(multi_setopt) X(multi_socket_action) X(slist_append)        \
-  X(slist_free_all) X(url) X(url_cleanup) X(url_get) X(url_set) X(url_strerror)
+  X(global_cleanup) X(global_init_mem) X(multi_add_handle) X(multi_cleanup) X(multi_info_read)           \
+  X(multi_init) X(multi_remove_handle) X(multi_setopt) X(multi_socket_action)                        \
+  X(url) X(url_cleanup) X(url_get) X(url_set) X(url_strerror)
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
@@ -33,7 +33,7 @@ int hl_curl_load(hl_error *err);
 #define curl_easy_strerror hl_libcurl.easy_strerror
 #define curl_free hl_libcurl.free
 #define curl_global_cleanup hl_libcurl.global_cleanup
-#define curl_global_init hl_libcurl.global_init
+#define curl_global_init_mem hl_libcurl.global_init_mem
 #define curl_multi_add_handle hl_libcurl.multi_add_handle
 #define curl_multi_cleanup hl_libcurl.multi_cleanup
 #define curl_multi_info_read hl_libcurl.multi_info_read
@@ -41,8 +41,6 @@ int hl_curl_load(hl_error *err);
 #define curl_multi_remove_handle hl_libcurl.multi_remove_handle
 #define curl_multi_setopt hl_libcurl.multi_setopt
 #define curl_multi_socket_action hl_libcurl.multi_socket_action
-#define curl_slist_append hl_libcurl.slist_append
-#define curl_slist_free_all hl_libcurl.slist_free_all
 #define curl_url hl_libcurl.url
 #define curl_url_cleanup hl_libcurl.url_cleanup
 #define curl_url_get hl_libcurl.url_get
