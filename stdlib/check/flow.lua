@@ -10,16 +10,21 @@ local flow = {}
 
 local HOLE <const> = "\0"
 local UNKNOWN <const> = { kind = "unknown" }
-local MOST <const> = 64      -- values of one set; more are UNKNOWN
-local PASSES <const> = 30
+local MOST <const> = 64      -- texts of one set; more are UNKNOWN. Other values are as many as the script writes
+local PASSES <const> = 300   -- sets are bounded, so that far fewer do
 local DEEPEST <const> = 8    -- metatables behind metatables
 flow.HOLE, flow.UNKNOWN = HOLE, UNKNOWN
 
 ---@class check.set
 ---@field list table[] values: { kind = "string", text = }, "table", "function", "builtin", "unknown", or the API's own
 ---@field has table<table, true>
+---@field texts integer|nil how many of them are
+---@field passing boolean|nil
 
 local function new_set() return { list = {}, has = {} } end
+
+-- Of one step only: that it fills says nothing about growth.
+local function passing_set() return { list = {}, has = {}, passing = true } end
 
 ---@class check.program
 ---@field api table what stands for the hubspot module: root(), index(), call(), event(), module()
@@ -32,13 +37,13 @@ Program.__index = Program
 
 function Program:add(set, value)
   if set.has[value] then return end
-  if #set.list >= MOST then
-    value = UNKNOWN
-    if set.has[value] then return end
+  if value.kind == "string" then
+    set.texts = (set.texts or 0) + 1
+    if set.texts > MOST then return self:add(set, UNKNOWN) end
   end
   set.has[value] = true
   set.list[#set.list + 1] = value
-  self.changed = true
+  if not set.passing then self.changed = true end
 end
 
 function Program:add_all(set, other)
@@ -150,24 +155,26 @@ end
 ---------------------------------------------------------------------------------------------------- functions that are known
 
 local function format(self, texts, args, first)
-  local out = new_set()
+  local out = passing_set()
   for _, text in ipairs(texts) do
-    local results, n = { "" }, first
+    local results, n, too_many = { "" }, first, false
     local rest = text
     while true do
-      local before, spec, after = rest:match("^([^%%]*)(%%[%d.%-+ #]*%a?%%?)(.*)$")
+      local before, spec, after = rest:match("^([^%%]*)(%%%%)(.*)$")
+      if not before then before, spec, after = rest:match("^([^%%]*)(%%[%d.%-+ #]*%a)(.*)$") end
       if not before then break end
       local choices = spec == "%%" and { "%" } or (spec == "%s" or spec == "%d") and pieces(self, args[n]) or { HOLE }
       if spec ~= "%%" then n = n + 1 end
       local grown = {}
       for _, head in ipairs(results) do
         for _, choice in ipairs(choices) do
-          if #grown < MOST then grown[#grown + 1] = head .. before .. choice end
+          if #grown < MOST then grown[#grown + 1] = head .. before .. choice else too_many = true end
         end
       end
       results, rest = grown, after
     end
     for _, head in ipairs(results) do self:add(out, self:text(head .. rest)) end
+    if too_many then self:add(out, UNKNOWN) end
   end
   return { out }
 end
@@ -175,7 +182,7 @@ end
 local function tail(args, from) return table.move(args, from, #args, 1, {}) end
 
 local function elements(self, set)
-  local out = new_set()
+  local out = passing_set()
   for _, value in ipairs(set and set.list or {}) do
     if value.kind == "table" then
       self:add_all(out, value.items)
@@ -189,7 +196,7 @@ local function elements(self, set)
 end
 
 local function keys_of(self, set)
-  local out = new_set()
+  local out = passing_set()
   for _, value in ipairs(set and set.list or {}) do
     if value.kind ~= "table" or #value.any.list > 0 then self:add(out, UNKNOWN) end
     for key in pairs(value.fields or {}) do self:add(out, self:text(key)) end
@@ -201,7 +208,7 @@ local function call_set(self, set, args, node)
   local results = {}
   for _, value in ipairs(set and set.list or {}) do
     for i, result in ipairs(call_value(self, value, args, node)) do
-      results[i] = results[i] or new_set()
+      results[i] = results[i] or passing_set()
       self:add_all(results[i], result)
     end
   end
@@ -211,7 +218,7 @@ end
 local Known = {}
 
 function Known.require(self, args, node)
-  local out = new_set()
+  local out = passing_set()
   for _, name in ipairs((self:texts_of(args[1]))) do self:add_all(out, self:module(name, node)) end
   return { out }
 end
@@ -224,12 +231,12 @@ function Known.setmetatable(self, args)
 end
 
 function Known.pcall(self, args, node)
-  return { new_set(), table.unpack(call_set(self, args[1], tail(args, 2), node)) }
+  return { passing_set(), table.unpack(call_set(self, args[1], tail(args, 2), node)) }
 end
 
 function Known.xpcall(self, args, node)
   call_set(self, args[2], {}, node)
-  return { new_set(), table.unpack(call_set(self, args[1], tail(args, 3), node)) }
+  return { passing_set(), table.unpack(call_set(self, args[1], tail(args, 3), node)) }
 end
 
 -- What a for loop goes over.
@@ -237,13 +244,14 @@ local function iterator(self, args, node, with_keys)
   node.iterator = node.iterator or { kind = "iterator", keys = new_set(), values = new_set() }
   self:add_all(node.iterator.values, elements(self, args[1]))
   if with_keys then self:add_all(node.iterator.keys, keys_of(self, args[1])) end
-  local out = new_set()
+  local out = passing_set()
   self:add(out, node.iterator)
   return { out }
 end
 
 function Known.ipairs(self, args, node) return iterator(self, args, node, false) end
 function Known.pairs(self, args, node) return iterator(self, args, node, true) end
+function Known.harmless() return {} end
 function Known.assert(_, args) return args end
 function Known.tostring(_, args) return { args[1] } end
 function Known.string_format(self, args) return format(self, pieces(self, args[1]), args, 2) end
@@ -255,7 +263,7 @@ function Known.on(self, args, node)
     for _, text in ipairs(texts) do self.api.event(self, text, node) end
     if unknown then self:cannot_tell(node, 'on(…): the type of the event is not written out') end
   end
-  call_set(self, args[#args], { new_set() }, node)
+  call_set(self, args[#args], { passing_set() }, node)
   return {}
 end
 
@@ -278,7 +286,7 @@ end
 
 -- Global names, and fields of global tables.
 local GLOBALS = { require = "require", setmetatable = "setmetatable", pcall = "pcall", xpcall = "xpcall", ipairs = "ipairs",
-  pairs = "pairs", assert = "assert", tostring = "tostring", on = "on", step = "step",
+  pairs = "pairs", assert = "assert", tostring = "tostring", print = "harmless", type = "harmless", on = "on", step = "step",
   string = { format = "string_format" }, task = { spawn = "task_spawn", timeout = "task_timeout", map = "task_map",
     all = "task_all", race = "task_all" } }
 
@@ -289,6 +297,15 @@ local function make_builtins()
 end
 
 ---------------------------------------------------------------------------------------------------- calls
+
+-- Parts of the hubspot module that go where they cannot be followed.
+local function escapes(self, set, node, where)
+  if not self.recording then return end
+  for _, value in ipairs(set and set.list or {}) do
+    local name = self.api.name_of(value)
+    if name then self:cannot_tell(node, name .. where) end
+  end
+end
 
 -- Sets of the results, by place. args: sets, by place.
 call_value = function(self, value, args, node)
@@ -305,14 +322,15 @@ call_value = function(self, value, args, node)
     local out = {}
     for _, meta in ipairs(value.meta.list) do
       if meta.kind == "table" and meta.fields.__call then
-        local own = new_set()
+        local own = passing_set()
         self:add(own, value)
         out = call_set(self, meta.fields.__call, { own, table.unpack(args) }, node)
       end
     end
     return out
   elseif value.kind == "unknown" or value.kind == "string" or value.kind == "iterator" then
-    local out = new_set()
+    for _, set in ipairs(args) do escapes(self, set, node, " is handed to a function whose text is not seen") end
+    local out = passing_set()
     self:add(out, UNKNOWN)
     return { out }
   end
@@ -464,6 +482,8 @@ local function assign(self, target, set)
     if base.kind == "table" then
       for _, key in ipairs(keys) do self:add_all(field_set(base, key), set) end
       if unknown then self:add_all(base.any, set) end
+    elseif base.kind == "unknown" then
+      escapes(self, set, target, " is put where it is not followed")
     end
   end
 end
@@ -566,7 +586,7 @@ function Program:cannot_tell(node, why)
   local key = ("%s:%d:%s"):format(self.file, node.line, why)
   if self.told[key] then return end
   self.told[key] = true
-  self.unknown[#self.unknown + 1] = { file = self.file, line = node.line, why = why }
+  self.unknown[#self.unknown + 1] = { file = self.file or self.main, line = node.line, why = why }
 end
 
 ---A HubSpot call that the script can make.
@@ -585,7 +605,7 @@ end
 ---@return { uses: table[], unknown: table[] }
 function flow.run(api, file, source, read)
   local self = setmetatable({ api = api, read = read, texts = {}, globals = {}, tables = {}, chunks = {}, told = {}, uses = {},
-    unknown = {}, builtins = make_builtins(), pass = 0, holes = false, recording = false }, Program)
+    unknown = {}, builtins = make_builtins(), pass = 0, holes = false, recording = false, main = file }, Program)
   local tree = parse(source, file)
   -- First what is known spreads; then what had no value by then counts as not known, and spreads too.
   for _, holes in ipairs { false, true } do
@@ -595,6 +615,7 @@ function flow.run(api, file, source, read)
       self.changed, self.pass, passes = false, self.pass + 1, passes + 1
       run_file(self, tree, file)
     until not self.changed or passes == PASSES
+    if self.changed then self:cannot_tell({ line = 1 }, "too intricate to be followed to the end") end
   end
   self.pass, self.recording = self.pass + 1, true
   run_file(self, tree, file)
@@ -602,6 +623,6 @@ function flow.run(api, file, source, read)
   return { uses = self.uses, unknown = self.unknown }
 end
 
-flow.new_set = new_set
+flow.new_set, flow.passing_set = new_set, passing_set
 
 return flow

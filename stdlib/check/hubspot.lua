@@ -72,10 +72,18 @@ local function objects(program, label, object_type)
   end)
 end
 
-local function group(program, name, prefix, first)
-  return kept(program, ("group %s %s %s"):format(name, prefix, first and tostring(first) or ""), function()
-    return { kind = "group", name = name, prefix = prefix, first = first }
+-- bound: { key =, first = a set that stays } for hubspot.properties("contacts")
+local function group(program, name, prefix, bound)
+  return kept(program, ("group %s %s %s"):format(name, prefix, bound and bound.key or ""), function()
+    return { kind = "group", name = name, prefix = prefix, bound = bound }
   end)
+end
+
+local function bind(program, name, first, node)
+  local key = ("%s:%d"):format(program.file, node.line)
+  local value = group(program, name, "", { key = key, first = flow.new_set() })
+  program:add_all(value.bound.first, first)
+  return value
 end
 
 ---The operation of a path in which {…} other than {version} may be anything.
@@ -116,13 +124,14 @@ local function group_member(program, base, key, out, node)
       program:use(node, label, o.method, o.path)
       return program:add(out, flow.UNKNOWN)
     end
-    local value = kept(program, ("operation %s %s:%d %s"):format(label, program.file, node.line, tostring(base.first)), function()
-      return { kind = "operation", label = label, o = o, first = base.first, node = node, file = program.file }
+    local bound = base.bound and base.bound.key or ""
+    local value = kept(program, ("operation %s %s:%d %s"):format(label, program.file, node.line, bound), function()
+      return { kind = "operation", label = label, o = o, bound = base.bound, node = node, file = program.file }
     end)
     return program:add(out, value)
   end
   if has_children(base.name, base.prefix .. key .. ".") then
-    return program:add(out, group(program, base.name, base.prefix .. key .. ".", base.first))
+    return program:add(out, group(program, base.name, base.prefix .. key .. ".", base.bound))
   end
   if program.recording then program:cannot_tell(node, label .. ": the hubspot module has no such function") end
 end
@@ -167,6 +176,18 @@ function api.index(program, base, keys, unknown_key, out, node)
   end
 end
 
+---What a script's author would call this part of the module; nil for other values, and for functions, whose use is
+---told apart.
+---@param value table
+---@return string|nil
+function api.name_of(value)
+  if value.kind == "hub" then return "hubspot" end
+  if value == REQUEST then return "hubspot.request" end
+  if value == OBJECTS then return "hubspot.objects" end
+  if value.kind == "objects" then return value.label end
+  if value.kind == "group" then return ("hubspot.%s.%s"):format(value.name, value.prefix):sub(1, -2) end
+end
+
 -- Every path that the operation can have with these types; nil and the number of the argument that is not known.
 local function paths_of(program, o, args)
   local paths, position, missing = { o.path }, 0, nil
@@ -188,7 +209,7 @@ end
 local function call_operation(program, value, args, node)
   value.called = true
   if not program.recording then return end
-  if value.first then args = { value.first, table.unpack(args) } end
+  if value.bound then args = { value.bound.first, table.unpack(args) } end
   local paths, missing = paths_of(program, value.o, args)
   for _, path in ipairs(paths) do program:use(node, value.label, value.o.method, path) end
   if missing then
@@ -225,7 +246,7 @@ local function call_request(program, args, node)
 end
 
 function api.call(program, value, args, node)
-  local out = flow.new_set()
+  local out = flow.passing_set()
   if value == OBJECTS then
     local texts, unknown = program:texts_of(args[1])
     for _, text in ipairs(texts) do
@@ -239,7 +260,7 @@ function api.call(program, value, args, node)
   elseif value.kind == "group" and value.name == "account" and value.prefix == "" then
     program:add(out, HUB)
   elseif value.kind == "group" and BOUND[value.name] and value.prefix == "" then
-    program:add(out, group(program, value.name, "", args[1] or flow.new_set()))
+    program:add(out, bind(program, value.name, args[1], node))
   else
     if value.kind == "operation" then call_operation(program, value, args, node) end
     program:add(out, flow.UNKNOWN)
@@ -263,7 +284,7 @@ end
 
 ---What require(name) gives, or nil for a module of the project.
 function api.module(program, name)
-  local out = flow.new_set()
+  local out = flow.passing_set()
   if name == "hubspot" then
     program:add(out, HUB)
   elseif MODULES[name] then
