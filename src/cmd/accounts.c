@@ -61,7 +61,7 @@ static int add_stored(hl_runtime *rt, const char *name, const char *stored, cons
   if (rc) goto out;
   hl_account_options o = {.name = name, .credential = c, .base_url = s.base_url || s.region ? base : NULL, .version = a ? a->version : NULL,
                           .tier = a && a->tier ? a->tier : from_env("HUBSPOT_TIER"), .portal = a && a->portal ? a->portal : s.grant.portal,
-                          .client_secrets = signs.v, .n_client_secrets = signs.n};
+                          .client_secrets = signs.v, .n_client_secrets = signs.n, .day_reserve = a && a->day_reserve >= 0 ? &a->day_reserve : NULL};
   rc = hl_hubspot_add_account(rt->hubspot, &o, NULL, err);
 out:
   if (rc) hl_fail_in(err, "account “%s”", name);
@@ -88,7 +88,7 @@ static int add_token(hl_runtime *rt, const hl_project_account *a, hl_error *err)
   c = hl_credential_static(rt->loop, kind, token.p);
   hl_account_options o = {.name = a->name, .credential = c, .base_url = a->base_url ? a->base_url : a->region ? host : from_env("HUBSPOT_BASE_URL"),
                           .version = a->version, .tier = a->tier ? a->tier : from_env("HUBSPOT_TIER"), .portal = a->portal,
-                          .client_secrets = signs.v, .n_client_secrets = signs.n};
+                          .client_secrets = signs.v, .n_client_secrets = signs.n, .day_reserve = a->day_reserve >= 0 ? &a->day_reserve : NULL};
   rc = hl_hubspot_add_account(rt->hubspot, &o, NULL, err);
 out:
   hl_credential_unref(c);

@@ -307,6 +307,10 @@ void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
   for (size_t i = 0; i < n && i < HL_COUNT(accounts); i++) {
     hl_api_stats a;
     hl_account_stats(accounts[i], &a);
+    const struct { const char *name; int64_t v; } budgets[] = {
+        {"limit", a.limit}, {"used", a.used}, {"others", a.others}, {"day_limit", a.day_limit}, {"day_remaining", a.day_remaining},
+        {"day_reserved", a.day_reserved}, {"day_ends", a.day_ends}, {"day_runs_out", a.day_runs_out},
+    };
     const struct { const char *name; uint64_t v; } rows[] = {
         {"calls", a.calls},   {"requests", a.requests}, {"batched", a.batched}, {"retries", a.retries},
         {"errors", a.errors}, {"limited", a.limited},   {"queued", a.queued},   {"in_flight", a.in_flight},
@@ -314,6 +318,8 @@ void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
     };
     cJSON *account = cJSON_AddObjectToObject(api, hl_account_name(accounts[i]));
     for (size_t k = 0; k < HL_COUNT(rows); k++) cJSON_AddItemToObject(account, rows[k].name, hl_json_int64((int64_t)rows[k].v));
+    cJSON *budget = cJSON_AddObjectToObject(account, "budget");
+    for (size_t k = 0; k < HL_COUNT(budgets); k++) cJSON_AddItemToObject(budget, budgets[k].name, hl_json_int64(budgets[k].v));
   }
   hl_json_print_to(root, out);
   cJSON_Delete(root);

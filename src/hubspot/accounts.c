@@ -46,6 +46,7 @@ void hl_hubspot_free(hl_hubspot *h) {
   for (hl_portal *p = h->portals, *next; p; p = next) {
     next = p->next;
     hl_window_deinit(&p->search);
+    hl_day_deinit(&p->day);
     hl_free(p);
   }
   for (hl_bucket *b = h->buckets, *next; b; b = next) {
@@ -116,14 +117,14 @@ static hl_account *find(hl_hubspot *h, const char *name) {
 
 /* ---- adding ---- */
 
-static hl_portal *portal_of(hl_hubspot *h, int64_t id, int64_t day) {
+static hl_portal *portal_of(hl_hubspot *h, int64_t id, int64_t day, unsigned reserve) {
   hl_portal *p = id ? h->portals : NULL;
   while (p && p->id != id) p = p->next;
   if (p) return p;
   p = HL_NEW(hl_portal);
   p->id = id;
   hl_window_init(&p->search, SEARCH_PER_SECOND, HL_SECOND);
-  p->day = (hl_day){.limit = day, .remaining = -1};
+  hl_day_init(&p->day, day, reserve);
   p->next = h->portals;
   h->portals = p;
   return p;
@@ -150,7 +151,8 @@ static hl_queue *queue_of(hl_hubspot *h, const hl_account_options *o, hl_credent
   hl_queue *q = h->queues;
   while (q && (!hl_credential_same(q->credential, credential) || strcmp(q->base_url, base) != 0)) q = q->next;
   if (q) return q;
-  q = hl_queue_new(h, credential, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, portal_of(h, o->portal, tiers[tier].day),
+  unsigned reserve = o->day_reserve ? (unsigned)*o->day_reserve : HL_DAY_RESERVE;
+  q = hl_queue_new(h, credential, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, portal_of(h, o->portal, tiers[tier].day, reserve),
                    bucket_new(h, tiers[tier].window), app_new(h));
   q->next = h->queues;
   h->queues = q;
@@ -168,6 +170,8 @@ int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_accoun
   if (t == HL_COUNT(tiers))
     return hl_fail(err, HL_EINVAL, "account \"%s\": unknown tier \"%s\": one of free, starter, professional, enterprise",
                    o->name, tier);
+  if (o->day_reserve && (*o->day_reserve < 0 || *o->day_reserve > 90))
+    return hl_fail(err, HL_EINVAL, "account \"%s\": day_reserve, the part of a day's calls that is kept for live ones, is 0 to 90 percent", o->name);
   if (!is_version(version))
     return hl_fail(err, HL_EINVAL, "account \"%s\": the API version \"%s\" is no dated one, such as 2026-09", o->name,
                    version);

@@ -22,6 +22,7 @@ typedef struct hl_account_options {
   const char *version;           /* dated API version; NULL: "2026-09" */
   const char *tier;              /* "free" "starter" "professional" "enterprise"; NULL: free */
   int64_t portal;                /* 0: unknown */
+  const int *day_reserve;        /* percent of the day's calls kept for live ones; NULL: 5 */
   const hl_str *client_secrets;  /* webhook signing secrets, copied */
   size_t n_client_secrets;
 } hl_account_options;
@@ -132,6 +133,10 @@ typedef struct hl_api_stats {
   uint64_t outages;    /* times that HubSpot stopped answering */
   uint64_t unavailable; /* calls that ended unsent because of one */
   bool outage;         /* now */
+  /* Budgets, now; -1: not known. Times are epoch ms, 0: not known, or not so. */
+  int64_t limit, used, others;       /* of 10 seconds: calls allowed, held by ours, seen of other users of the token */
+  int64_t day_limit, day_remaining, day_reserved;
+  int64_t day_ends, day_runs_out;    /* its end; when all but the reserved ends before that, at the rate of the last hour */
 } hl_api_stats;
 void hl_account_stats(const hl_account *a, hl_api_stats *out);
 

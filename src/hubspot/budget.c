@@ -373,7 +373,9 @@ void hl_window_limited(hl_window *w, hl_slot_id id, int64_t now, int64_t after) 
     w->margin_at = now;
   }
   if (fresh && !w->sighted) {
-    w->blind = own < w->limit ? w->limit - (unsigned)own : 1;
+    /* No more than were let through is probably allowed; with few of them it was others'. */
+    unsigned over = own < w->limit ? w->limit - (unsigned)own : 1;
+    w->blind = over < w->limit / 2 ? over : w->limit / 2;
     w->blind_at = now;
   }
   int64_t ms = after;

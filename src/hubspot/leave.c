@@ -17,7 +17,8 @@ enum {
   PROBE_POLL_MS = 1000, REFUSE_MS = 200,
   LIVE_IN_FLIGHT = 2,    /* of those that may be out are left for live calls */
   IN_FLIGHT_TOP = 64,    /* for HubSpot answers slowly */
-  STARVED_MS = 60 * 1000, STARVED_TELL_MS = 10 * 60 * 1000
+  STARVED_MS = 60 * 1000, STARVED_TELL_MS = 10 * 60 * 1000,
+  DAY_TELL_MS = 60 * 60 * 1000
 };
 
 static const char *const class_names[HL_CLASSES] = {"live", "normal", "bulk"};
@@ -51,32 +52,109 @@ static void leave(hl_queue *q, hl_stream *s, int k) {
   hl_call_send(hl_batch_gather(q, HL_LINKED(lane->ops.next, hl_api_op, link)));
 }
 
-static void refuse_day(hl_queue *q, int64_t until) {
+/* ---- the day ---- */
+
+static const char *account_of(const hl_queue *q) {
+  const hl_account *a = q->hubspot->accounts;
+  while (a && a->queue != q) a = a->next;
+  return a ? a->name : "";
+}
+
+static int64_t closed(hl_queue *q, hl_rank rank) {
   hl_loop *loop = q->hubspot->loop;
+  return hl_day_closed(&q->portal->day, hl_loop_mono(loop), hl_loop_now(loop), rank);
+}
+
+static void refuse_day(hl_queue *q, int64_t until, hl_api_class from) {
+  hl_loop *loop = q->hubspot->loop;
+  const hl_day *day = &q->portal->day;
   char limit[64] = "", iso[25];
-  if (q->portal->day.limit > 0) snprintf(limit, sizeof limit, " of %lld calls", (long long)q->portal->day.limit);
+  if (day->limit > 0) snprintf(limit, sizeof limit, " of %lld calls", (long long)day->limit);
   hl_time_iso(hl_loop_now(loop) + until - hl_loop_mono(loop), iso);
   hl_fault f;
-  hl_fault_plain(&f, "hubspot", "RATE_LIMITS", true,
-                 "the account's daily limit%s is used up; HubSpot resets it at midnight in the account's time zone. "
-                 "No call is sent before %s, then one tries again", limit, iso);
+  if (from == HL_CLASS_LIVE)
+    hl_fault_plain(&f, "hubspot", "RATE_LIMITS", true,
+                   "the account's daily limit%s is used up; HubSpot resets it at midnight in the account's time zone. "
+                   "No call is sent before %s, then one tries again", limit, iso);
+  else
+    hl_fault_plain(&f, "hubspot", "RATE_LIMITS", true,
+                   "the %lld calls that are left of the account's daily limit%s are kept for live calls (webhook handlers and "
+                   "routes). No other is sent before %s; day_reserve of the account in hubloop.lua says how many percent are kept",
+                   (long long)day->remaining, limit, iso);
   f.e.status = 429;
-  hl_queue_refuse(q, HL_CLASS_LIVE, &f.e);
+  hl_queue_refuse(q, from, &f.e);
   hl_fault_deinit(&f);
 }
+
+static bool work_from(const hl_queue *q, hl_api_class from) {
+  for (size_t i = 0; i < HL_STREAMS; i++)
+    for (int k = (int)from; k < HL_CLASSES; k++)
+      if (has_work(&q->streams[i], k)) return true;
+  return false;
+}
+
+/* On a timer, so that a script which asks again at once cannot keep the loop in one turn. */
+static void refuse_due(hl_timer *timer, void *arg) {
+  (void)timer;
+  hl_queue *q = arg;
+  for (hl_api_class from = HL_CLASS_LIVE; from <= HL_CLASS_NORMAL; from++) {
+    int64_t until = closed(q, (hl_rank)from);
+    if (!until) continue;
+    refuse_day(q, until, from);
+    break;
+  }
+  hl_queue_kick(q);
+}
+
+/* The classes from which on the day is closed; HL_CLASSES: none is. */
+static hl_api_class close_day(hl_queue *q) {
+  hl_api_class from = HL_CLASS_LIVE;
+  while (from < HL_CLASS_BULK && !closed(q, (hl_rank)from)) from++;
+  if (from == HL_CLASS_BULK) from = (hl_api_class)HL_CLASSES;
+  if (!work_from(q, from)) hl_timer_stop(q->hubspot->loop, &q->day_timer);
+  else if (!hl_timer_armed(&q->day_timer)) hl_timer_start(q->hubspot->loop, &q->day_timer, REFUSE_MS, refuse_due, q);
+  return from;
+}
+
+/* Says once an hour when the day's budget will be used up, if that is before the day ends. */
+static void tell_day(hl_queue *q) {
+  hl_loop *loop = q->hubspot->loop;
+  hl_day *day = &q->portal->day;
+  int64_t now = hl_loop_mono(loop), wall = hl_loop_now(loop);
+  if (q->portal->day_told && now - q->portal->day_told < DAY_TELL_MS) return;
+  int64_t out = hl_day_runs_out(day, now, wall);
+  if (!out) return;
+  q->portal->day_told = now > 0 ? now : 1;
+  char at[25], end[25] = "";
+  hl_time_iso(out, at);
+  if (day->ends) hl_time_iso(day->ends, end);
+  hl_log_write(hl_loop_log(loop), HL_LOG_WARN, "hubspot",
+               "account %s: at the rate of the last hour, what is left of the day's %lld calls (%lld, of which %lld are kept for "
+               "live ones) ends at %s, before the day does (%s): bulk calls are slowed down", account_of(q),
+               (long long)day->limit, (long long)day->remaining, (long long)hl_day_reserved(day), at,
+               day->ends ? end : "midnight in the account's time zone");
+}
+
+void hl_queue_budgets(hl_queue *q, hl_api_stats *out) {
+  hl_loop *loop = q->hubspot->loop;
+  hl_day *day = &q->portal->day;
+  const hl_window *w = &q->bucket->window;
+  int64_t wall = hl_loop_now(loop);
+  out->day_runs_out = hl_day_runs_out(day, hl_loop_mono(loop), wall);
+  out->day_limit = day->limit;
+  out->day_remaining = day->remaining;
+  out->day_reserved = hl_day_reserved(day);
+  out->day_ends = day->ends;
+  out->limit = w->limit;
+  out->used = (int64_t)w->held;
+  out->others = w->foreign;
+}
+
+/* ---- leaving ---- */
 
 static void woken(hl_timer *timer, void *arg) {
   (void)timer;
   hl_queue_kick(arg);
-}
-
-/* On a timer, so that a script which asks again at once cannot keep the loop in one turn. */
-static void woken_to_refuse(hl_timer *timer, void *arg) {
-  (void)timer;
-  hl_queue *q = arg;
-  int64_t until = hl_day_blocked(&q->portal->day, hl_loop_mono(q->hubspot->loop));
-  if (until) refuse_day(q, until);
-  hl_queue_kick(q);
 }
 
 static void token_came(void *arg, const hl_error *err) {
@@ -124,25 +202,28 @@ static void tell_starved(hl_queue *q, hl_stream *s, int64_t now) {
   }
 }
 
-/* Sends what may leave; the time of the next that may. */
-static int64_t serve(hl_queue *q, hl_stream *s) {
+/* Sends what may leave of the classes before `end`; the time of the next that may. */
+static int64_t serve(hl_queue *q, hl_stream *s, hl_api_class end) {
   hl_loop *loop = q->hubspot->loop;
+  hl_day *day = &q->portal->day;
   while (s->ready) {
     int64_t now = hl_loop_mono(loop);
     hl_api_op *first;
     if (hl_outage_holds(q, s, &first)) break; /* its tick kicks */
     int k = first ? (int)first->klass : 0;
-    while (!has_work(s, k)) k++;
+    while (k < (int)end && !has_work(s, k)) k++;
+    if (k >= (int)end) break;
     if (q->in_flight >= in_flight_max(q, k)) break; /* an answer kicks */
     int64_t at = hl_window_free_at(s->window, now, (hl_rank)k);
+    if (at == now) at = hl_day_free_at(day, now, hl_loop_now(loop), (hl_rank)k);
     /* The answer waited for may be that of another queue of this portal. */
     if (at > now) return at == INT64_MAX ? now + PROBE_POLL_MS : at;
-    hl_day_try(&q->portal->day, now);
+    hl_day_take(day, now, (hl_rank)k);
     s->waits_since[k] = 0;
     if (k < HL_CLASS_BULK) s->above_at = now;
     if (first) hl_call_send(hl_batch_gather(q, first));
     else leave(q, s, k);
-    if (hl_day_blocked(&q->portal->day, now)) {
+    if (closed(q, (hl_rank)k)) {
       hl_queue_kick(q);
       break;
     }
@@ -155,18 +236,18 @@ void hl_queue_turn(hl_defer *defer, void *arg) {
   hl_queue *q = arg;
   hl_loop *loop = q->hubspot->loop;
   int64_t wake = INT64_MAX;
-  if (hl_day_blocked(&q->portal->day, hl_loop_mono(loop))) {
-    if (!hl_queue_ready(q)) hl_timer_stop(loop, &q->timer);
-    else if (!hl_timer_armed(&q->timer) || q->timer.cb != woken_to_refuse)
-      hl_timer_start(loop, &q->timer, REFUSE_MS, woken_to_refuse, q);
+  hl_api_class end = close_day(q);
+  if (end == HL_CLASS_LIVE) {
+    hl_timer_stop(loop, &q->timer);
     return;
   }
   if (!has_token(q)) return;
   for (size_t i = 0; i < HL_STREAMS; i++) {
-    int64_t at = serve(q, &q->streams[i]);
+    int64_t at = serve(q, &q->streams[i], end);
     if (at < wake) wake = at;
     tell_starved(q, &q->streams[i], hl_loop_mono(loop));
   }
+  tell_day(q);
   if (wake == INT64_MAX) hl_timer_stop(loop, &q->timer);
   else hl_timer_start(loop, &q->timer, wake - hl_loop_mono(loop), woken, q);
 }

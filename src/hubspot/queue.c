@@ -38,6 +38,7 @@ hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *bas
 void hl_queue_free(hl_queue *q) {
   assert(q->n_ops == 0 && hl_link_alone(&q->calls) && !q->groups);
   hl_timer_stop(q->hubspot->loop, &q->timer);
+  hl_timer_stop(q->hubspot->loop, &q->day_timer);
   hl_timer_stop(q->hubspot->loop, &q->outage_tick);
   hl_defer_stop(q->hubspot->loop, &q->turn);
   hl_order_free(q->order);
@@ -297,4 +298,5 @@ void hl_api_cancel(hl_api_op *op) {
 void hl_account_stats(const hl_account *a, hl_api_stats *out) {
   *out = a->stats;
   out->outage = hl_outage_on(a->queue);
+  hl_queue_budgets(a->queue, out);
 }

@@ -42,6 +42,7 @@ typedef struct hl_portal {
   int64_t id;
   hl_window search;
   hl_day day;
+  int64_t day_told;        /* loop ms of the last word on how long the day lasts; 0: never */
 } hl_portal;
 
 typedef struct hl_bucket { /* the 10 seconds of one app in one portal */
@@ -189,6 +190,7 @@ typedef struct hl_queue {
   hl_link calls;          /* every request that is out or waits for its timer */
   size_t in_flight, n_ops;
   hl_timer timer;         /* a window frees */
+  hl_timer day_timer;     /* what the day refuses ends */
   hl_defer turn;          /* the end of this turn of the loop */
 } hl_queue;
 
@@ -241,6 +243,7 @@ bool hl_queue_ready(const hl_queue *q);
 void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
 
 /* leave.c */
+void hl_queue_budgets(hl_queue *q, hl_api_stats *out);
 void hl_queue_turn(hl_defer *defer, void *queue);
 /* FACTS 3: which limit counts it. */
 hl_stream_kind hl_stream_kind_of(const char *method, hl_str path);

@@ -67,26 +67,44 @@ static void learn(hl_call *c, const hl_http_response *r) {
     hl_window_learn(c->window, c->slot, now, header_int(&r->headers, "X-HubSpot-RateLimit-Max"),
                     header_int(&r->headers, "X-HubSpot-RateLimit-Remaining"),
                     header_int(&r->headers, "X-HubSpot-RateLimit-Interval-Milliseconds"));
-  hl_day_learn(&c->queue->portal->day, now, header_int(&r->headers, "X-HubSpot-RateLimit-Daily"),
+  hl_day_learn(&c->queue->portal->day, now, hl_loop_now(c->queue->hubspot->loop),
+               header_int(&r->headers, "X-HubSpot-RateLimit-Daily"),
                header_int(&r->headers, "X-HubSpot-RateLimit-Daily-Remaining"));
 }
 
-/* A 429 names the policy that ran out; without a name it is the window. */
-static void limited(hl_call *c, const hl_http_response *r, const cJSON *body) {
+/* The window that a policy names. NULL: one that is not known here. */
+static hl_window *named_window(hl_call *c, const char *policy) {
+  hl_queue *q = c->queue;
+  if (strncmp(policy, "TEN_SECONDLY", 12) == 0) return &q->bucket->window;
+  if (strcmp(policy, "SECONDLY") != 0) return c->window; /* none, or an unknown one */
+  return c->window->interval <= HL_SECOND ? c->window : NULL;
+}
+
+/* Pauses only what the 429 names; the ms that this call waits in any case. */
+static int64_t limited(hl_call *c, const hl_http_response *r, const cJSON *body) {
   hl_queue *q = c->queue;
   hl_log *log = hl_loop_log(q->hubspot->loop);
-  int64_t now = hl_loop_mono(q->hubspot->loop);
+  int64_t now = hl_loop_mono(q->hubspot->loop), wait = 0;
   const char *policy = hl_json_str(body, "policyName", "");
   int64_t after = hl_retry_after_ms(429, hl_headers_get(&r->headers, "Retry-After"));
   c->account->stats.limited++;
   if (strcmp(policy, "DAILY") == 0) {
     hl_window_answered(c->window, c->slot, now);
-    hl_day_limited(&q->portal->day, now);
+    hl_day_limited(&q->portal->day, now, hl_loop_now(q->hubspot->loop));
   } else {
-    hl_window_limited(c->window, c->slot, now, after);
+    hl_window *w = named_window(c, policy);
+    if (w == c->window) {
+      hl_window_limited(w, c->slot, now, after);
+    } else {
+      /* Its own window has not run out, so it must not be asked again at once. */
+      wait = after ? after : w ? w->interval / 4 : HL_SECOND;
+      hl_window_answered(c->window, c->slot, now);
+      if (w) hl_window_pause(w, now, wait);
+    }
   }
   hl_log_write(log, HL_LOG_WARN, "hubspot", "account %s: 429 %s for %s: waiting until calls are free again",
                c->account->name, *policy ? policy : "(no policy named)", c->path);
+  return wait;
 }
 
 /* Repetition is silent to the script and lasts for minutes: whoever watches must
@@ -144,16 +162,17 @@ static void retry_due(hl_timer *timer, void *arg) {
 }
 
 /* False when the deadline does not allow it. */
-static bool retry(hl_call *c, int status, int64_t after) {
+static bool retry(hl_call *c, int status, int64_t after, int64_t wait) {
   hl_queue *q = c->queue;
   hl_loop *loop = q->hubspot->loop;
-  int64_t delay = status == 429 ? 0 : hl_retry_delay(c->attempts - c->limited, status, after, hl_rng_unit(hl_loop_rng(loop)));
+  double unit = hl_rng_unit(hl_loop_rng(loop));
+  int64_t delay = status == 429 ? wait + (int64_t)((double)wait * unit) : hl_retry_delay(c->attempts - c->limited, status, after, unit);
   if (hl_loop_mono(loop) + delay + (status == 429 ? after : 0) > c->first_sent + HL_RETRY_DEADLINE_MS) return false;
   /* Nor one that could only be made too late. */
   int64_t free_at = hl_breaker_free_at(&q->breaker, hl_loop_mono(loop));
   if (free_at != INT64_MAX && free_at > c->first_sent + HL_RETRY_DEADLINE_MS) return false;
   c->account->stats.retries++;
-  if (status == 429) { /* the window's pause is its delay, so nobody comes as a herd */
+  if (!delay) { /* the window's pause is its delay, so nobody comes as a herd */
     hl_link_remove(&c->link);
     hl_queue_again(q, c);
   } else {
@@ -223,7 +242,8 @@ static void answered(void *arg, const hl_http_response *r) {
 
   if (r->status && r->body.n) hl_json_parse(r->body, &json, &bad);
   learn(c, r);
-  if (r->status == 429) limited(c, r, json);
+  int64_t wait = 0;
+  if (r->status == 429) wait = limited(c, r, json);
   else if (!sent) hl_window_drop(c->window, c->slot);
   else hl_window_answered(c->window, c->slot, now);
   hl_outage_answer(c, r->status, &r->err);
@@ -242,7 +262,7 @@ static void answered(void *arg, const hl_http_response *r) {
   if (decision == HL_RETRY_AGAIN) {
     int64_t after = hl_retry_after_ms(r->status, hl_headers_get(&r->headers, "Retry-After"));
     if (!wanted(c) && (c->kind == HL_API_RAW || hl_kinds[c->kind].read)) decision = HL_RETRY_NEVER;
-    else if (retry(c, r->status, after)) {
+    else if (retry(c, r->status, after, wait)) {
       tell_retry(c, r);
       goto out;
     }

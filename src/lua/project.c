@@ -155,7 +155,7 @@ static int check_source(const reader *r, const hl_project_account *a) {
 }
 
 static int read_account(const reader *r, hl_project_account *a) {
-  static const char *const keys[] = {"token", "oauth", "kind", "region", "client_secret", "portal", "tier", "base_url", "api_version", NULL};
+  static const char *const keys[] = {"token", "oauth", "kind", "region", "client_secret", "portal", "tier", "base_url", "api_version", "day_reserve", NULL};
   const struct { const char *key; char **to; } texts[] = {
       {"oauth", &a->oauth}, {"kind", &a->kind}, {"region", &a->region}, {"tier", &a->tier}, {"base_url", &a->base_url}, {"api_version", &a->version},
   };
@@ -186,6 +186,14 @@ static int read_account(const reader *r, hl_project_account *a) {
     a->portal = lua_tointeger(L, -1);
   }
   lua_pop(L, 1);
+  type = lua_getfield(L, -1, "day_reserve");
+  if (!rc && type != LUA_TNIL) {
+    snprintf(label, sizeof label, "accounts.%.64s.day_reserve", a->name);
+    lua_Integer v = lua_tointeger(L, -1);
+    if (!lua_isinteger(L, -1) || v < 0 || v > 90) rc = bad(r, label, "how many percent of the day's calls are kept for live ones, 0 to 90");
+    else a->day_reserve = (int)v;
+  }
+  lua_pop(L, 1);
   return rc ? rc : check_source(r, a);
 }
 
@@ -201,7 +209,7 @@ static int read_accounts(const reader *r, hl_project *p) {
       } else {
         p->accounts = hl_realloc(p->accounts, (p->n_accounts + 1) * sizeof *p->accounts);
         hl_project_account *a = &p->accounts[p->n_accounts++];
-        *a = (hl_project_account){.name = hl_strdup(lua_tostring(L, -2))};
+        *a = (hl_project_account){.name = hl_strdup(lua_tostring(L, -2)), .day_reserve = -1};
         rc = read_account(r, a);
       }
       lua_pop(L, rc ? 2 : 1);

@@ -15,6 +15,7 @@ typedef struct hl_project_account {
   char **client_secrets;    /* secrets' names */
   size_t n_client_secrets;
   int64_t portal;
+  int day_reserve;          /* percent; -1: not given */
   char *tier, *base_url, *region, *kind, *version;   /* NULL: not given */
 } hl_project_account;
 

@@ -214,11 +214,114 @@ static void alone_all_is_used(void **state) {
   }
 }
 
+/* ---- a 429 and what it names ---- */
+
+enum { MAIN, SEARCH, EVENTS, SUBSCRIPTIONS, PLACES };
+static const struct { const char *method, *path; } places[PLACES] = {
+  {"GET", "/x/y"}, {"POST", "/crm/objects/{version}/contacts/search"},
+  {"GET", "/webhooks-journal/journal/{version}/earliest"}, {"GET", "/webhooks-journal/subscriptions/{version}"},
+};
+static const char *policy, *retry_after;
+
+static void refuse_first(model *m, model_request *r) {
+  if (!policy || !strstr(r->query, "first")) {
+    hl_buf_puts(&r->answer, "{}");
+    return;
+  }
+  r->status = 429;
+  hl_buf_printf(&r->answer, "{\"status\":\"error\",\"message\":\"limit\"%s%s%s}", *policy ? ",\"policyName\":\"" : "", policy,
+                *policy ? "\"" : "");
+  if (retry_after) hl_headers_add(&r->headers, HL_STR("Retry-After"), hl_str_of(retry_after));
+  policy = NULL;
+  (void)m;
+}
+
+typedef struct probe { asked a; hl_timer timer; model *m; int place; } probe;
+
+static void ask_place(hl_timer *timer, void *arg) {
+  (void)timer;
+  probe *p = arg;
+  ask(p->m, &p->a, &(hl_api_call){.kind = HL_API_RAW, .klass = HL_CLASS_NORMAL, .script = "a.lua",
+                                  .method = places[p->place].method, .path = places[p->place].path});
+}
+
+static void a_429_pauses_only_what_it_names(void **state) {
+  (void)state;
+  static const struct { int place; const char *policy, *after; int64_t waits[PLACES + 1]; } cases[] = {
+    /* where the 429 came; who waits at least so long; the last: the refused call itself */
+    {MAIN, "TEN_SECONDLY_ROLLING", NULL, {800, 0, 0, 0, 800}},
+    {MAIN, "", NULL, {800, 0, 0, 0, 800}},
+    {MAIN, "SOMETHING_NEW", NULL, {800, 0, 0, 0, 800}},
+    {MAIN, "TEN_SECONDLY_ROLLING", "4", {3800, 0, 0, 0, 3800}},
+    {MAIN, "SECONDLY", NULL, {0, 0, 0, 0, 800}}, /* one that is not known: only the call waits */
+    {SEARCH, "SECONDLY", NULL, {0, 800, 0, 0, 800}},
+    {SEARCH, "", NULL, {0, 800, 0, 0, 800}},
+    {SEARCH, "TEN_SECONDLY_ROLLING", NULL, {2300, 0, 0, 0, 2300}},
+    {EVENTS, "SECONDLY", NULL, {0, 0, 800, 0, 800}},
+    {SUBSCRIPTIONS, "", "2", {0, 0, 0, 1800, 1800}},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    model *m = model_new("professional", 50 + i);
+    asked first;
+    probe p[PLACES] = {0};
+    m->limit = 190;
+    m->latency = 10;
+    m->answer = refuse_first;
+    policy = cases[i].policy;
+    retry_after = cases[i].after;
+    int64_t from = hl_loop_mono(m->loop);
+    ask(m, &first, &(hl_api_call){.kind = HL_API_RAW, .klass = HL_CLASS_NORMAL, .script = "a.lua", .query = "first",
+                                  .method = places[cases[i].place].method, .path = places[cases[i].place].path});
+    for (int k = 0; k < PLACES; k++) {
+      p[k].m = m;
+      p[k].place = k;
+      hl_timer_start(m->loop, &p[k].timer, 50, ask_place, &p[k]);
+    }
+    hl_loop_run(m->loop);
+    for (int k = 0; k <= PLACES; k++) {
+      const asked *a = k == PLACES ? &first : &p[k].a;
+      int64_t least = cases[i].waits[k], took = a->at - from;
+      assert_null(a->kind);
+      if (took < least || took > (least ? 3 * least : 150)) fail_msg("case %zu, call %d came after %lld ms", i, k, (long long)took);
+    }
+    assert_int_equal(m->requests, PLACES + 2);
+    asked_free(&first);
+    for (int k = 0; k < PLACES; k++) asked_free(&p[k].a);
+    model_free(m);
+  }
+}
+
+/* 100 a second, 50, and nothing of the 10 seconds. */
+static void the_journal_has_limits_of_its_own(void **state) {
+  (void)state;
+  enum { N = 300 };
+  static const struct { int place; int64_t least, most; } cases[] = {{EVENTS, 2000, 2200}, {SUBSCRIPTIONS, 5000, 5400}};
+  for (size_t i = 0; i < 2; i++) {
+    model *m = model_new("free", 60 + i);
+    asked a[N], other;
+    m->latency = 10;
+    for (int k = 0; k < N; k++)
+      ask(m, &a[k], &(hl_api_call){.kind = HL_API_RAW, .klass = HL_CLASS_NORMAL, .script = "a.lua",
+                                   .method = "GET", .path = places[cases[i].place].path});
+    ask_raw(m, &other, "GET", "/x", "");
+    int64_t from = hl_loop_mono(m->loop);
+    hl_loop_run(m->loop);
+    int64_t took = a[N - 1].at - from;
+    if (took < cases[i].least || took > cases[i].most) fail_msg("case %zu took %lld ms", i, (long long)took);
+    assert_true(other.at - from < 500);
+    for (int k = 0; k < N; k++) asked_free(&a[k]);
+    asked_free(&other);
+    model_free(m);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(others_are_made_room_for),
       cmocka_unit_test(live_calls_do_not_wait),
       cmocka_unit_test(alone_all_is_used),
+      cmocka_unit_test(a_429_pauses_only_what_it_names),
+      cmocka_unit_test(the_journal_has_limits_of_its_own),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
