@@ -31,6 +31,10 @@ if [ "$want" != build ]; then
   need_command npm npm
 fi
 
+if [ "$want" = test ]; then
+  need_command chromium chromium
+fi
+
 if [ "$want" = valgrind ]; then
   need_command valgrind valgrind
 fi

@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")"
 sum=$(cksum package-lock.json)
 if [ "$(cat node_modules/.hubloop 2>/dev/null || true)" != "$sum" ]; then
-  echo "interop: installing npm packages (@hubspot/api-client, ajv)"
+  echo "interop: installing npm packages (@hubspot/api-client, ajv, playwright-core)"
   npm ci --omit=dev --no-progress --loglevel=error
   printf '%s' "$sum" > node_modules/.hubloop
 fi
@@ -14,4 +14,4 @@ HL_RECORDS=${HL_RECORDS:-$(cd ../.. && pwd)/build/records}
 HL_RECORD_DIR=$HL_RECORDS/interop
 export HL_RECORDS HL_RECORD_DIR
 rm -rf "$HL_RECORD_DIR"
-exec sh ../integration/node.sh interop openapi.test.mjs client.test.mjs oauth.test.mjs errors.test.mjs requests.test.mjs apis.test.mjs records.test.mjs
+exec sh ../integration/node.sh interop openapi.test.mjs client.test.mjs oauth.test.mjs browser.test.mjs errors.test.mjs requests.test.mjs apis.test.mjs records.test.mjs
