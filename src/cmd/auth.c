@@ -55,9 +55,10 @@ static int from_terminal(const char *what, hl_buf *out, hl_error *err) {
   if (tcgetattr(STDIN_FILENO, &before)) return hl_fail(err, HL_EIO, "cannot read from the terminal: %s", strerror(errno));
   quiet = before;
   quiet.c_lflag &= (tcflag_t) ~(ECHO | ICANON | ISIG);
+  /* Quiet first: what is typed the moment the prompt appears is neither shown nor lost. */
+  tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
   fprintf(stderr, "%s (not shown): ", what);
   fflush(stderr);
-  tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
   char c;
   int rc = 0;
   bool stopped = false;

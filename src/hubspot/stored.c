@@ -278,10 +278,7 @@ int hl_stored_credential(const hl_stored *s, hl_loop *loop, hl_transport *t, con
   keeper *k = HL_NEW(keeper);
   k->base = (hl_keeper){.begin = keeper_begin, .save = keeper_save, .end = keeper_end, .free = keeper_free};
   k->name = hl_strdup(s->name);
-  if ((rc = hl_vault_new(hl_vault_path(v), &k->vault, err))) {
-    keeper_free(&k->base);
-    return rc;
-  }
+  k->vault = hl_vault_copy(v);
   hl_credential_options o = {
       .loop = loop, .transport = t, .name = s->name, .kind = s->kind, .scopes = s->asked, .grant = s->grant, .keeper = &k->base,
       .app = {.base_url = base, .version = VERSION, .policy = s->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, .client_id = s->client_id,

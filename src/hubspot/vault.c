@@ -47,6 +47,17 @@ int hl_vault_new(const char *file, hl_vault **out, hl_error *err) {
   return 0;
 }
 
+hl_vault *hl_vault_copy(const hl_vault *from) {
+  hl_vault *v = HL_NEW(hl_vault);
+  *v = *from;
+  v->path = hl_strdup(from->path);
+  v->folder = hl_strdup(from->folder);
+  v->key_path = hl_strdup(from->key_path);
+  v->lock_path = hl_strdup(from->lock_path);
+  v->new_path = hl_strdup(from->new_path);
+  return v;
+}
+
 void hl_vault_free(hl_vault *v) {
   if (!v) return;
   hl_free(v->path);

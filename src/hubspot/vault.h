@@ -17,6 +17,7 @@ typedef struct hl_vault hl_vault;
 /* `file` NULL: $HUBLOOP_VAULT, else $XDG_CONFIG_HOME/hubloop/vault, else
  * ~/.config/hubloop/vault. Touches no file. */
 int hl_vault_new(const char *file, hl_vault **out, hl_error *err);
+hl_vault *hl_vault_copy(const hl_vault *v); /* the same files, for another owner */
 void hl_vault_free(hl_vault *v);
 const char *hl_vault_path(const hl_vault *v);
 bool hl_vault_exists(const hl_vault *v);

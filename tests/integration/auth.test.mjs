@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { SECRET, TOKEN, deliver, event, fake, freePort, project, request, run, serve, sim, start } from './lib.mjs';
+import { HUBLOOP, SECRET, TOKEN, deliver, event, fake, freePort, project, request, run, serve, sim, start } from './lib.mjs';
 
 const APP = 'app-of-the-test';
 const APP_SECRET = crypto.randomUUID();
@@ -128,6 +128,27 @@ test('what add refuses', async (t) => {
   assert.match(kept.out, /could not be asked/);
 });
 
+test('on a terminal the token is asked for and not shown; Ctrl-C leaves the terminal as it was', async (t) => {
+  const dir = project(t);
+  // script(1) gives a terminal; stty says afterwards whether it still shows what is typed.
+  const ask = async (typed) => {
+    const p = start(t, ['-qec', `'${HUBLOOP}' auth add shop --no-test; echo "code $?"; stty -a`, '/dev/null'],
+      { command: '/usr/bin/script', cwd: dir, env: { TERM: 'xterm' }, stdin: 'pipe' });
+    await p.line(/token of shop \(not shown\): /, 'out');
+    p.child.stdin.write(typed);
+    await p.line(/code \d+[^]* echo /, 'out');
+    await p.end();
+    assert.ok(!p.out.includes(TOKEN) && !p.out.includes(TOKEN.slice(0, 12)));
+    assert.doesNotMatch(p.out, / -echo /);
+    return p.out;
+  };
+  assert.match(await ask(`${TOKEN}\x03`), /stopped; nothing was stored[^]*code 1/);
+  assert.ok(!fs.existsSync(vault(dir)));
+  assert.match(await ask(`wrong\x15${TOKEN}x\x7f\r`), /stored shop: private_app[^]*code 0/);
+  const ran = await run(t, ['run', 'who.lua'], { cwd: project(t, { 'who.lua': whoami }), env: { HUBLOOP_VAULT: vault(dir), HUBSPOT_TIER: 'none' } });
+  assert.match(ran.err, /unknown tier/); // the token was whole: what came next is refused
+});
+
 test('the store: wrong key, damage, other readers', async (t) => {
   const dir = project(t);
   const env = { HUBLOOP_VAULT: path.join(dir, 'v'), HUBLOOP_KEY: crypto.randomBytes(32).toString('base64') };
@@ -241,6 +262,12 @@ test('login, a script with it, renewal after expiry, removal', async (t) => {
   const ran = await run(t, ['run', dir], { cwd: dir });
   assert.equal(ran.code, 0, ran.err);
   assert.equal(ran.out, 'portal 62515\n');
+  // The app's client secret signs the account's webhooks.
+  fs.writeFileSync(path.join(dir, 'who.lua'), 'on("contact.creation", function() end)\n');
+  const served = await serve(t, dir, { env: { HUBSPOT_BASE_URL: '', HUBSPOT_TOKEN: '' }, secret: null });
+  assert.equal((await deliver(served.hook, [event()], { secret: APP_SECRET })).status, 204);
+  assert.equal((await deliver(served.hook, [event()], { secret: SECRET })).status, 401);
+  await served.stop();
   assert.match((await auth(t, dir, ['remove', 'shop'])).out, /its grant is revoked at HubSpot/);
 });
 
