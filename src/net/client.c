@@ -437,6 +437,10 @@ static int explain(hl_http_op *op, hl_error *err) {
         rc = hl_fail(err, HL_ENET, "%s: the TLS certificate of %s is not trusted (%s); check the URL and this machine's clock and CA certificates",
                      what, h, detail);
         break;
+      case CURLE_SSL_CONNECT_ERROR:
+        rc = hl_fail(err, HL_ENET, "%s: no TLS connection with %s (%s); check the URL's scheme and port, and what stands between",
+                     what, h, detail);
+        break;
       case CURLE_WEIRD_SERVER_REPLY:
       case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP/1 or later */
       case CURLE_BAD_CONTENT_ENCODING:

@@ -2,7 +2,11 @@
 // an error table with a message to act on, and only what may be repeated is.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { TOKEN, fake, fakeTcp, freePort, project, run, start } from './lib.mjs';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import https from 'node:https';
+import path from 'node:path';
+import { SECRET, TOKEN, deliver, event, fake, fakeTcp, freePort, project, run, serve, signatures, start } from './lib.mjs';
 
 const ERROR = (status, category, more = {}) => JSON.stringify({
   status: 'error', message: `refused with ${status}`, correlationId: 'aeb5f871-7f07-4993-9211-075dc63e7cbf', category, ...more,
@@ -196,4 +200,87 @@ test('plain http leaves loopback only', async (t) => {
   assert.notEqual(r.code, 0);
   assert.match(r.err, /http:\/\/api\.example\.com/);
   assert.match(r.err, /https/);
+});
+
+// ---- what a person got wrong, or a machine: one line, with the remedy ----
+
+const RECORD = JSON.stringify({ id: '1', archived: false, createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z', properties: { email: 'ada@example.com' } });
+
+test('a token of another region', async (t) => {
+  const f = await fake(t, answer(401, ERROR(401, 'INVALID_AUTHENTICATION')));
+  const dir = project(t, { 'read.lua': UNCAUGHT });
+  const europe = TOKEN.replace('-na1-', '-eu1-');
+  const r = await run(t, ['run', 'read.lua'], { cwd: dir, env: { HUBSPOT_TOKEN: europe, HUBSPOT_BASE_URL: f.url } });
+  assert.equal(r.code, 1);
+  assert.match(r.err, /It is a token of region eu1, but the calls go to http:\/\/127\.0\.0\.1:\d+: set region = "eu1" for account main/);
+  assert.ok(!r.err.includes(europe));
+});
+
+test('an account that is not there', async (t) => {
+  const f = await fake(t, answer(200, RECORD));
+  const r = await against(t, f.url, 'local hubspot = require "hubspot"\nprint(hubspot.account("shop").contacts.get("1", { "email" }).email)\n');
+  assert.equal(r.code, 1);
+  assert.match(r.err, /read\.lua:2: there is no account "shop"; there are: main/);
+  assert.equal(f.requests.length, 0);
+});
+
+test('a clock that is off is said once; calls go on', async (t) => {
+  const f = await fake(t, (q, res) => { res.setHeader('Date', new Date(Date.now() - 61 * 60e3 - 5e3).toUTCString()); answer(200, RECORD)(q, res); });
+  const r = await against(t, f.url, UNCAUGHT.repeat(2).replace('local hubspot', 'hubspot = nil\nlocal hubspot'));
+  assert.equal(r.code, 0, r.err);
+  assert.match(r.err, /warn .*this machine's clock is 61 minutes ahead of HubSpot's \(.* GMT\): .*timedatectl set-ntp true/);
+  assert.equal(r.err.match(/clock is/g).length, 1);
+});
+
+test('webhooks that are signed well at another time than ours: refused, and why is said once', async (t) => {
+  const dir = project(t, { 'a.lua': 'on("contact.creation", function() end)\n' });
+  const p = await serve(t, dir);
+  const at = (minutes, secret = SECRET) => {
+    const body = JSON.stringify([event()]);
+    return deliver(p.hook, body, { headers: signatures.v3(secret, body, p.hook, 'POST', Date.now() + minutes * 60e3) });
+  };
+  assert.equal((await at(90, `${SECRET}x`)).status, 401); // forged: nobody's clock
+  assert.equal((await at(61.5)).status, 401);
+  assert.equal((await at(-45)).status, 401);
+  assert.equal((await at(0)).status, 204);
+  assert.match(p.err, /warn .*refused a webhook with a good signature whose time is 61 minutes ahead of this machine's clock: set the clock/);
+  assert.equal(p.err.match(/a good signature/g).length, 1, p.err);
+  await p.stop();
+});
+
+test('a host that is not found', async (t) => {
+  const dir = project(t, { 'read.lua': UNCAUGHT });
+  const p = start(t, ['run', 'read.lua'], { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN, HUBSPOT_BASE_URL: 'https://hubspot.invalid' } });
+  await p.line(/main: HubSpot does not answer \(GET https:\/\/hubspot\.invalid.*the host hubspot\.invalid cannot be found; check its name and this machine's DNS\); trying again/);
+  await p.stop('SIGINT');
+});
+
+// A certificate made for this test, which nobody has reason to trust.
+function certificate(t) {
+  const dir = project(t);
+  const at = (name) => path.join(dir, name);
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', '/CN=127.0.0.1',
+    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', at('key.pem'), '-out', at('cert.pem')], { stdio: 'pipe' });
+  return { key: fs.readFileSync(at('key.pem')), cert: fs.readFileSync(at('cert.pem')) };
+}
+
+test('a certificate that is not trusted is said at once, and the token is not sent', async (t) => {
+  const seen = [];
+  const server = https.createServer(certificate(t), (q, res) => { seen.push(q.headers); res.end(RECORD); });
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  t.after(() => { server.closeAllConnections(); server.close(); });
+  const r = await against(t, `https://127.0.0.1:${server.address().port}`);
+  assert.equal(r.code, 0, r.err);
+  const e = JSON.parse(r.out);
+  assert.equal(e.kind, 'network');
+  assert.equal(e.retryable, false);
+  assert.match(e.message, /the TLS certificate of 127\.0\.0\.1 is not trusted \(.*\); check the URL and this machine's clock and CA certificates/);
+  assert.deepEqual(seen, []);
+});
+
+test('https to what speaks no TLS', async (t) => {
+  const f = await fake(t, answer(200, RECORD));
+  const r = await against(t, f.url.replace('http:', 'https:'), PATIENT);
+  assert.equal(r.code, 0, r.err);
+  assert.match(r.err, /main: HubSpot does not answer \(.*no TLS connection with 127\.0\.0\.1 \(.*check the URL's scheme and port/);
 });

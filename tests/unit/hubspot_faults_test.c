@@ -298,6 +298,35 @@ static void each_lack_of_scopes_names_them(void **state) {
   }
 }
 
+/* A 429 with and without its fields, its Retry-After in seconds or milliseconds: waited for, then well. */
+static void each_dress_of_a_429(void **state) {
+  (void)state;
+  static const struct { const char *body, *after; int64_t least; } cases[] = {
+      {"{\"status\":\"error\",\"message\":\"You have reached your ten_secondly_rolling limit.\",\"errorType\":\"RATE_LIMIT\","
+       "\"correlationId\":\"c\",\"policyName\":\"TEN_SECONDLY_ROLLING\"}", NULL, 1},
+      {"{\"category\":\"RATE_LIMITS\",\"policyName\":\"TEN_SECONDLY_ROLLING\",\"groupName\":\"publicapi:crm\"}", "3", 3000},
+      {"{\"policyName\":\"SECONDLY\"}", "12500", 12500},
+      {"{\"message\":\"slow down\"}", "2", 2000},
+      {"{}", NULL, 1},
+      {"", "20", 20000},
+      {"<html>Too Many Requests</html>", NULL, 1},
+      {"{\"policyName\":7,\"errorType\":[],\"message\":{}}", "soon", 1},
+  };
+  for (size_t i = 0; i < HL_COUNT(cases); i++) {
+    model *m = model_new("professional", i + 1);
+    asked a;
+    m->answer = by_plan;
+    PLAN({.status = 429, .body = cases[i].body, .header = cases[i].after ? "Retry-After" : NULL, .value = cases[i].after},
+         {.status = 200, .body = "{\"ok\":1}"});
+    call(m, &a, "GET", "/x");
+    if (a.kind) fail_msg("%s: %s", cases[i].body, a.message);
+    assert_in_range(a.at, cases[i].least, 60 * 1000);
+    assert_int_equal(m->requests, 2);
+    asked_free(&a);
+    model_free(m);
+  }
+}
+
 /* What is repeated for minutes and then given up keeps what the last answer said. */
 static void given_up_in_the_end(void **state) {
   model *m = *state;
@@ -430,7 +459,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       T(passing_failures_are_repeated), T(final_answers_are_not), T(the_deadline_ends_repetition),
       T(an_outage_is_said_now_and_then), T(a_late_answer_is_said), T(lost_connections), T(answers_that_are_no_json), T(refused_tokens_and_scopes),
-      T(each_lack_of_scopes_names_them), T(given_up_in_the_end), T(a_wrong_clock_is_said), T(accounts_are_checked),
+      T(each_lack_of_scopes_names_them), T(each_dress_of_a_429), T(given_up_in_the_end), T(a_wrong_clock_is_said), T(accounts_are_checked),
       T(misuse_is_refused_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
