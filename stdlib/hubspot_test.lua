@@ -249,11 +249,12 @@ describe("another version", function()
     local got = hubspot.contacts.get(a.id, { "city" }, { version = "2026-03" })
     expect(got.city).to.equal("Ulm")
     expect(function() return got.phone end).to.raise("was not asked for")
+    for one in hubspot.contacts.list { version = "2026-03", "email" } do expect(one.email).to.equal("v@example.com") end
     hubspot.contacts.archive(a.id, { version = "2026-03" })
     local seen = {}
     for i, call in ipairs(sim.calls()) do seen[i] = call.method .. " " .. call.path end
     expect(seen).to.equal { "POST /crm/objects/2026-03/contacts", "PATCH /crm/objects/2026-03/contacts/v%40example.com",
-      "GET /crm/objects/2026-03/contacts/" .. a.id, "DELETE /crm/objects/2026-03/contacts/" .. a.id }
+      "GET /crm/objects/2026-03/contacts/" .. a.id, "GET /crm/objects/2026-03/contacts", "DELETE /crm/objects/2026-03/contacts/" .. a.id }
     expect(function() hubspot.contacts.get("1", nil, { version = "v3" }) end).to.raise('must be a dated one')
   end)
 end)

@@ -22,8 +22,9 @@ local SHAPES = {
   batch_update = { n = 2, options = { "id_property", "priority", "batch" }, "rows" },
   batch_upsert = { n = 3, options = { "priority", "batch" }, "name", "rows" },
   batch_archive = { n = 2, options = { "priority", "batch" }, "list" },
-  search = { n = 1, options = { "filters", "filterGroups", "query", "properties", "sorts", "limit", "priority", "after", "cursor" } },
-  list = { n = 1, options = { "properties", "limit", "archived", "priority", "after", "cursor" } },
+  search = { n = 1, options = { "filters", "filterGroups", "query", "properties", "sorts", "limit", "priority", "after", "cursor",
+    "version" } },
+  list = { n = 1, options = { "properties", "limit", "archived", "priority", "after", "cursor", "version" } },
 }
 local KINDS = { limit = "number", archived = "boolean", batch = "boolean", id_property = "string", unique = "string",
   filters = "table", filterGroups = "table", sorts = "table", associations = "table", query = "string" }

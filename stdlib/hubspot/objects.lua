@@ -130,5 +130,14 @@ return function(conn, object_type)
 
   batches.add(o)
   pages.add(o, conn, path)
+  for _, way in ipairs { "list", "search" } do
+    local usual = o[way]
+    o[way] = function(options)
+      if type(options) ~= "table" or not options.version then return usual(options) end
+      local other = { type = object_type }
+      pages.add(other, conn, (path:gsub("{version}", options.version)))
+      return other[way](options)
+    end
+  end
   return arguments.guard(o)
 end
