@@ -101,3 +101,59 @@ describe("answers", function()
     expect(hubspot.account.info().portalId).to.equal("62515")
   end)
 end)
+
+describe("junk", function()
+  -- Whatever is given, the error is HubSpot's or names this file, never a line of the module.
+  local JUNK = { false, 7.5, "", "x", {}, { 1, 2 }, { a = {} }, print, math.huge, json.null }
+
+  local function held(name, fn, ...)
+    local args = table.pack(...)
+    local fine, e = pcall(function()
+      local answer = fn(table.unpack(args, 1, args.n))
+      if type(answer) == "function" then answer() end
+    end)
+    if fine or type(e) ~= "string" then return end
+    expect(name .. ": " .. e).to.match("^[%w_.]+: calls_test%.lua:%d+: ")
+  end
+
+  it("given to any function is refused at the script's line", function()
+    local calls = require "hubspot.calls"
+    local random = 1
+    local n = 0
+    for _, group in ipairs(calls.groups()) do
+      local names = {}
+      for name in pairs(calls.operations(group)) do names[#names + 1] = name end
+      table.sort(names)
+      for _, name in ipairs(names) do
+        local fn = hubspot[group]
+        for part in name:gmatch("[^.]+") do fn = fn[part] end
+        for count = 0, 3 do
+          local args = {}
+          for i = 1, count do
+            random = (random * 48271) % 0x7fffffff
+            args[i] = JUNK[random % #JUNK + 1]
+          end
+          held(group .. "." .. name, fn, table.unpack(args, 1, count))
+          n = n + 1
+        end
+      end
+    end
+    expect(n).to.be_at_least(1600)
+  end)
+
+  it("given to the functions of an object type as well", function()
+    local random = 7
+    for way, fn in pairs(hubspot.contacts) do
+      if type(fn) == "function" then
+        for round = 1, 60 do
+          local args = {}
+          for i = 1, round % 5 do
+            random = (random * 48271) % 0x7fffffff
+            args[i] = JUNK[random % #JUNK + 1]
+          end
+          held("contacts." .. way, fn, table.unpack(args, 1, round % 5))
+        end
+      end
+    end
+  end)
+end)
