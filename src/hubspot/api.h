@@ -68,6 +68,7 @@ typedef enum hl_api_kind {
 } hl_api_kind;
 /* False when there is no such kind. */
 bool hl_api_kind_of(const char *name, hl_api_kind *out);
+const char *hl_api_kind_name(hl_api_kind kind);
 
 typedef struct hl_api_error {
   const char *kind;              /* "hubspot" "network" "timeout" "protocol" "cancelled" "uncertain" … */

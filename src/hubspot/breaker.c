@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-enum { ROW_MS = 60 * 1000 };
+enum { ROW_MS = 60 * 1000, SILENT_MS = 2 * 60 * 1000 };
 
 bool hl_breaker_is_failure(int status, int code) {
   if (status) return status >= 500 && status != 501; /* 501 is about the path */
@@ -49,7 +49,7 @@ bool hl_breaker_answered(hl_breaker *b) {
 
 int64_t hl_breaker_free_at(const hl_breaker *b, int64_t now) {
   if (!b->open) return now;
-  if (b->probing) return INT64_MAX;
+  if (b->probing && now - b->asked < SILENT_MS) return INT64_MAX;
   return b->next > now ? b->next : now;
 }
 
@@ -60,6 +60,7 @@ bool hl_breaker_may_try(const hl_breaker *b, uint64_t family) {
 bool hl_breaker_sent(hl_breaker *b, int64_t now) {
   if (!b->open) return false;
   b->probing = true;
+  b->asked = now;
   if (now < b->next && b->others) b->others--;
   return true;
 }

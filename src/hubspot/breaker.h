@@ -26,6 +26,7 @@ typedef struct hl_breaker { /* caller's memory, zeroed */
   int64_t last;             /* of them */
   int64_t since;            /* the first of them: since then HubSpot does not answer */
   bool open, probing;       /* probing: one is out */
+  int64_t asked;            /* when it left */
   int64_t opened, next;     /* next: when the next probe may leave */
   int64_t interval;
   unsigned others;          /* probes of other families left */
@@ -41,7 +42,8 @@ bool hl_breaker_is_failure(int status, int code);
 bool hl_breaker_failed(hl_breaker *b, int64_t now, uint64_t family, bool probe, double unit);
 /* True when it closes now. */
 bool hl_breaker_answered(hl_breaker *b);
-/* `now` when a request may leave; otherwise when one may, INT64_MAX while a probe is out. */
+/* `now` when a request may leave; otherwise when one may, INT64_MAX while a probe is
+ * out (of which nothing is heard for ever so long: then it is not waited for). */
 int64_t hl_breaker_free_at(const hl_breaker *b, int64_t now);
 /* Whether a request of this family may leave although it is not time yet. */
 bool hl_breaker_may_try(const hl_breaker *b, uint64_t family);

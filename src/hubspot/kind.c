@@ -29,6 +29,8 @@ bool hl_api_kind_of(const char *name, hl_api_kind *out) {
   return false;
 }
 
+const char *hl_api_kind_name(hl_api_kind kind) { return kind_names[kind]; }
+
 uint64_t hl_hash(uint64_t h, const char *s) {
   h ^= UINT64_C(1469598103934665603);
   for (; s && *s; s++) h = (h ^ (unsigned char)*s) * UINT64_C(1099511628211);

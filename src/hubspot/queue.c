@@ -29,6 +29,7 @@ hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *bas
   stream_init(&q->streams[HL_STREAM_SEARCH], &portal->search);
   stream_init(&q->streams[HL_STREAM_MAIN], &bucket->window);
   for (int i = 0; i < HL_JOURNALS; i++) stream_init(&q->streams[HL_STREAM_JOURNAL + i], &app->journal[i]);
+  stream_init(&q->streams[HL_STREAM_HELD], NULL);
   hl_link_init(&q->calls);
   hl_link_init(&q->lost);
   q->order = hl_order_new();
@@ -54,7 +55,9 @@ void hl_queue_kick(hl_queue *q) {
 
 /* ---- lanes and groups ---- */
 
-static hl_stream *stream_of(hl_queue *q, const hl_api_op *op) { return &q->streams[op->stream]; }
+static hl_stream *stream_of(hl_queue *q, const hl_api_op *op) {
+  return &q->streams[op->held ? HL_STREAM_HELD : op->stream];
+}
 
 static hl_lane *lane_of(hl_stream *s, hl_api_class klass, const char *script) {
   for (hl_link *l = s->lanes[klass].next; l != &s->lanes[klass]; l = l->next) {
@@ -94,6 +97,7 @@ static hl_group *group_of(hl_queue *q, const hl_api_op *op) {
 static bool mergeable(const hl_api_op *op) { return hl_kinds[op->kind].most && !op->alone; }
 
 void hl_queue_make_ready(hl_queue *q, hl_api_op *op, bool first) {
+  op->held = hl_outage_isolates(q, op);
   hl_stream *s = stream_of(q, op);
   op->state = HL_OP_READY;
   op->lane = lane_of(s, op->klass, op->script);
@@ -130,6 +134,11 @@ static void leave_lane(hl_queue *q, hl_api_op *op) {
   hl_free(g);
 }
 
+void hl_queue_reline(hl_queue *q, hl_api_op *op) {
+  leave_lane(q, op);
+  hl_queue_make_ready(q, op, false);
+}
+
 void hl_queue_take(hl_queue *q, hl_api_op *op, hl_call *call) {
   leave_lane(q, op);
   op->state = HL_OP_TRAVELLING;
@@ -152,8 +161,10 @@ void hl_queue_alone(hl_queue *q, hl_api_op *op) {
 }
 
 void hl_queue_again(hl_queue *q, hl_call *call) {
-  hl_link_before(&call->stream->again[call->klass], &call->link);
-  call->stream->ready++;
+  const hl_api_op *op = HL_LINKED(call->ops.next, hl_api_op, link);
+  hl_stream *s = hl_outage_isolates(q, op) ? &q->streams[HL_STREAM_HELD] : call->stream;
+  hl_link_before(&s->again[call->klass], &call->link);
+  s->ready++;
   hl_queue_kick(q);
 }
 
@@ -201,7 +212,7 @@ static void refuse(hl_queue *q, hl_api_op *op, const hl_api_error *error) {
 }
 
 void hl_queue_refuse(hl_queue *q, hl_api_class from, const hl_api_error *error) {
-  for (size_t i = 0; i < HL_STREAMS; i++) {
+  for (size_t i = 0; i <= HL_STREAM_HELD; i++) {
     hl_stream *s = &q->streams[i];
     size_t n = s->ready;
     for (int k = (int)from; k < HL_CLASSES; k++) {
@@ -236,7 +247,7 @@ void hl_queue_cancel_all(hl_queue *q) {
     hl_call_fail(c, 0, &f.e);
   }
   /* Each end may make a waiting call ready, so until nothing is. */
-  while (hl_queue_ready(q) || !hl_link_alone(&q->lost)) {
+  while (hl_queue_ready(q) || q->streams[HL_STREAM_HELD].ready || !hl_link_alone(&q->lost)) {
     hl_queue_refuse(q, HL_CLASS_LIVE, &f.e);
     hl_lost_cancel_all(q);
   }

@@ -66,7 +66,9 @@ typedef struct hl_lane { /* one script's ready calls of one class; gone when emp
 } hl_lane;
 
 /* Few calls of the first ones can leave, so they go first. */
-typedef enum { HL_STREAM_SEARCH, HL_STREAM_MAIN, HL_STREAM_JOURNAL, HL_STREAMS = HL_STREAM_JOURNAL + HL_JOURNALS } hl_stream_kind;
+typedef enum { HL_STREAM_SEARCH, HL_STREAM_MAIN, HL_STREAM_JOURNAL, HL_STREAMS = HL_STREAM_JOURNAL + HL_JOURNALS,
+  HL_STREAM_HELD = HL_STREAMS /* calls of a family that does not answer (outage.c); nothing leaves from it */
+} hl_stream_kind;
 
 typedef struct hl_stream { /* what one window governs */
   hl_window *window;
@@ -118,6 +120,7 @@ struct hl_api_op {
   hl_api_class klass;
   bool alone;             /* not merged: asked so, or sent singly after a batch */
   hl_stream_kind stream;
+  bool held;              /* in HL_STREAM_HELD */
   hl_lane *lane;
   hl_group *group;
   hl_call *call;          /* while travelling */
@@ -170,6 +173,14 @@ struct hl_call { /* a request: one HTTP exchange, and its repetitions */
   hl_timer timer;         /* while out: until it is late; then: until it may be sent again */
 };
 
+typedef struct hl_family { /* calls of one kind and type, or to one path */
+  bool isolated;
+  bool pass;              /* the next one made ready is its probe */
+  uint64_t id;
+  hl_breaker breaker;     /* open */
+  char what[160], why[160];
+} hl_family;
+
 typedef struct hl_queue {
   struct hl_queue *next;
   hl_hubspot *hubspot;
@@ -180,12 +191,14 @@ typedef struct hl_queue {
   hl_portal *portal;
   hl_bucket *bucket;
   hl_app *app;
-  hl_stream streams[HL_STREAMS];
+  hl_stream streams[HL_STREAMS + 1];
   hl_group *groups;
   struct hl_order *order;
   hl_breaker breaker;
+  hl_family family;       /* that alone does not answer */
   hl_timer outage_tick;   /* while the breaker is open */
   char outage_why[160];   /* the last failure */
+  char outage_what[160];  /* ... of which call */
   hl_link lost;           /* creates that are looked for */
   hl_link calls;          /* every request that is out or waits for its timer */
   size_t in_flight, n_ops;
@@ -229,6 +242,7 @@ void hl_queue_cancel_all(hl_queue *q);
 void hl_queue_kick(hl_queue *q);   /* look for work at the end of the turn */
 /* Into its lane, and its group if it can be merged; `first`: before all others of its script. */
 void hl_queue_make_ready(hl_queue *q, hl_api_op *op, bool first);
+void hl_queue_reline(hl_queue *q, hl_api_op *op); /* a ready op, into the lane where it belongs now */
 /* A travelling op goes back to its lane to be sent alone, first of all. */
 void hl_queue_alone(hl_queue *q, hl_api_op *op);
 /* Takes a ready op out of lane and group, to travel in `call`. */
@@ -265,6 +279,10 @@ void hl_lost_cancel_all(hl_queue *q);
 
 /* outage.c */
 bool hl_outage_on(const hl_queue *q);
+/* When the next call of `c`'s family may leave (loop ms; INT64_MAX: that depends on an answer). */
+int64_t hl_outage_free_at(const hl_call *c);
+/* Whether the op waits in HL_STREAM_HELD. */
+bool hl_outage_isolates(hl_queue *q, const hl_api_op *op);
 /* Nothing of the stream may leave now. Otherwise, *first is the op that leaves, NULL: whichever is next. */
 bool hl_outage_holds(hl_queue *q, hl_stream *s, hl_api_op **first);
 void hl_outage_sent(hl_call *c);

@@ -169,7 +169,7 @@ static bool retry(hl_call *c, int status, int64_t after, int64_t wait) {
   int64_t delay = status == 429 ? wait + (int64_t)((double)wait * unit) : hl_retry_delay(c->attempts - c->limited, status, after, unit);
   if (hl_loop_mono(loop) + delay + (status == 429 ? after : 0) > c->first_sent + HL_RETRY_DEADLINE_MS) return false;
   /* Nor one that could only be made too late. */
-  int64_t free_at = hl_breaker_free_at(&q->breaker, hl_loop_mono(loop));
+  int64_t free_at = hl_outage_free_at(c);
   if (free_at != INT64_MAX && free_at > c->first_sent + HL_RETRY_DEADLINE_MS) return false;
   c->account->stats.retries++;
   if (!delay) { /* the window's pause is its delay, so nobody comes as a herd */

@@ -185,6 +185,19 @@ static void a_recovery_is_noticed(void **state) {
   }
 }
 
+static char said[4096];
+static void hear(void *arg, const char *line, size_t n) {
+  (void)arg;
+  size_t at = strlen(said);
+  snprintf(said + at, sizeof said - at, "%.*s", (int)n, line);
+}
+
+static size_t count(const char *what) {
+  size_t n = 0;
+  for (const char *p = said; (p = strstr(p, what)); p++) n++;
+  return n;
+}
+
 /* One endpoint fails and the others do not wait for it. */
 static void one_bad_endpoint_does_not_stop_the_others(void **state) {
   (void)state;
@@ -192,6 +205,8 @@ static void one_bad_endpoint_does_not_stop_the_others(void **state) {
   for (int together = 0; together < 2; together++) {
     model *m = dying(7, 0, INT64_MAX, 503);
     world.bad = "/contacts";
+    said[0] = 0;
+    hl_log_set_sink(m->log, hear, NULL);
     asked bad[N], fine[N];
     later l[N];
     for (int i = 0; i < N; i++)
@@ -209,23 +224,76 @@ static void one_bad_endpoint_does_not_stop_the_others(void **state) {
       /* The bad ones are live and are tried again with every closing: they use the budget, too, up to a window of it. */
       if (!together && waited > 12000) fail_msg("call %d waited %lld ms", i, (long long)waited);
       assert_non_null(bad[i].kind);
+      if (bad[i].category && strcmp(bad[i].category, "UNAVAILABLE") == 0) has(bad[i].message, "not answered GET /crm/objects/2026-09/contacts since");
       asked_free(&bad[i]), asked_free(&fine[i]);
     }
+    assert_true(world.bad_n < 150); /* in more than five minutes */
+    assert_int_equal(count("except for GET /crm/objects/2026-09/contacts (it answers 503)"), 1);
+    hl_log_set_sink(m->log, model_quiet, NULL);
     model_free(m);
   }
 }
 
-static char said[4096];
-static void hear(void *arg, const char *line, size_t n) {
-  (void)arg;
-  size_t at = strlen(said);
-  snprintf(said + at, sizeof said - at, "%.*s", (int)n, line);
+/* It is well again: its calls leave, those that came meanwhile too. */
+static void a_bad_endpoint_gets_well(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 8; seed++) {
+    enum { N = 120 };
+    model *m = dying(seed, 0, 100000, seed % 2 ? 503 : 0);
+    world.bad = "/contacts";
+    asked bad[N], fine[N];
+    later l[2 * N];
+    for (int i = 0; i < N; i++) {
+      l[i] = (later){.m = m, .a = &fine[i], .call = {.kind = HL_API_RAW, .script = "b.lua", .method = "GET", .path = "/crm/owners/{version}"}};
+      l[N + i] = (later){.m = m, .a = &bad[i], .call = {.kind = HL_API_GET, .script = "a.lua", .type = "contacts"}};
+      snprintf(l[N + i].id, sizeof l[N + i].id, "%d", i);
+      hl_timer_start(m->loop, &l[i].timer, (int64_t)hl_rng_below(&m->rng, 150000), ask_later, &l[i]);
+      hl_timer_start(m->loop, &l[N + i].timer, i < N / 2 ? 0 : (int64_t)hl_rng_below(&m->rng, 150000), ask_later, &l[N + i]);
+    }
+    hl_loop_run(m->loop);
+    for (int i = 0; i < N; i++) {
+      if (fine[i].kind) fail_msg("%s", fine[i].message);
+      if (bad[i].kind) fail_msg("%s", bad[i].message);
+      assert_true(bad[i].at <= 100000 + HL_BREAKER_LONGEST_MS * 5 / 4 + 52000 && fine[i].at < 155000);
+      asked_free(&bad[i]), asked_free(&fine[i]);
+    }
+    hl_api_stats s;
+    hl_account_stats(m->account, &s);
+    assert_false(s.outage);
+    model_free(m);
+  }
 }
 
-static size_t count(const char *what) {
-  size_t n = 0;
-  for (const char *p = said; (p = strstr(p, what)); p++) n++;
-  return n;
+static void tick(hl_timer *timer, void *arg) { (void)timer, *(bool *)arg = true; }
+
+/* Calls of an isolated family are given up, and the whole is freed. */
+static void freeing_ends_those_that_wait(void **state) {
+  (void)state;
+  model *m = dying(5, 0, INT64_MAX, 503);
+  enum { N = 80 };
+  asked bad[N], fine;
+  hl_api_op *ops[N];
+  bool over = false;
+  hl_timer timer = {0};
+  world.bad = "/contacts";
+  for (int i = 0; i < N; i++) ops[i] = ask_raw(m, &bad[i], "GET", "/crm/objects/{version}/contacts", "");
+  hl_timer_start(m->loop, &timer, 4000, tick, &over);
+  hl_loop_run_until(m->loop, &over);
+  ask_raw(m, &fine, "GET", "/crm/owners/{version}", "");
+  hl_loop_run_until(m->loop, &fine.done);
+  hl_api_stats s;
+  hl_account_stats(m->account, &s);
+  assert_true(s.outage && s.queued > N / 2);
+  for (int i = 60; i < N; i++) hl_api_cancel(ops[i]);
+  hl_hubspot_free(m->hubspot);
+  m->hubspot = NULL;
+  for (int i = 0; i < N; i++) {
+    assert_int_equal(bad[i].done, i < 60);
+    if (i < 60) assert_string_equal(bad[i].kind, "cancelled");
+    if (i < 60) asked_free(&bad[i]);
+  }
+  asked_free(&fine);
+  model_free(m);
 }
 
 static void it_says_so_once(void **state) {
@@ -276,7 +344,7 @@ int main(void) {
       cmocka_unit_test(failures_in_a_row_open_it), cmocka_unit_test(probes_come_at_growing_intervals),
       cmocka_unit_test(what_counts), cmocka_unit_test(a_dead_api_gets_few_requests),
       cmocka_unit_test(a_recovery_is_noticed), cmocka_unit_test(one_bad_endpoint_does_not_stop_the_others),
-      cmocka_unit_test(it_says_so_once), cmocka_unit_test(calls_may_come_and_go),
+      cmocka_unit_test(a_bad_endpoint_gets_well), cmocka_unit_test(freeing_ends_those_that_wait), cmocka_unit_test(it_says_so_once), cmocka_unit_test(calls_may_come_and_go),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
