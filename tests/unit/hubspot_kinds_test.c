@@ -100,7 +100,7 @@ static void some_are_batches_of_one(void **state) {
   asked_free(&a);
   /* A query that no server would take. */
   enum { N = 400 };
-  char names[N][32];
+  char names[N][40];
   const char *list[N + 1] = {NULL};
   for (int i = 0; i < N; i++) {
     snprintf(names[i], sizeof names[i], "a_rather_long_property_%d", i);
