@@ -4,7 +4,7 @@ local _, host = ...
 local calls = require "hubspot.calls"
 
 -- Where functions are written by hand.
-local OBJECTS = { "hubspot/objects.lua", "hubspot/batches.lua", "hubspot/pages.lua" }
+local OBJECTS = { "hubspot/objects.lua", "hubspot/batches.lua", "hubspot/pages.lua", "hubspot/search.lua" }
 local BY_HAND = { associations = { "hubspot/associations.lua" }, owners = { "hubspot/owners.lua" } }
 
 local function sorted(t)
@@ -30,15 +30,15 @@ local function wrap(text, width, indent)
   return blank .. table.concat(lines, "\n" .. blank)
 end
 
--- { { name=, args=, text= }, … } of the documented functions of a file, in its order.
-local function documented(file)
+-- { { name=, args=, text= }, … } of the documented functions of `owner` in a file, in its order.
+local function documented(file, owner)
   local found, comment = {}, {}
   for line in (host.shipped(file) or ""):gmatch("[^\n]*") do
     local said = line:match("^%s*%-%-%-(.*)$")
-    local name, args = line:match("^%s*function [%w_]+[.:]([%w_]+)(%b())")
+    local of, name, args = line:match("^%s*function ([%w_]+)[.:]([%w_]+)(%b())")
     if said then
       if not said:find("^@") then comment[#comment + 1] = said end
-    elseif name and #comment > 0 then
+    elseif of == owner and #comment > 0 then
       found[#found + 1] = { name = name, args = args, text = table.concat(comment, " ") }
       comment = {}
     else
@@ -106,11 +106,9 @@ local function type_text(name, known, width)
     if scopes then out[#out + 1] = ("  %s: %s\n"):format(method == "GET" and "reading needs" or "writing needs", scopes) end
   end
   for _, file in ipairs(OBJECTS) do
-    for _, f in ipairs(documented(file)) do
+    for _, f in ipairs(documented(file, "o")) do
       local core = known.can["*"] and f.name ~= "merge" and f.name ~= "gdpr_delete"
-      if file ~= "hubspot/pages.lua" or f.name == "list" or f.name == "search" then
-        if core or known.can[f.name] then out[#out + 1] = "\n" .. hand_text(name, f, width) .. "\n" end
-      end
+      if core or known.can[f.name] then out[#out + 1] = "\n" .. hand_text(name, f, width) .. "\n" end
     end
   end
   return table.concat(out)
@@ -120,7 +118,7 @@ local function group_text(group, width, only)
   local operations = calls.operations(group)
   local out, done = {}, {}
   for _, file in ipairs(BY_HAND[group] or {}) do
-    for _, f in ipairs(documented(file)) do
+    for _, f in ipairs(documented(file, group)) do
       done[f.name] = true
       if not only or only == f.name then out[#out + 1] = hand_text(group, f, width) end
     end
@@ -145,7 +143,7 @@ local function everything(types, width)
     local heads, seen, names = {}, {}, {}
     for name in pairs(calls.operations(group)) do names[name] = true end
     for _, file in ipairs(BY_HAND[group] or {}) do
-      for _, f in ipairs(documented(file)) do names[f.name] = true end
+      for _, f in ipairs(documented(file, group)) do names[f.name] = true end
     end
     for _, name in ipairs(sorted(names)) do
       local head = name:match("^[^.]+") .. (name:find(".", 1, true) and ".…" or "")

@@ -415,7 +415,24 @@ export function build(folder) {
     if (!o.file) for (const k of ['query', 'body', 'answerIds', 'bodyIds', 'iterates', 'summary']) o[k] = k === 'summary' ? o[k] || newer[k] : newer[k];
     o.versions = o.versions.filter((v) => !newer.versions.includes(v));
   }
+  check(all);
   return { versions, operations: all, types: objectTypes(rows) };
+}
+
+// New data must not give two operations one name, or a name that Lua cannot have.
+function check(all) {
+  const KEYWORDS = /^(and|break|do|else|elseif|end|false|for|function|goto|if|in|local|nil|not|or|repeat|return|then|true|until|while)$/;
+  const taken = new Map();
+  for (const o of all) {
+    for (const v of o.versions.length ? o.versions : ['']) {
+      const other = taken.get(`${o.full} ${v}`);
+      if (other) throw new Error(`${o.full} is both ${other.method} ${other.path} and ${o.method} ${o.path}: name one in NAMES`);
+      taken.set(`${o.full} ${v}`, o);
+    }
+    for (const part of o.full.split('.')) if (!/^[a-z][a-z0-9_]*$/.test(part) || KEYWORDS.test(part)) throw new Error(`${o.full} is no name for Lua`);
+    const above = all.find((x) => o.full.startsWith(`${x.full}.`));
+    if (above) throw new Error(`${above.full} is a function, and ${o.full} stands below it: name one in NAMES`);
+  }
 }
 
 // The object types that have paths of their own, and what can be done with each.
