@@ -47,21 +47,34 @@ static int add_stored(hl_runtime *rt, const char *name, const char *stored, cons
   hl_stored s = {0};
   hl_credential *c = NULL;
   signing signs = {0};
-  char base[256];
+  char base[256] = "";
+  const char *own = NULL; /* the settings' place before the stored one: for a token that was stored without */
   int rc = rt->vault ? hl_stored_get(rt->vault, stored, &s, err)
                      : hl_fail(err, HL_EINVAL, "there is no place for stored credentials: set HOME or HUBLOOP_VAULT");
-  if (!rc) rc = hl_stored_base(&s, base, sizeof base, err);
+  if (!rc && a && a->region) rc = hl_region_host(a->region, base, sizeof base, err);
+  else if (!rc && !(a && a->base_url)) rc = hl_stored_base(&s, base, sizeof base, err);
+  if (a && (a->base_url || a->region)) own = a->base_url ? a->base_url : base;
   if (!rc) rc = hl_stored_credential(&s, rt->loop, rt->client, rt->vault, &c, err);
   if (!rc && a && a->portal && s.grant.portal && a->portal != s.grant.portal)
-    rc = hl_fail(err, HL_EINVAL, "account “%s” is portal %lld in the settings, but the stored credential “%s” is of portal %lld", name,
+    rc = hl_fail(err, HL_EINVAL,
+                 "account “%s” is portal %lld in the settings, but the stored credential “%s” is of portal %lld", name,
                  (long long)a->portal, stored, (long long)s.grant.portal);
   for (size_t i = 0; a && i < a->n_client_secrets && !rc; i++) rc = signing_add(rt, &signs, a->client_secrets[i], NULL, err);
-  if (!rc && !signs.n && s.client_secret) rc = signing_add(rt, &signs, NULL, s.client_secret, err); /* the app's signs its webhooks */
+  if (!rc && !signs.n && s.client_secret)
+    rc = signing_add(rt, &signs, NULL, s.client_secret, err); /* the app's signs its webhooks */
   else if (!rc && !signs.n && !a && from_env(CLIENT_SECRET)) rc = signing_add(rt, &signs, CLIENT_SECRET, NULL, err);
   if (rc) goto out;
-  hl_account_options o = {.name = name, .credential = c, .base_url = s.base_url || s.region ? base : NULL, .version = a ? a->version : NULL,
-                          .tier = a && a->tier ? a->tier : from_env("HUBSPOT_TIER"), .portal = a && a->portal ? a->portal : s.grant.portal,
-                          .client_secrets = signs.v, .n_client_secrets = signs.n, .day_reserve = a && a->day_reserve >= 0 ? &a->day_reserve : NULL};
+  hl_account_options o = {.name = name,
+                          .credential = c,
+                          .base_url = own                      ? own
+                                      : s.base_url || s.region ? base
+                                                               : NULL,
+                          .version = a ? a->version : NULL,
+                          .tier = a && a->tier ? a->tier : from_env("HUBSPOT_TIER"),
+                          .portal = a && a->portal ? a->portal : s.grant.portal,
+                          .client_secrets = signs.v,
+                          .n_client_secrets = signs.n,
+                          .day_reserve = a && a->day_reserve >= 0 ? &a->day_reserve : NULL};
   rc = hl_hubspot_add_account(rt->hubspot, &o, NULL, err);
 out:
   if (rc) hl_fail_in(err, "account “%s”", name);
@@ -86,15 +99,38 @@ static int add_token(hl_runtime *rt, const hl_project_account *a, hl_error *err)
   for (size_t i = 0; i < a->n_client_secrets && !rc; i++) rc = signing_add(rt, &signs, a->client_secrets[i], NULL, err);
   if (rc) goto out;
   c = hl_credential_static(rt->loop, kind, token.p);
-  hl_account_options o = {.name = a->name, .credential = c, .base_url = a->base_url ? a->base_url : a->region ? host : from_env("HUBSPOT_BASE_URL"),
-                          .version = a->version, .tier = a->tier ? a->tier : from_env("HUBSPOT_TIER"), .portal = a->portal,
-                          .client_secrets = signs.v, .n_client_secrets = signs.n, .day_reserve = a->day_reserve >= 0 ? &a->day_reserve : NULL};
+  hl_account_options o = {.name = a->name,
+                          .credential = c,
+                          .base_url = a->base_url ? a->base_url
+                                      : a->region ? host
+                                                  : from_env("HUBSPOT_BASE_URL"),
+                          .version = a->version,
+                          .tier = a->tier ? a->tier : from_env("HUBSPOT_TIER"),
+                          .portal = a->portal,
+                          .client_secrets = signs.v,
+                          .n_client_secrets = signs.n,
+                          .day_reserve = a->day_reserve >= 0 ? &a->day_reserve : NULL};
   rc = hl_hubspot_add_account(rt->hubspot, &o, NULL, err);
 out:
   hl_credential_unref(c);
   signing_wipe(&signs);
   hl_buf_wipe(&token);
   return rc;
+}
+
+/* token = secret "shop", where `shop` is no variable and no file but a stored
+ * credential: then all of it is used, the region and the token before it too. */
+static bool is_stored_token(hl_runtime *rt, const char *name) {
+  char variable[160];
+  hl_stored s = {0};
+  hl_error none;
+  snprintf(variable, sizeof variable, "%.128s_FILE", name);
+  if (from_env(name) || from_env(variable) || !rt->vault || !hl_vault_exists(rt->vault) || hl_vault_check_name(name, &none) ||
+      hl_stored_get(rt->vault, name, &s, &none))
+    return false;
+  bool is = !s.secret && s.kind < HL_CREDENTIAL_OAUTH;
+  hl_stored_wipe(&s);
+  return is;
 }
 
 /* ---- without settings ---- */
@@ -142,7 +178,11 @@ static int add_default(hl_runtime *rt, const char *account, hl_error *err) {
   }
   if (has_token(rt)) {
     char main[] = "main", token[] = "HUBSPOT_TOKEN", secret[] = "HUBSPOT_CLIENT_SECRET", *secrets[] = {secret};
-    hl_project_account a = {.name = main, .token = token, .client_secrets = secrets, .n_client_secrets = from_env(CLIENT_SECRET) ? 1 : 0};
+    hl_project_account a = {.name = main,
+                            .token = token,
+                            .day_reserve = -1,
+                            .client_secrets = secrets,
+                            .n_client_secrets = from_env(CLIENT_SECRET) ? 1 : 0};
     rc = add_token(rt, &a, err);
     goto out;
   }
@@ -157,11 +197,16 @@ static int add_default(hl_runtime *rt, const char *account, hl_error *err) {
     fprintf(stderr, "hubloop: %s is not set; using the stored account %s\n", TOKEN, name);
     rc = add_stored(rt, name, name, NULL, err);
   } else if (several.n) {
-    rc = hl_fail(err, HL_EINVAL, "%s is not set, and several accounts are stored (%s): name one with --account NAME, or list them in hubloop.lua", TOKEN,
-                 several.p);
+    rc = hl_fail(err, HL_EINVAL,
+                 "%s is not set, and several accounts are stored (%s): name one with --account NAME, or list them in "
+                 "hubloop.lua",
+                 TOKEN, several.p);
   } else if (rt->project) {
-    rc = hl_fail(err, HL_EAUTH, "%s is not set: export %s with the token of a HubSpot private app or service key, or store an account (hubloop help auth); "
-                 "without an account, hubloop run --sim and hubloop demo use the built-in simulator", TOKEN, TOKEN);
+    rc = hl_fail(err, HL_EAUTH,
+                 "%s is not set: export %s with the token of a HubSpot private app or service key, or store an account "
+                 "(hubloop help auth); "
+                 "without an account, hubloop run --sim and hubloop demo use the built-in simulator",
+                 TOKEN, TOKEN);
   }
 out:
   hl_buf_deinit(&several);
@@ -177,7 +222,9 @@ int hl_accounts_add(hl_runtime *rt, const char *account, hl_error *err) {
   int rc = 0;
   for (size_t i = 0; i < p->n_accounts && !rc; i++) {
     const hl_project_account *a = &p->accounts[i];
-    rc = a->oauth ? add_stored(rt, a->name, a->oauth, a, err) : add_token(rt, a, err);
+    if (a->oauth) rc = add_stored(rt, a->name, a->oauth, a, err);
+    else if (is_stored_token(rt, a->token)) rc = add_stored(rt, a->name, a->token, a, err);
+    else rc = add_token(rt, a, err);
   }
   return rc;
 }

@@ -27,8 +27,11 @@ void hl_auth_close(hl_auth *x) {
 
 int hl_auth_one_name(const hl_args *a, const char **name, hl_error *err) {
   if (a->n > 1)
-    return hl_fail(err, HL_EINVAL, "%s takes a name only. A token has no place on the command line, where others on this machine see it and the shell keeps it: "
-                   "it is asked for, or comes from standard input or --env VAR. If one was just given, rotate it", a->command->name);
+    return hl_fail(err, HL_EINVAL,
+                   "%s takes a name only. A token has no place on the command line, where others on this machine see "
+                   "it and the shell keeps it: "
+                   "it is asked for, or comes from standard input or --env VAR. If one was just given, rotate it",
+                   a->command->name);
   *name = a->positional[0];
   return hl_vault_check_name(*name, err);
 }
@@ -98,7 +101,10 @@ int hl_auth_secret(const hl_args *a, const char *what, hl_buf *out, hl_error *er
   else rc = isatty(STDIN_FILENO) ? from_terminal(what, out, err) : from_input(out, err);
   while (!rc && out->n && strchr(" \t\r\n", out->p[out->n - 1])) out->p[--out->n] = 0;
   if (!rc && (!out->n || strlen(out->p) != out->n))
-    rc = hl_fail(err, HL_EINVAL, "no %s was given: it is asked for on a terminal, or comes as the first line of standard input, or from --env VAR", what);
+    rc = hl_fail(err, HL_EINVAL,
+                 "no %s was given: it is asked for on a terminal, or comes as the first line of standard input, or "
+                 "from --env VAR",
+                 what);
   return rc;
 }
 
@@ -114,12 +120,21 @@ static void on_details(void *arg, const hl_api_result *r) {
   asking *q = arg;
   q->done = true;
   if (r->error) {
-    hl_fail(&q->err, r->error->status == 401 || strcmp(r->error->kind, "auth") == 0 ? HL_EAUTH : r->error->status ? HL_EHUBSPOT : HL_ENET, "%s",
-            r->error->message);
+    hl_fail(&q->err,
+            r->error->status == 401 || strcmp(r->error->kind, "auth") == 0 ? HL_EAUTH
+            : r->error->status                                             ? HL_EHUBSPOT
+                                                                           : HL_ENET,
+            "%s", r->error->message);
     return;
   }
   q->out->portal = hl_json_int(r->json, "portalId", 0);
   snprintf(q->out->time_zone, sizeof q->out->time_zone, "%s", hl_json_str(r->json, "timeZone", ""));
+}
+
+static void on_token(void *arg, const hl_error *err) {
+  asking *q = arg;
+  if (err) q->err = *err;
+  q->done = true;
 }
 
 static void on_late(hl_timer *timer, void *arg) {
@@ -127,6 +142,21 @@ static void on_late(hl_timer *timer, void *arg) {
   asking *q = arg;
   hl_fail(&q->err, HL_ENET, "HubSpot did not answer within %d seconds", IDENTIFY_MS / 1000);
   q->done = true;
+}
+
+/* Client credentials name no account: a token that comes is all there is to see. */
+static int try_client(hl_auth *x, hl_credential *c, hl_error *err) {
+  asking q = {0};
+  hl_credential_wait w = {0};
+  hl_timer timer = {0};
+  hl_credential_renew(c);
+  hl_credential_wait_start(c, &w, on_token, &q);
+  hl_timer_start(x->loop, &timer, IDENTIFY_MS, on_late, &q);
+  hl_loop_run_until(x->loop, &q.done);
+  hl_timer_stop(x->loop, &timer);
+  hl_credential_wait_stop(c, &w);
+  *err = q.err;
+  return err->code;
 }
 
 int hl_auth_identify(hl_auth *x, const hl_stored *s, bool kept, hl_auth_identity *out, hl_error *err) {
@@ -141,11 +171,21 @@ int hl_auth_identify(hl_auth *x, const hl_stored *s, bool kept, hl_auth_identity
   char nameless[] = "";
   hl_stored shown = *s;
   if (!kept) shown.name = nameless;
-  if (!rc) rc = hl_stored_credential(&shown, x->loop, x->client, x->vault, &c, err);
+  if (!rc) rc = hl_stored_credential(&shown, x->loop, x->client, kept ? x->vault : NULL, &c, err);
   if (rc) goto out;
+  if (s->kind == HL_CREDENTIAL_CLIENT) {
+    rc = try_client(x, c, err);
+    goto out;
+  }
   hl_account_options o = {.name = s->name, .credential = c, .base_url = s->base_url || s->region ? base : NULL};
-  hl_api_call call = {.kind = HL_API_RAW, .klass = HL_CLASS_LIVE, .script = "auth", .method = "GET", .path = "/account-info/{version}/details"};
-  if ((rc = hl_hubspot_add_account(h, &o, &account, err)) || (rc = hl_api_send(account, &call, on_details, &q, NULL, err))) goto out;
+  hl_api_call call = {.kind = HL_API_RAW,
+                      .klass = HL_CLASS_LIVE,
+                      .script = "auth",
+                      .method = "GET",
+                      .path = "/account-info/{version}/details"};
+  if ((rc = hl_hubspot_add_account(h, &o, &account, err)) ||
+      (rc = hl_api_send(account, &call, on_details, &q, NULL, err)))
+    goto out;
   hl_timer_start(x->loop, &timer, IDENTIFY_MS, on_late, &q);
   hl_loop_run_until(x->loop, &q.done);
   hl_timer_stop(x->loop, &timer);
@@ -164,5 +204,6 @@ void hl_auth_describe(const hl_stored *s, const hl_auth_identity *id, char *out,
   int n = snprintf(out, size, "%s", *id->kind ? id->kind : hl_stored_kind(s));
   if (n < 0 || (size_t)n >= size) return;
   if (id->portal) n += snprintf(out + n, size - (size_t)n, " of portal %lld", (long long)id->portal);
-  if ((size_t)n < size && id->scopes) snprintf(out + n, size - (size_t)n, ", %zu scope%s", id->n_scopes, id->n_scopes == 1 ? "" : "s");
+  if ((size_t)n < size && id->scopes)
+    snprintf(out + n, size - (size_t)n, ", %zu scope%s", id->n_scopes, id->n_scopes == 1 ? "" : "s");
 }

@@ -7,10 +7,14 @@
 
 /* `hubloop auth`: the group, and what only looks or removes. */
 
-static const hl_command *const subs[] = {&hl_auth_add, &hl_auth_login, &hl_auth_list, &hl_auth_test, &hl_auth_rotate, &hl_auth_remove, NULL};
+static const hl_command *const subs[] = {&hl_auth_add,    &hl_auth_login,  &hl_auth_list, &hl_auth_test,
+                                         &hl_auth_rotate, &hl_auth_remove, NULL};
 
 const hl_command hl_cmd_auth = {
-    .name = "auth", .operands = "COMMAND", .summary = "accounts: add, login (OAuth in a browser), list, test, rotate, remove", .subs = subs,
+    .name = "auth",
+    .operands = "COMMAND",
+    .summary = "accounts: add, login (OAuth in a browser), list, test, rotate, remove",
+    .subs = subs,
     .examples = "  hubloop auth add shop                a token, asked for without echo\n"
                 "  hubloop auth login shop --client-id ID --scopes \"oauth crm.objects.contacts.read\"\n"
                 "  hubloop auth list\n"
@@ -84,7 +88,8 @@ static void print_table(const row *rows, size_t n) {
     char line[COLUMNS * (CELL + 2) + 1];
     int at = 0;
     for (int c = 0; c < COLUMNS; c++)
-      at += snprintf(line + at, sizeof line - (size_t)at, "%s%-*.*s", c ? "  " : "", width[c], width[c], i ? rows[i - 1].cell[c] : heads[c]);
+      at += snprintf(line + at, sizeof line - (size_t)at, "%s%-*.*s", c ? "  " : "", width[c], width[c],
+                     i ? rows[i - 1].cell[c] : heads[c]);
     while (at && line[at - 1] == ' ') line[--at] = 0;
     puts(line);
   }
@@ -160,7 +165,11 @@ out:
 }
 
 const hl_command hl_auth_list = {
-    .name = "auth list", .operands = "", .summary = "the accounts and secrets that are stored; never a token", .flags = list_flags, .run = list,
+    .name = "auth list",
+    .operands = "",
+    .summary = "the accounts and secrets that are stored; never a token",
+    .flags = list_flags,
+    .run = list,
     .examples = "  hubloop auth list\n  hubloop auth list --json\n",
 };
 
@@ -185,7 +194,10 @@ static int revoke_grant(hl_auth *x, const hl_stored *s, hl_error *err) {
   revoking q = {0};
   hl_oauth_op *op;
   char base[256];
-  hl_oauth_app app = {.base_url = base, .version = "2026-09", .policy = s->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, .client_id = s->client_id,
+  hl_oauth_app app = {.base_url = base,
+                      .version = "2026-09",
+                      .policy = s->base_url ? HL_NET_NAMED : HL_NET_PUBLIC,
+                      .client_id = s->client_id,
                       .client_secret = s->client_secret};
   int rc = hl_stored_base(s, base, sizeof base, err);
   if (!rc) rc = hl_oauth_revoke(x->loop, x->client, &app, s->grant.refresh, on_revoked, &q, &op, err);

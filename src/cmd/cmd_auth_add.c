@@ -29,7 +29,9 @@ static int read_flags(const hl_args *a, hl_stored *s, int64_t *portal, hl_error 
   if (kind && strcmp(kind, "secret") == 0) s->secret = true;
   else if (kind && hl_credential_kind_of(kind, &s->kind, err)) rc = hl_fail_in(err, "--kind (or secret)");
   if (!rc && !s->secret && s->kind == HL_CREDENTIAL_OAUTH)
-    rc = hl_fail(err, HL_EINVAL, "an OAuth account is connected in a browser: hubloop auth login %s --client-id ID --scopes LIST", s->name);
+    rc = hl_fail(err, HL_EINVAL,
+                 "an OAuth account is connected in a browser: hubloop auth login %s --client-id ID --scopes LIST",
+                 s->name);
   bool client = !s->secret && s->kind == HL_CREDENTIAL_CLIENT;
   if (!rc && client && (!hl_args_has(a, "client-id") || !hl_args_has(a, "scopes")))
     rc = hl_fail(err, HL_EINVAL, "client_credentials need --client-id ID and --scopes \"developer.webhooks_journal.read …\"");
@@ -58,7 +60,8 @@ static void learn(hl_stored *s, const hl_auth_identity *id) {
 
 static int same_portal(const char *name, int64_t wanted, const hl_auth_identity *id, hl_error *err) {
   if (!wanted || !id->portal || wanted == id->portal) return 0;
-  return hl_fail(err, HL_EINVAL, "the token is of portal %lld, and %s is portal %lld: nothing was stored", (long long)id->portal, name, (long long)wanted);
+  return hl_fail(err, HL_EINVAL, "the token is of portal %lld, and %s is portal %lld: nothing was stored",
+                 (long long)id->portal, name, (long long)wanted);
 }
 
 static int add(const hl_args *a) {
@@ -77,8 +80,10 @@ static int add(const hl_args *a) {
   if (!rc) rc = read_flags(a, &s, &portal, &err);
   if (rc) goto out;
   if ((rc = hl_stored_get(x.vault, name, &old, &none)) == 0) {
-    rc = hl_fail(&err, HL_EINVAL, "there is a credential %s already: hubloop auth rotate %s gives it a new token, hubloop auth remove %s forgets it", name, name,
-                 name);
+    rc = hl_fail(&err, HL_EINVAL,
+                 "there is a credential %s already: hubloop auth rotate %s gives it a new token, hubloop auth remove "
+                 "%s forgets it",
+                 name, name, name);
     goto out;
   }
   if (rc != HL_ENOTFOUND) {
@@ -94,8 +99,7 @@ static int add(const hl_args *a) {
   s.grant.portal = portal;
   s.added_at = hl_loop_now(x.loop);
   if (!s.secret && !client) take_region(&s);
-  /* Client credentials name no account: that a token comes is what `test` shows. */
-  if (!s.secret && !client && !hl_args_has(a, "no-test")) {
+  if (!s.secret && !hl_args_has(a, "no-test")) {
     rc = hl_auth_identify(&x, &s, false, &id, &err);
     if (rc && rc != HL_ENET) goto out;
     told = err;
@@ -109,11 +113,14 @@ static int add(const hl_args *a) {
   snprintf(place, sizeof place, "%.180s", hl_vault_path(x.vault));
   printf("stored %s: %s, in %s\n", name, what, place);
   if (s.base_url) printf("Its calls go to %s.\n", s.base_url);
-  if (!tried && !s.secret && !client && !hl_args_has(a, "no-test"))
+  if (!tried && !s.secret && !hl_args_has(a, "no-test"))
     printf("HubSpot could not be asked (%s); hubloop auth test %s does so later.\n", told.text, name);
   if (s.secret) printf("A script uses it as secret \"%s\".\n", name);
   else if (client) printf("hubloop.lua: accounts = { journal = { oauth = \"%s\" } }\n", name);
-  else printf("hubloop.lua: accounts = { %s = { token = secret \"%s\" } }; without settings it is used when HUBSPOT_TOKEN is not set.\n", "main", name);
+  else
+    printf("hubloop.lua: accounts = { %s = { token = secret \"%s\" } }; without settings it is used when HUBSPOT_TOKEN "
+           "is not set.\n",
+           "main", name);
 out:
   hl_free(id.scopes);
   hl_buf_wipe(&secret);
@@ -124,7 +131,13 @@ out:
 }
 
 const hl_command hl_auth_add = {
-    .name = "auth add", .operands = "NAME", .summary = "store a token, or a secret, encrypted", .flags = add_flags, .min = 1, .max = HL_ARGS_MAX, .run = add,
+    .name = "auth add",
+    .operands = "NAME",
+    .summary = "store a token, or a secret, encrypted",
+    .flags = add_flags,
+    .min = 1,
+    .max = HL_ARGS_MAX,
+    .run = add,
     .examples = "  hubloop auth add shop                         asks for the token, without echo\n"
                 "  hubloop auth add shop --env SHOP_TOKEN        from a variable\n"
                 "  hubloop auth add FORM_KEY --kind secret <key.txt\n",
@@ -157,6 +170,7 @@ static int test(const hl_args *a) {
   if (rc) goto out;
   hl_auth_describe(&s, &id, what, sizeof what);
   printf("%s: %s\n", name, what);
+  if (s.kind == HL_CREDENTIAL_CLIENT) printf("  HubSpot gives a token for: %s\n", s.asked);
   if (id.app_id) printf("  app %lld\n", (long long)id.app_id);
   if (*id.time_zone) printf("  time zone %s\n", id.time_zone);
   if (id.scopes) printf("  scopes: %s\n", id.scopes);
@@ -169,8 +183,14 @@ out:
 }
 
 const hl_command hl_auth_test = {
-    .name = "auth test", .operands = "NAME", .summary = "ask HubSpot whose token it is, and what it may do", .flags = test_flags, .min = 1,
-    .max = HL_ARGS_MAX, .run = test, .examples = "  hubloop auth test shop\n",
+    .name = "auth test",
+    .operands = "NAME",
+    .summary = "ask HubSpot whose token it is, and what it may do",
+    .flags = test_flags,
+    .min = 1,
+    .max = HL_ARGS_MAX,
+    .run = test,
+    .examples = "  hubloop auth test shop\n",
 };
 
 /* ---- rotate ---- */
@@ -182,7 +202,11 @@ static int rotate_token(hl_auth *x, const hl_args *a, hl_stored *s, hl_error *er
   hl_buf fresh;
   hl_auth_identity id = {0};
   char what[200];
-  snprintf(what, sizeof what, "new %s of %s", s->secret ? "secret" : s->kind == HL_CREDENTIAL_CLIENT ? "client secret" : "token", s->name);
+  snprintf(what, sizeof what, "new %s of %s",
+           s->secret                         ? "secret"
+           : s->kind == HL_CREDENTIAL_CLIENT ? "client secret"
+                                             : "token",
+           s->name);
   int rc = hl_auth_secret(a, what, &fresh, err);
   if (rc) goto out;
   if (!s->secret && s->kind == HL_CREDENTIAL_CLIENT) {
@@ -192,7 +216,9 @@ static int rotate_token(hl_auth *x, const hl_args *a, hl_stored *s, hl_error *er
   } else {
     if (!s->secret && (rc = hl_token_check(s->name, hl_buf_str(&fresh), err))) goto out;
     if (s->grant.access && strcmp(s->grant.access, fresh.p) == 0) {
-      rc = hl_fail(err, HL_EINVAL, "that is the token that is stored already: rotate it in HubSpot's settings first, then give the new one");
+      rc = hl_fail(
+          err, HL_EINVAL,
+          "that is the token that is stored already: rotate it in HubSpot's settings first, then give the new one");
       goto out;
     }
     if (s->grant.older) explicit_bzero(s->grant.older, strlen(s->grant.older));
@@ -200,7 +226,7 @@ static int rotate_token(hl_auth *x, const hl_args *a, hl_stored *s, hl_error *er
     s->grant.older = s->secret ? NULL : s->grant.access;
     s->grant.access = hl_strdup(fresh.p);
   }
-  if (!s->secret && s->kind < HL_CREDENTIAL_OAUTH) {
+  if (!s->secret) {
     hl_stored alone = *s; /* without the old one, to which a refused new one falls back */
     alone.grant.older = NULL;
     if ((rc = hl_auth_identify(x, &alone, false, &id, err))) {
@@ -212,7 +238,10 @@ static int rotate_token(hl_auth *x, const hl_args *a, hl_stored *s, hl_error *er
   }
   s->added_at = hl_loop_now(x->loop);
   if ((rc = hl_stored_put(x->vault, s, err))) goto out;
-  printf("rotated %s%s\n", s->name, !s->secret && s->kind < HL_CREDENTIAL_OAUTH ? ": the new token works; the old one is kept until it has worked in a script" : "");
+  printf("rotated %s%s\n", s->name,
+         !s->secret && s->kind < HL_CREDENTIAL_OAUTH
+             ? ": the new token works; the old one is kept until it has worked in a script"
+             : "");
 out:
   hl_free(id.scopes);
   hl_buf_wipe(&fresh);
@@ -240,7 +269,8 @@ static int rotate_grant(hl_auth *x, const hl_stored *s, hl_error *err) {
   hl_credential_wait_start(c, &w, on_renewed, &r);
   hl_loop_run_until(x->loop, &r.done);
   if (!r.err.code)
-    printf("rotated %s: a new access token, good for %lld minutes%s\n", s->name, (long long)(hl_credential_grant(c)->life_ms / 60000),
+    printf("rotated %s: a new access token, good for %lld minutes%s\n", s->name,
+           (long long)(hl_credential_grant(c)->life_ms / 60000),
            hl_credential_grant(c)->older ? ", and a new refresh token" : "");
   hl_credential_unref(c);
   *err = r.err;
@@ -262,7 +292,12 @@ static int rotate(const hl_args *a) {
 }
 
 const hl_command hl_auth_rotate = {
-    .name = "auth rotate", .operands = "NAME", .summary = "replace a token by a new one, which is tried first; OAuth: renew it now", .flags = rotate_flags,
-    .min = 1, .max = HL_ARGS_MAX, .run = rotate,
+    .name = "auth rotate",
+    .operands = "NAME",
+    .summary = "replace a token by a new one, which is tried first; OAuth: renew it now",
+    .flags = rotate_flags,
+    .min = 1,
+    .max = HL_ARGS_MAX,
+    .run = rotate,
     .examples = "  hubloop auth rotate shop\n  hubloop auth rotate shop --env NEW_TOKEN\n",
 };

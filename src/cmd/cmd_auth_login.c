@@ -48,8 +48,10 @@ static void page(hl_request *q, int status, const char *title, const char *text)
   hl_headers_add(&h, HL_STR("Cache-Control"), HL_STR("no-store"));
   hl_headers_add(&h, HL_STR("Referrer-Policy"), HL_STR("no-referrer"));
   hl_headers_add(&h, HL_STR("Content-Security-Policy"), HL_STR("default-src 'none'; frame-ancestors 'none'"));
-  hl_buf_printf(&body, "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>hubloop: %s</title>\n<h1>%s</h1>\n<p>%s</p>\n</html>\n", title, title,
-                text);
+  hl_buf_printf(&body,
+                "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>hubloop: "
+                "%s</title>\n<h1>%s</h1>\n<p>%s</p>\n</html>\n",
+                title, title, text);
   hl_request_reply(q, status, &h, hl_buf_str(&body));
   hl_headers_deinit(&h);
   hl_buf_deinit(&body);
@@ -78,7 +80,8 @@ static void on_request(void *arg, hl_request *q) {
 static void on_late(hl_timer *timer, void *arg) {
   (void)timer;
   login *l = arg;
-  hl_fail(&l->err, HL_ETIMEOUT, "nobody gave consent in time; nothing was stored. Run it again, or give it longer: --timeout SECONDS");
+  hl_fail(&l->err, HL_ETIMEOUT,
+          "nobody gave consent in time; nothing was stored. Run it again, or give it longer: --timeout SECONDS");
   l->done = true;
 }
 
@@ -101,7 +104,8 @@ static void on_browser_exit(uv_process_t *p, int64_t status, int sig) {
 /* The browser needs none of our secrets. */
 static bool is_private(const char *variable, const char *secret) {
   size_t n = secret ? strlen(secret) : 0;
-  return strncmp(variable, "HUBSPOT_", 8) == 0 || strncmp(variable, "HUBLOOP_", 8) == 0 || (n && strncmp(variable, secret, n) == 0 && variable[n] == '=');
+  return strncmp(variable, "HUBSPOT_", 8) == 0 || strncmp(variable, "HUBLOOP_", 8) == 0 ||
+         (n && strncmp(variable, secret, n) == 0 && variable[n] == '=');
 }
 
 static bool open_browser(login *l, const hl_args *a, char *url) {
@@ -141,14 +145,23 @@ static void on_tokens(void *arg, const hl_oauth_result *r) {
     return;
   }
   int64_t now = hl_loop_now(l->x.loop);
-  l->s.grant = (hl_grant){.access = hl_strdup(t->access), .refresh = hl_strdup(t->refresh), .scopes = hl_strdup(t->scopes), .portal = t->portal,
-                          .user_id = t->user_id, .life_ms = t->expires_in * 1000, .expires_at = now + t->expires_in * 1000};
+  l->s.grant = (hl_grant){.access = hl_strdup(t->access),
+                          .refresh = hl_strdup(t->refresh),
+                          .scopes = hl_strdup(t->scopes),
+                          .portal = t->portal,
+                          .user_id = t->user_id,
+                          .life_ms = t->expires_in * 1000,
+                          .expires_at = now + t->expires_in * 1000};
   l->s.added_at = now;
 }
 
 static int exchange(login *l, const char *base, const char *redirect, hl_error *err) {
-  const char *const form[] = {"grant_type", "authorization_code", "code", l->code, "redirect_uri", redirect, "code_verifier", l->verifier, NULL};
-  hl_oauth_app app = {.base_url = base, .version = "2026-09", .policy = l->s.base_url ? HL_NET_NAMED : HL_NET_PUBLIC, .client_id = l->s.client_id,
+  const char *const form[] = {"grant_type", "authorization_code", "code",      l->code, "redirect_uri",
+                              redirect,     "code_verifier",      l->verifier, NULL};
+  hl_oauth_app app = {.base_url = base,
+                      .version = "2026-09",
+                      .policy = l->s.base_url ? HL_NET_NAMED : HL_NET_PUBLIC,
+                      .client_id = l->s.client_id,
                       .client_secret = l->s.client_secret};
   hl_oauth_op *op;
   l->done = false;
@@ -173,8 +186,9 @@ static int read_app(const hl_args *a, login *l, const char *name, hl_error *err)
   rc = hl_stored_get(l->x.vault, name, &old, err);
   if (rc && rc != HL_ENOTFOUND) return rc;
   if (!rc && (old.secret || old.kind != HL_CREDENTIAL_OAUTH)) {
-    rc = hl_fail(err, HL_EINVAL, "there is a credential %s of kind %s already: choose another name, or hubloop auth remove %s first", name, hl_stored_kind(&old),
-                 name);
+    rc = hl_fail(err, HL_EINVAL,
+                 "there is a credential %s of kind %s already: choose another name, or hubloop auth remove %s first",
+                 name, hl_stored_kind(&old), name);
     goto out;
   }
   bool known = !rc && (!l->s.client_id || strcmp(l->s.client_id, old.client_id) == 0);
@@ -190,7 +204,10 @@ static int read_app(const hl_args *a, login *l, const char *name, hl_error *err)
     if (!hl_args_has(a, "env")) l->s.client_secret = hl_strdup(old.client_secret);
   }
   if (!l->s.client_id) rc = hl_fail(err, HL_EINVAL, "auth login needs --client-id ID: the client id of your app, on its Auth page");
-  else if (!l->s.asked) rc = hl_fail(err, HL_EINVAL, "auth login needs --scopes LIST: those that the app requires, as in \"oauth crm.objects.contacts.read\"");
+  else if (!l->s.asked)
+    rc = hl_fail(
+        err, HL_EINVAL,
+        "auth login needs --scopes LIST: those that the app requires, as in \"oauth crm.objects.contacts.read\"");
   if (rc || l->s.client_secret) goto out;
   snprintf(what, sizeof what, "client secret of %s", name);
   rc = hl_auth_secret(a, what, &secret, err);
@@ -215,7 +232,10 @@ static int wait_for_consent(login *l, const hl_args *a, char *redirect, size_t s
   hl_server_options so = {.listen = listen, .max_body = 1024, .max_connections = 16};
   if ((rc = hl_server_new(l->x.loop, &so, on_request, l, &l->server, err))) {
     if (rc == HL_EBUSY)
-      hl_fail(err, rc, "port %d is in use on this machine: choose another with --port N, and add http://localhost:N%s to the app's redirect URLs", (int)port, path);
+      hl_fail(err, rc,
+              "port %d is in use on this machine: choose another with --port N, and add http://localhost:N%s to the "
+              "app's redirect URLs",
+              (int)port, path);
     goto out;
   }
   snprintf(redirect, size, "http://localhost:%u%s", hl_server_port(l->server), path);
@@ -223,13 +243,16 @@ static int wait_for_consent(login *l, const hl_args *a, char *redirect, size_t s
   hl_oauth_challenge(l->verifier, challenge);
   if (l->s.base_url) snprintf(pages, sizeof pages, "%s", l->s.base_url);
   else if ((rc = hl_region_pages(l->s.region, pages, sizeof pages, err))) goto out;
-  rc = hl_oauth_page(&url, pages, portal, l->s.client_id, redirect, l->s.asked, hl_args_get(a, "optional-scopes"), l->state, challenge);
+  rc = hl_oauth_page(&url, pages, portal, l->s.client_id, redirect, l->s.asked, hl_args_get(a, "optional-scopes"),
+                     l->state, challenge);
   if (rc) {
     hl_fail(err, rc, "the list of scopes is too long for an address");
     goto out;
   }
   bool opened = open_browser(l, a, url.p);
-  fprintf(stderr, "%s\n  %s\n", opened ? "Your browser opens this page; choose the account and give consent:" : "Open this page in a browser on this machine, choose the account and give consent:",
+  fprintf(stderr, "%s\n  %s\n",
+          opened ? "Your browser opens this page; choose the account and give consent:"
+                 : "Open this page in a browser on this machine, choose the account and give consent:",
           url.p);
   hl_loop_on_signal(l->x.loop, SIGINT, stop_waiting, l, NULL);
   hl_timer_start(l->x.loop, &timer, seconds * 1000, on_late, l);
@@ -258,13 +281,16 @@ static int run(const hl_args *a) {
   if (!rc && (rc = exchange(&l, base, redirect, &err))) hl_fail_in(&err, "consent was given, but no token came");
   if (!rc) hl_args_int(a, "portal", 1, INT64_MAX / 2, 0, &portal);
   if (!rc && portal && l.s.grant.portal && portal != l.s.grant.portal)
-    rc = hl_fail(&err, HL_EINVAL, "consent was given for portal %lld, not %lld: nothing was stored", (long long)l.s.grant.portal, (long long)portal);
+    rc = hl_fail(&err, HL_EINVAL, "consent was given for portal %lld, not %lld: nothing was stored",
+                 (long long)l.s.grant.portal, (long long)portal);
   if (!rc) rc = hl_stored_put(l.x.vault, &l.s, &err);
   if (!rc) {
     hl_auth_identity id = {.portal = l.s.grant.portal};
     hl_auth_describe(&l.s, &id, what, sizeof what);
     printf("connected %s: %s, in %s\n", name, what, hl_vault_path(l.x.vault));
-    printf("hubloop.lua: accounts = { %s = { oauth = \"%s\" } }; without settings it is used when HUBSPOT_TOKEN is not set.\n", "main", name);
+    printf("hubloop.lua: accounts = { %s = { oauth = \"%s\" } }; without settings it is used when HUBSPOT_TOKEN is not "
+           "set.\n",
+           "main", name);
   }
   if (l.server) { /* the browser gets its page first */
     bool drained = false;
@@ -281,7 +307,12 @@ static int run(const hl_args *a) {
 }
 
 const hl_command hl_auth_login = {
-    .name = "auth login", .operands = "NAME", .summary = "connect a HubSpot account in a browser (OAuth)", .flags = flags, .min = 1, .max = HL_ARGS_MAX,
+    .name = "auth login",
+    .operands = "NAME",
+    .summary = "connect a HubSpot account in a browser (OAuth)",
+    .flags = flags,
+    .min = 1,
+    .max = HL_ARGS_MAX,
     .run = run,
     .examples = "  hubloop auth login shop --client-id ID --scopes \"oauth crm.objects.contacts.read\"\n"
                 "  hubloop auth login shop                       again, with the same app\n"

@@ -220,7 +220,7 @@ void hl_credential_unref(hl_credential *c) {
 hl_credential_kind hl_credential_kind_get(const hl_credential *c) { return c->kind; }
 const hl_oauth_app *hl_credential_app(const hl_credential *c) { return is_static(c) ? NULL : &c->app; }
 const hl_grant *hl_credential_grant(const hl_credential *c) { return &c->grant; }
-bool hl_credential_busy(const hl_credential *c) { return c->renewing; }
+bool hl_credential_busy(const hl_credential *c) { return c->op || c->fresh.access; }
 
 bool hl_credential_same(const hl_credential *a, const hl_credential *b) {
   return a == b || (is_static(a) && is_static(b) && same(a->grant.access, b->grant.access));
@@ -251,8 +251,11 @@ static void answer_due(hl_timer *timer, void *arg) {
   if (c->dead.code) {
     late = c->dead;
   } else {
-    hl_fail(&late, HL_ETIMEOUT, "no token for “%s” within %d seconds: HubSpot's token endpoint does not answer, or the token cannot be stored "
-            "(the log says which)", c->name, PATIENCE_MS / 1000);
+    hl_fail(
+        &late, HL_ETIMEOUT,
+        "no token for “%s” within %d seconds: HubSpot's token endpoint does not answer, or the token cannot be stored "
+        "(the log says which)",
+        c->name, PATIENCE_MS / 1000);
   }
   wake(c, &late);
 }
@@ -321,7 +324,10 @@ static void die(hl_credential *c) {
 
 static void finish_dead(hl_credential *c, const hl_error *why) {
   const char *again = c->kind == HL_CREDENTIAL_OAUTH ? "run: hubloop auth login " : "correct it with: hubloop auth add ";
-  hl_fail(&c->dead, HL_EAUTH, "the account “%s” has to be connected again: %.500s; %s%s", c->name, why->text, again, c->name);
+  if (!*c->name) hl_fail(&c->dead, HL_EAUTH, "%s", why->text); /* one that is only tried */
+  else
+    hl_fail(&c->dead, HL_EAUTH, "the account “%s” has to be connected again: %.500s; %s%s", c->name, why->text, again,
+            c->name);
   hl_log_write(hl_loop_log(c->loop), HL_LOG_ERROR, "auth", "%s", c->dead.text);
   die(c);
 }
@@ -388,9 +394,13 @@ static void asked(void *arg, const hl_oauth_result *r) {
     const hl_oauth_tokens *t = r->tokens;
     bool rotated = t->refresh && !same(t->refresh, used);
     c->fresh = (hl_grant){
-        .access = hl_strdup(t->access), .refresh = hl_strdup(t->refresh ? t->refresh : used), .older = rotated ? hl_strdup(used) : NULL,
-        .life_ms = t->expires_in * 1000, .expires_at = hl_loop_now(c->loop) + t->expires_in * 1000,
-        .scopes = hl_strdup(t->scopes ? t->scopes : c->grant.scopes), .portal = t->portal ? t->portal : c->grant.portal,
+        .access = hl_strdup(t->access),
+        .refresh = hl_strdup(t->refresh ? t->refresh : used),
+        .older = rotated ? hl_strdup(used) : NULL,
+        .life_ms = t->expires_in * 1000,
+        .expires_at = hl_loop_now(c->loop) + t->expires_in * 1000,
+        .scopes = hl_strdup(t->scopes ? t->scopes : c->grant.scopes),
+        .portal = t->portal ? t->portal : c->grant.portal,
         .user_id = t->user_id ? t->user_id : c->grant.user_id,
     };
     c->attempts = 0;
@@ -401,7 +411,8 @@ static void asked(void *arg, const hl_oauth_result *r) {
       hl_log_write(hl_loop_log(c->loop), HL_LOG_WARN, "auth", "%s: no new token yet: %s; trying again", c->name, r->err.text);
     later(c, delay, ask_again);
   } else if (r->outcome == HL_OAUTH_REFUSED && !c->older_tried && c->grant.older) {
-    hl_log_write(hl_loop_log(c->loop), HL_LOG_WARN, "auth", "%s: the newest refresh token was refused; trying the one before", c->name);
+    hl_log_write(hl_loop_log(c->loop), HL_LOG_WARN, "auth",
+                 "%s: the newest refresh token was refused; trying the one before", c->name);
     c->older_tried = true;
     ask(c);
   } else {
@@ -410,7 +421,8 @@ static void asked(void *arg, const hl_oauth_result *r) {
 }
 
 static void ask(hl_credential *c) {
-  const char *refresh[] = {"grant_type", "refresh_token", "refresh_token", c->older_tried ? c->grant.older : c->grant.refresh, NULL};
+  const char *refresh[] = {"grant_type", "refresh_token", "refresh_token",
+                           c->older_tried ? c->grant.older : c->grant.refresh, NULL};
   const char *client[] = {"grant_type", "client_credentials", "scope", c->scopes, NULL};
   hl_error err = {0};
   int rc;
@@ -434,8 +446,8 @@ static void save_done(void *arg) {
   if (j->err.code) {
     int64_t delay = clamp((int64_t)SAVE_MS << (c->attempts < 5 ? c->attempts : 5), SAVE_MS, SAVE_LONGEST_MS);
     c->attempts++;
-    hl_log_write(hl_loop_log(c->loop), HL_LOG_ERROR, "auth", "%s: a new token was received and cannot be stored, so it is not used yet: %s", c->name,
-                 j->err.text);
+    hl_log_write(hl_loop_log(c->loop), HL_LOG_ERROR, "auth",
+                 "%s: a new token was received and cannot be stored, so it is not used yet: %s", c->name, j->err.text);
     later(c, delay, save_again);
   } else {
     install(c, &c->fresh);
@@ -486,8 +498,10 @@ bool hl_credential_token(hl_credential *c, hl_token *out) {
 /* The static token before this one, which `rotate` kept. */
 static bool fall_back(hl_credential *c) {
   if (!c->grant.older || c->worked) return false;
-  hl_log_write(hl_loop_log(c->loop), HL_LOG_WARN, "auth", "%s: the new token was refused; going on with the one before it. Rotate it again: "
-               "hubloop auth rotate %s", c->name, c->name);
+  hl_log_write(hl_loop_log(c->loop), HL_LOG_WARN, "auth",
+               "%s: the new token was refused; going on with the one before it. Rotate it again: "
+               "hubloop auth rotate %s",
+               c->name, c->name);
   char *refused = c->grant.access;
   c->grant.access = c->grant.older;
   c->grant.older = NULL;
@@ -545,14 +559,20 @@ static hl_str host_region(const char *base_url) {
 void hl_credential_remedy(const hl_credential *c, const char *account, const char *base_url, hl_buf *out) {
   hl_str token = hl_token_region(hl_str_of(c->grant.access)), host = host_region(base_url);
   if (c->kind == HL_CREDENTIAL_OAUTH) {
-    hl_buf_printf(out, "it was refused after a renewal too, so the app was uninstalled or the authorization revoked; connect it again: hubloop auth login %s",
+    hl_buf_printf(out,
+                  "it was refused after a renewal too, so the app was uninstalled or the authorization revoked; "
+                  "connect it again: hubloop auth login %s",
                   c->name);
   } else if (c->kind == HL_CREDENTIAL_CLIENT) {
     hl_buf_printf(out, "check the app's client id, secret and scopes: hubloop auth test %s", c->name);
   } else if (*c->name) {
-    hl_buf_printf(out, "it is expired, revoked or of another portal; make a new one in HubSpot's settings and store it: hubloop auth rotate %s", c->name);
+    hl_buf_printf(out,
+                  "it is expired, revoked or of another portal; make a new one in HubSpot's settings and store it: "
+                  "hubloop auth rotate %s",
+                  c->name);
   } else {
-    hl_buf_puts(out, "check that it is whole, of this portal and not revoked; rotate it in HubSpot's settings and store the new one");
+    hl_buf_puts(out, "check that it is whole, of this portal and not revoked; rotate it in HubSpot's settings and "
+                     "store the new one");
   }
   if (!token.n || (host.n ? hl_str_eq(token, host) : hl_str_eqz(token, "na1"))) return;
   hl_buf_printf(out, ". It is a token of region " HL_STR_FMT ", but the calls go to %s: ", HL_STR_ARG(token), base_url);

@@ -85,7 +85,7 @@ bool hl_credential_same(const hl_credential *a, const hl_credential *b);
 /* NULL when it has none, as the rest of the grant. */
 const hl_oauth_app *hl_credential_app(const hl_credential *c);
 const hl_grant *hl_credential_grant(const hl_credential *c);
-/* A new token is being fetched or stored: whoever stops the loop waits for it. */
+/* A new token was asked for or is being stored: whoever stops the loop waits for it. */
 bool hl_credential_busy(const hl_credential *c);
 /* Fetches a new token now, whatever the age of the old one. */
 void hl_credential_renew(hl_credential *c);

@@ -51,8 +51,12 @@ static hl_oauth_outcome tokens_of(const cJSON *json, hl_oauth_tokens *out, hl_er
   }
   if (life < 1) life = 1;
   if (life > LIFE_LONGEST) life = LIFE_LONGEST;
-  *out = (hl_oauth_tokens){.access = hl_strdup(access), .refresh = hl_strdup(refresh), .scopes = scopes_of(json),
-                           .expires_in = life, .portal = hl_json_int(json, "hub_id", 0), .user_id = hl_json_int(json, "user_id", 0)};
+  *out = (hl_oauth_tokens){.access = hl_strdup(access),
+                           .refresh = hl_strdup(refresh),
+                           .scopes = scopes_of(json),
+                           .expires_in = life,
+                           .portal = hl_json_int(json, "hub_id", 0),
+                           .user_id = hl_json_int(json, "user_id", 0)};
   return HL_OAUTH_WELL;
 }
 
@@ -71,21 +75,28 @@ hl_oauth_outcome hl_oauth_read(int status, hl_str body, hl_oauth_tokens *out, hl
    * an invalid_grant too, but a new login alone does not mend it. */
   static const char *const redirect[] = {"BAD_REDIRECT_URI", "MISMATCH_REDIRECT_URI_AUTH_CODE", NULL};
   static const char *const client[] = {"BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "invalid_client", "unauthorized_client", NULL};
-  static const char *const grant[] = {"BAD_REFRESH_TOKEN", "BAD_AUTH_CODE", "EXPIRED_AUTH_CODE", "BAD_CODE_VERIFIER", "invalid_grant", NULL};
+  static const char *const grant[] = {"BAD_REFRESH_TOKEN", "BAD_AUTH_CODE", "EXPIRED_AUTH_CODE",
+                                      "BAD_CODE_VERIFIER", "invalid_grant", NULL};
   static const char *const scope[] = {"BAD_SCOPES", "invalid_scope", NULL};
   cJSON *json = NULL;
   hl_oauth_outcome outcome = HL_OAUTH_WRONG;
   if (body.n) hl_json_parse(body, &json, NULL);
-  const char *message = hl_json_str(json, "message", hl_json_str(json, "error_description", hl_json_str(json, "error", "no reason given")));
+  const char *message = hl_json_str(
+      json, "message", hl_json_str(json, "error_description", hl_json_str(json, "error", "no reason given")));
   if (status >= 200 && status < 300) {
     outcome = tokens_of(json, out, err);
   } else if (status == 408 || status == 423 || status == 429 || status == 477 || status >= 500) {
     outcome = HL_OAUTH_AGAIN;
     hl_fail(err, HL_EHUBSPOT, "HubSpot's token endpoint answered %d", status);
   } else if (any_is(json, redirect)) {
-    hl_fail(err, HL_EAUTH, "HubSpot refused the redirect address (%.200s): add exactly the one that was shown to the app's redirect URLs", message);
+    hl_fail(
+        err, HL_EAUTH,
+        "HubSpot refused the redirect address (%.200s): add exactly the one that was shown to the app's redirect URLs",
+        message);
   } else if (any_is(json, client)) {
-    hl_fail(err, HL_EAUTH, "HubSpot refused the app's client id or client secret (%.200s): take both from the app's Auth page", message);
+    hl_fail(err, HL_EAUTH,
+            "HubSpot refused the app's client id or client secret (%.200s): take both from the app's Auth page",
+            message);
   } else if (any_is(json, grant)) {
     outcome = HL_OAUTH_REFUSED;
     hl_fail(err, HL_EAUTH, "HubSpot refused it (%.200s)", message);
@@ -215,13 +226,17 @@ void hl_oauth_challenge(const char *verifier, char out[HL_OAUTH_VERIFIER + 1]) {
 
 int hl_oauth_page(hl_buf *out, const char *page, int64_t portal, const char *client_id, const char *redirect, const char *scopes,
                   const char *optional_scopes, const char *state, const char *challenge) {
-  const char *const fields[] = {"client_id", client_id, "redirect_uri", redirect, "scope", scopes, "optional_scope", optional_scopes,
-                                "state", state, "code_challenge", challenge, "code_challenge_method", "S256", "response_type", "code"};
+  const struct { const char *name, *value; } fields[] = {
+      {"client_id", client_id},     {"redirect_uri", redirect},
+      {"scope", scopes},            {"optional_scope", optional_scopes},
+      {"state", state},             {"response_type", "code"},
+      {"code_challenge", challenge}, {"code_challenge_method", "S256"},
+  };
   hl_buf query;
   hl_buf_init(&query, FORM_MAX);
   int rc = 0;
-  for (size_t i = 0; i < HL_COUNT(fields) && !rc; i += 2)
-    if (fields[i + 1] && *fields[i + 1]) rc = add_field(&query, fields[i], fields[i + 1]);
+  for (size_t i = 0; i < HL_COUNT(fields) && !rc; i++)
+    if (fields[i].value && *fields[i].value) rc = add_field(&query, fields[i].name, fields[i].value);
   if (!rc) rc = hl_buf_printf(out, "%s/oauth/", page);
   if (!rc && portal) rc = hl_buf_printf(out, "%lld/", (long long)portal);
   if (!rc) rc = hl_buf_printf(out, "authorize?%s", query.p);
@@ -260,7 +275,9 @@ int hl_oauth_callback(hl_str query, const char *state, char *code, size_t size, 
   char text[TOKEN_LONGEST + 1];
   /* State first: nothing else of a foreign answer is looked at. */
   if (!field(query, "state", given, sizeof given) || !hl_str_same_secret(hl_str_of(given), hl_str_of(state)))
-    return hl_fail(err, HL_EDENIED, "the answer does not belong to this login (its state is another): begin again with the page that this login opened");
+    return hl_fail(err, HL_EDENIED,
+                   "the answer does not belong to this login (its state is another): begin again with the page that "
+                   "this login opened");
   if (field(query, "error", what, sizeof what)) {
     field(query, "error_description", why, sizeof why);
     return hl_fail(err, HL_EAUTH, "consent was not given (%s%s%s): nothing was stored", what, *why ? ": " : "", why);

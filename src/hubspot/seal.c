@@ -15,7 +15,9 @@ void hl_buf_wipe(hl_buf *b) {
   hl_buf_deinit(b);
 }
 
-static int hex(char c) { return isdigit((unsigned char)c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; }
+static int hex(char c) {
+  return isdigit((unsigned char)c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
 
 int hl_seal_key(hl_str t, unsigned char key[HL_SEAL_KEY], hl_error *err) {
   while (t.n && isspace((unsigned char)t.p[t.n - 1])) t.n--;
@@ -45,8 +47,11 @@ int hl_seal_key(hl_str t, unsigned char key[HL_SEAL_KEY], hl_error *err) {
     explicit_bzero(padded, sizeof padded);
     if (good) return 0;
   }
-  return hl_fail(err, HL_EINVAL, "it must be 32 bytes as 64 hex digits or as base64 (44 characters), and is %zu characters that are not; "
-                 "openssl rand -hex 32 makes one", t.n);
+  return hl_fail(
+      err, HL_EINVAL,
+      "it must be 32 bytes as 64 hex digits or as base64 (44 characters), and is %zu characters that are not; "
+      "openssl rand -hex 32 makes one",
+      t.n);
 }
 
 int hl_seal_new_key(unsigned char key[HL_SEAL_KEY], hl_error *err) {

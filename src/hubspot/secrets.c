@@ -44,12 +44,16 @@ static int from_file(const char *name, const char *path, hl_buf *out, hl_error *
   size_t n;
   int rc = 0;
   FILE *f = fopen(path, "rbe");
-  if (!f) return hl_fail(err, HL_EAUTH, "the secret %s: cannot read %s, which %s_FILE names: %s", name, path, name, strerror(errno));
+  if (!f)
+    return hl_fail(err, HL_EAUTH, "the secret %s: cannot read %s, which %s_FILE names: %s", name, path, name,
+                   strerror(errno));
   while (!rc && (n = fread(chunk, 1, sizeof chunk, f)) > 0) rc = hl_buf_append(out, chunk, n);
   if (!rc && ferror(f)) rc = HL_EIO;
   fclose(f);
   explicit_bzero(chunk, sizeof chunk);
-  if (rc) return hl_fail(err, rc, "the secret %s: %s, which %s_FILE names, cannot be read or is larger than %d bytes", name, path, name, VALUE_MAX);
+  if (rc)
+    return hl_fail(err, rc, "the secret %s: %s, which %s_FILE names, cannot be read or is larger than %d bytes", name,
+                   path, name, VALUE_MAX);
   while (out->n && (out->p[out->n - 1] == '\n' || out->p[out->n - 1] == '\r')) out->p[--out->n] = 0;
   if (!out->n || memchr(out->p, 0, out->n))
     return hl_fail(err, HL_EAUTH, "the secret %s: %s, which %s_FILE names, is empty or no text", name, path, name);
@@ -61,7 +65,11 @@ static int from_vault(hl_vault *v, const char *name, hl_buf *out, hl_error *err)
   int rc = hl_stored_get(v, name, &s, err);
   if (rc) return rc;
   if (s.secret || s.kind < HL_CREDENTIAL_OAUTH) rc = hl_buf_puts(out, s.grant.access ? s.grant.access : "");
-  else rc = hl_fail(err, HL_EAUTH, "the stored credential “%s” is an OAuth grant, which is no text: name it in hubloop.lua as oauth = \"%s\"", name, name);
+  else
+    rc = hl_fail(
+        err, HL_EAUTH,
+        "the stored credential “%s” is an OAuth grant, which is no text: name it in hubloop.lua as oauth = \"%s\"",
+        name, name);
   hl_stored_wipe(&s);
   return rc;
 }
@@ -87,11 +95,14 @@ int hl_secrets_get(void *arg, const char *name, hl_buf *out, hl_error *err) {
   hl_buf_init(&found, VALUE_MAX);
   int rc;
   if (value && *value) rc = from_file(name, value, &found, err);
-  else if (s && s->vault && hl_vault_check_name(name, NULL) == 0 && hl_vault_exists(s->vault)) rc = from_vault(s->vault, name, &found, err);
+  else if (s && s->vault && hl_vault_check_name(name, NULL) == 0 && hl_vault_exists(s->vault))
+    rc = from_vault(s->vault, name, &found, err);
   else rc = HL_ENOTFOUND;
   if (rc == HL_ENOTFOUND)
-    rc = hl_fail(err, HL_EAUTH, "the secret %s is not set: export %s, name a file in %s_FILE, or store it: hubloop auth add %s --kind secret", name, name,
-                 name, name);
+    rc = hl_fail(
+        err, HL_EAUTH,
+        "the secret %s is not set: export %s, name a file in %s_FILE, or store it: hubloop auth add %s --kind secret",
+        name, name, name, name);
   if (!rc) rc = hl_buf_append(out, found.p, found.n);
   if (!rc && s) {
     if (!k) {

@@ -31,9 +31,14 @@ const char *hl_stored_kind(const hl_stored *s) { return s->secret ? SECRET : hl_
 static char *text_of(const cJSON *e, const char *key) { return hl_strdup(hl_json_str(e, key, NULL)); }
 
 static void grant_of(const cJSON *e, hl_grant *g) {
-  *g = (hl_grant){.access = text_of(e, "access"), .refresh = text_of(e, "refresh"), .older = text_of(e, "older"),
-                  .expires_at = hl_json_int(e, "expires_at", 0), .life_ms = hl_json_int(e, "life_ms", 0), .scopes = text_of(e, "scopes"),
-                  .portal = hl_json_int(e, "portal", 0), .user_id = hl_json_int(e, "user_id", 0)};
+  *g = (hl_grant){.access = text_of(e, "access"),
+                  .refresh = text_of(e, "refresh"),
+                  .older = text_of(e, "older"),
+                  .expires_at = hl_json_int(e, "expires_at", 0),
+                  .life_ms = hl_json_int(e, "life_ms", 0),
+                  .scopes = text_of(e, "scopes"),
+                  .portal = hl_json_int(e, "portal", 0),
+                  .user_id = hl_json_int(e, "user_id", 0)};
 }
 
 static void put_text(cJSON *e, const char *key, const char *value) {
@@ -82,7 +87,8 @@ static int not_found(const hl_vault *v, const cJSON *entries, const char *name, 
   hl_buf known;
   hl_buf_init(&known, 400);
   cJSON_ArrayForEach(e, entries) hl_buf_printf(&known, "%s%s", known.n ? ", " : "", e->string);
-  int rc = hl_fail(err, HL_ENOTFOUND, "no credential “%s” is stored in %s%s%s; hubloop auth add or hubloop auth login stores one", name,
+  int rc = hl_fail(err, HL_ENOTFOUND,
+                   "no credential “%s” is stored in %s%s%s; hubloop auth add or hubloop auth login stores one", name,
                    hl_vault_path(v), known.n ? "; there are: " : "", known.n ? known.p : "");
   hl_buf_deinit(&known);
   return rc;
@@ -199,7 +205,9 @@ static int region_of(const char *region, char out[8], hl_error *err) {
   if (!region) return 0;
   bool good = (n == 2 || n == 3) && islower((unsigned char)region[0]) && islower((unsigned char)region[1]) &&
               (n == 2 || isdigit((unsigned char)region[2]));
-  if (!good) return hl_fail(err, HL_EINVAL, "“%.20s” is no region of HubSpot's: \"eu1\" or \"na1\", as in the token (pat-eu1-…)", region);
+  if (!good)
+    return hl_fail(err, HL_EINVAL, "“%.20s” is no region of HubSpot's: \"eu1\" or \"na1\", as in the token (pat-eu1-…)",
+                   region);
   snprintf(out, 8, "%s%s", region, n == 2 ? "1" : "");
   return 0;
 }
@@ -269,20 +277,33 @@ static void keeper_free(hl_keeper *base) {
   hl_free(k);
 }
 
-int hl_stored_credential(const hl_stored *s, hl_loop *loop, hl_transport *t, const hl_vault *v, hl_credential **out, hl_error *err) {
+int hl_stored_credential(const hl_stored *s, hl_loop *loop, hl_transport *t, const hl_vault *v, hl_credential **out,
+                         hl_error *err) {
   char base[256];
   if (s->secret)
-    return hl_fail(err, HL_EINVAL, "“%s” is a plain secret, no credential of an account: use it as secret \"%s\"", s->name, s->name);
+    return hl_fail(err, HL_EINVAL, "“%s” is a plain secret, no credential of an account: use it as secret \"%s\"",
+                   s->name, s->name);
   int rc = hl_stored_base(s, base, sizeof base, err);
   if (rc) return rc;
-  keeper *k = HL_NEW(keeper);
-  k->base = (hl_keeper){.begin = keeper_begin, .save = keeper_save, .end = keeper_end, .free = keeper_free};
-  k->name = hl_strdup(s->name);
-  k->vault = hl_vault_copy(v);
-  hl_credential_options o = {
-      .loop = loop, .transport = t, .name = s->name, .kind = s->kind, .scopes = s->asked, .grant = s->grant, .keeper = &k->base,
-      .app = {.base_url = base, .version = VERSION, .policy = s->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, .client_id = s->client_id,
-              .client_secret = s->client_secret}};
+  keeper *k = NULL;
+  if (v) {
+    k = HL_NEW(keeper);
+    k->base = (hl_keeper){.begin = keeper_begin, .save = keeper_save, .end = keeper_end, .free = keeper_free};
+    k->name = hl_strdup(s->name);
+    k->vault = hl_vault_copy(v);
+  }
+  hl_credential_options o = {.loop = loop,
+                             .transport = t,
+                             .name = s->name,
+                             .kind = s->kind,
+                             .scopes = s->asked,
+                             .grant = s->grant,
+                             .keeper = k ? &k->base : NULL,
+                             .app = {.base_url = base,
+                                     .version = VERSION,
+                                     .policy = s->base_url ? HL_NET_NAMED : HL_NET_PUBLIC,
+                                     .client_id = s->client_id,
+                                     .client_secret = s->client_secret}};
   *out = hl_credential_new(&o);
   return 0;
 }

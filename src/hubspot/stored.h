@@ -36,7 +36,8 @@ int hl_region_pages(const char *region, char *out, size_t size, hl_error *err);
 /* Where its calls go. */
 int hl_stored_base(const hl_stored *s, char *out, size_t size, hl_error *err);
 
-/* The credential to call with, which keeps what it renews in a copy of `v`. HL_EINVAL for a plain secret. */
+/* The credential to call with, which keeps what it renews in a copy of `v`
+ * (NULL: in memory only). HL_EINVAL for a plain secret. */
 int hl_stored_credential(const hl_stored *s, hl_loop *loop, hl_transport *t, const hl_vault *v, hl_credential **out, hl_error *err);
 
 #endif

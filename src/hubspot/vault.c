@@ -88,7 +88,8 @@ int hl_vault_check_name(const char *name, hl_error *err) {
   bool good = n > 0 && n <= NAME_LONGEST && name[0] != '.' && name[0] != '-';
   for (size_t i = 0; i < n && good; i++) good = isalnum((unsigned char)name[i]) || strchr("._-", name[i]);
   if (good) return 0;
-  return hl_fail(err, HL_EINVAL, "“%.80s” is no name for a credential: up to %d letters, digits, '.', '_' and '-'", name, NAME_LONGEST);
+  return hl_fail(err, HL_EINVAL, "“%.80s” is no name for a credential: up to %d letters, digits, '.', '_' and '-'",
+                 name, NAME_LONGEST);
 }
 
 void hl_vault_wipe(cJSON *tree) {
@@ -106,7 +107,9 @@ void hl_vault_wipe(cJSON *tree) {
 /* ---- files ---- */
 
 static int os(hl_error *err, int number, const char *what, const char *path) {
-  int code = number == ENOSPC || number == EDQUOT || number == EFBIG ? HL_EFULL : number == EACCES || number == EPERM ? HL_EDENIED : HL_EIO;
+  int code = number == ENOSPC || number == EDQUOT || number == EFBIG ? HL_EFULL
+             : number == EACCES || number == EPERM                   ? HL_EDENIED
+                                                                     : HL_EIO;
   return hl_fail(err, code, "cannot %s %s: %s%s", what, path, strerror(number),
                  code == HL_EFULL ? "; what was stored before is unharmed: make room and try again" : "");
 }
@@ -116,8 +119,10 @@ static int check_private(const char *path, const struct stat *st, hl_error *err)
   if (st->st_uid != geteuid() && geteuid() != 0)
     return hl_fail(err, HL_EDENIED, "%s belongs to another user (uid %u): it is not used", path, (unsigned)st->st_uid);
   if (st->st_mode & 077)
-    return hl_fail(err, HL_EDENIED, "%s can be read by others (mode %04o): chmod 600 %s, and rotate what it holds if somebody may have read it",
-                   path, (unsigned)(st->st_mode & 07777), path);
+    return hl_fail(
+        err, HL_EDENIED,
+        "%s can be read by others (mode %04o): chmod 600 %s, and rotate what it holds if somebody may have read it",
+        path, (unsigned)(st->st_mode & 07777), path);
   return 0;
 }
 
@@ -209,7 +214,8 @@ static int make_folder(const hl_vault *v, hl_error *err) {
   if (mkdir(path, 0700) && errno != EEXIST) return os(err, errno, "make the folder", path);
   if (stat(path, &st)) return os(err, errno, "look at the folder", path);
   if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))
-    return hl_fail(err, HL_EDENIED, "others can write in the folder %s (mode %04o), and so replace stored credentials: chmod go-w %s",
+    return hl_fail(err, HL_EDENIED,
+                   "others can write in the folder %s (mode %04o), and so replace stored credentials: chmod go-w %s",
                    path, (unsigned)(st.st_mode & 07777), path);
   return 0;
 }
@@ -247,8 +253,11 @@ static int load_key(const hl_vault *v, bool make, unsigned char key[HL_SEAL_KEY]
     rc = hl_seal_key(hl_buf_str(&text), key, err);
     if (rc) rc = hl_fail_in(err, "the key file %s is damaged", v->key_path);
   } else if (rc == HL_ENOTFOUND && !make) {
-    rc = hl_fail(err, HL_EAUTH, "the key of %s is missing: put %s back or set HUBLOOP_KEY. Without it nothing of it can be read; to begin anew, "
-                 "move %s away", v->path, v->key_path, v->path);
+    rc = hl_fail(err, HL_EAUTH,
+                 "the key of %s is missing: put %s back or set HUBLOOP_KEY. Without it nothing of it can be read; to "
+                 "begin anew, "
+                 "move %s away",
+                 v->path, v->key_path, v->path);
   } else if (rc == HL_ENOTFOUND) {
     char hex[2 * HL_SEAL_KEY + 2];
     if (!(rc = hl_seal_new_key(key, err))) {
@@ -279,8 +288,9 @@ static int read_with(hl_vault *v, bool make_key, unsigned char key[HL_SEAL_KEY],
   }
   rc = hl_unseal(key, hl_buf_str(&box), &text, err);
   if (rc == HL_EAUTH) {
-    rc = hl_fail(err, rc, "%s was written with another key than that of %s: give the right one (HUBLOOP_KEY, or the file %s)", v->path,
-                 hl_vault_key_source(v), v->key_path);
+    rc = hl_fail(err, rc,
+                 "%s was written with another key than that of %s: give the right one (HUBLOOP_KEY, or the file %s)",
+                 v->path, hl_vault_key_source(v), v->key_path);
   } else if (rc) {
     rc = hl_fail_in(err, "the credential store %s cannot be read", v->path);
   } else if ((rc = hl_json_parse(hl_buf_str(&text), entries, NULL)) || !cJSON_IsObject(*entries)) {
@@ -334,7 +344,8 @@ int hl_vault_lease(hl_vault *v, const char *name, int *lease, hl_error *err) {
   if (rc) return rc;
   hl_buf path;
   hl_buf_init(&path, PATH_MAX);
-  if (hl_buf_printf(&path, "%s.%s.lock", v->path, name)) rc = hl_fail(err, HL_ELIMIT, "the path of the credential store is too long");
+  if (hl_buf_printf(&path, "%s.%s.lock", v->path, name))
+    rc = hl_fail(err, HL_ELIMIT, "the path of the credential store is too long");
   else rc = lock_file(path.p, 1, lease, err);
   hl_buf_deinit(&path);
   return rc;

@@ -340,6 +340,33 @@ test('killed at any moment of a renewal, the next start has a token', async (t) 
   assert.equal(ran.out, 'portal 62515\n');
 });
 
+test('client credentials: a token for the journal, and a new client secret that is tried first', async (t) => {
+  const s = await app(t);
+  const dir = project(t);
+  const env = { HUBSPOT_BASE_URL: s.url };
+  const add = (input) => auth(t, dir, ['add', 'journal', '--kind', 'client_credentials', '--client-id', APP, '--scopes', 'developer.webhooks_journal.read'], { input, env });
+  refused(await add('not-the-secret\n'), 1, /client id or client secret/);
+  const added = await add(`${APP_SECRET}\n`);
+  assert.equal(added.code, 0, added.err);
+  assert.match(added.out, /oauth = "journal"/);
+  assert.match((await auth(t, dir, ['test', 'journal'])).out, /gives a token for: developer\.webhooks_journal\.read/);
+  refused(await auth(t, dir, ['rotate', 'journal'], { input: 'not-the-secret\n' }), 1, /unchanged/);
+  assert.equal((await auth(t, dir, ['test', 'journal'])).code, 0);
+  assert.match((await auth(t, dir, ['list'])).out, /journal +client_credentials +1 +renews itself/);
+  // It names no account, so it is not the one that a script without HUBSPOT_TOKEN takes.
+  fs.writeFileSync(path.join(dir, 'who.lua'), whoami);
+  assert.match((await run(t, ['run', 'who.lua'], { cwd: dir })).err, /no HubSpot account is set up/);
+});
+
+test('a stored token that settings name as a secret keeps its address', async (t) => {
+  const s = await sim(t, project(t));
+  const dir = project(t, { 'who.lua': whoami, 'hubloop.lua': 'return { accounts = { main = { token = secret "shop" } } }\n' });
+  assert.equal((await auth(t, dir, ['add', 'shop'], { input: `${TOKEN}\n`, env: { HUBSPOT_BASE_URL: s.url } })).code, 0);
+  const ran = await run(t, ['run', dir], { cwd: dir });
+  assert.equal(ran.code, 0, ran.err);
+  assert.equal(ran.out, 'portal 62515\n');
+});
+
 test('many processes share one renewal', async (t) => {
   const s = await app(t, ['--oauth-expires', '3', '--oauth-rotate', 'now', '--latency', '50']);
   const dir = project(t, { 'who.lua': whoami });

@@ -79,8 +79,10 @@ static void give(model_request *r) {
     snprintf(s->old_refresh, sizeof s->old_refresh, "%s", s->rotation == ON_USE ? s->refresh : "");
     snprintf(s->refresh, sizeof s->refresh, "%s-%u", "refresh", s->grants);
   }
-  hl_buf_printf(&r->answer, "{\"access_token\":\"%s\",\"refresh_token\":\"%s\",\"expires_in\":%d,\"hub_id\":62515,\"scopes\":[\"oauth\"]}",
-                s->access, s->refresh, s->expires_in ? s->expires_in : LIFE_S);
+  hl_buf_printf(
+      &r->answer,
+      "{\"access_token\":\"%s\",\"refresh_token\":\"%s\",\"expires_in\":%d,\"hub_id\":62515,\"scopes\":[\"oauth\"]}",
+      s->access, s->refresh, s->expires_in ? s->expires_in : LIFE_S);
 }
 
 static void answer(model *m, model_request *r) {
@@ -100,7 +102,8 @@ static void answer(model *m, model_request *r) {
     } else if (form_is(r, "grant_type", "client_credentials")) {
       assert_true(form_is(r, "scope", "developer.webhooks_journal.read"));
       give(r);
-    } else if (!s->revoked && (form_is(r, "refresh_token", s->refresh) || (*s->old_refresh && form_is(r, "refresh_token", s->old_refresh)))) {
+    } else if (!s->revoked && (form_is(r, "refresh_token", s->refresh) ||
+                               (*s->old_refresh && form_is(r, "refresh_token", s->old_refresh)))) {
       give(r);
     } else {
       r->status = 400;
@@ -117,7 +120,9 @@ static void answer(model *m, model_request *r) {
   if ((!old && !newest) || s->revoked) {
     s->unauthorized++;
     r->status = 401;
-    hl_buf_puts(&r->answer, "{\"category\":\"EXPIRED_AUTHENTICATION\",\"message\":\"The OAuth token used to make this call expired\"}");
+    hl_buf_puts(
+        &r->answer,
+        "{\"category\":\"EXPIRED_AUTHENTICATION\",\"message\":\"The OAuth token used to make this call expired\"}");
     return;
   }
   if (newest) *s->old_refresh = 0;
@@ -143,10 +148,17 @@ static model *begin_with(server *s, memory *d, setting o) {
   hl_grant g = {.access = access.out, .refresh = refresh.out, .older = older.out, .life_ms = LIFE_S * 1000,
                 .expires_at = o.left_ms ? hl_loop_now(m->loop) + o.left_ms : 0};
   hl_grant_copy(&d->kept, &g);
-  hl_credential_options co = {
-      .loop = m->loop, .transport = &m->t, .name = "shop", .kind = o.kind, .grant = g, .scopes = "developer.webhooks_journal.read",
-      .app = {.base_url = "https://api.hubapi.com", .version = "2026-09", .client_id = "app", .client_secret = o.secret ? o.secret : "hush"},
-      .keeper = o.memory_only ? NULL : &d->k};
+  hl_credential_options co = {.loop = m->loop,
+                              .transport = &m->t,
+                              .name = "shop",
+                              .kind = o.kind,
+                              .grant = g,
+                              .scopes = "developer.webhooks_journal.read",
+                              .app = {.base_url = "https://api.hubapi.com",
+                                      .version = "2026-09",
+                                      .client_id = "app",
+                                      .client_secret = o.secret ? o.secret : "hush"},
+                              .keeper = o.memory_only ? NULL : &d->k};
   hl_credential *c = hl_credential_new(&co);
   hl_account_options ao = {.name = "shop", .credential = c, .tier = "free", .portal = 9};
   if (hl_hubspot_add_account(m->hubspot, &ao, &m->account, &err)) fail_msg("%s", err.text);
@@ -281,7 +293,8 @@ static void a_lying_expires_in(void **state) {
   hl_timer timer = {0};
   hl_timer_start(m->loop, &timer, LIFE_S * 1000 + 1, set_past, &past);
   hl_loop_run_until(m->loop, &past);
-  for (int i = 0; i < 20; i++) ask_raw(m, &a[i], "POST", "/crm/objects/{version}/notes", "{}"); /* not safe to repeat, but a 401 did nothing */
+  for (int i = 0; i < 20; i++)
+    ask_raw(m, &a[i], "POST", "/crm/objects/{version}/notes", "{}"); /* not safe to repeat, but a 401 did nothing */
   hl_loop_run(m->loop);
   assert_int_equal(m->failed, 0);
   assert_int_equal(s.asked, 2);

@@ -49,7 +49,8 @@ static void answer(model *m, model_request *r) {
     }
     snprintf(s->access, sizeof s->access, "access-%u", s->grants);
     if (s->die_answering) _exit(9);
-    hl_buf_printf(&r->answer, "{\"access_token\":\"%s\",\"refresh_token\":\"%s\",\"expires_in\":1800,\"hub_id\":7}", s->access, s->refresh);
+    hl_buf_printf(&r->answer, "{\"access_token\":\"%s\",\"refresh_token\":\"%s\",\"expires_in\":1800,\"hub_id\":7}",
+                  s->access, s->refresh);
     return;
   }
   char wanted[64];
@@ -125,7 +126,11 @@ static void begin(rotation r) {
   *hubspot = (server){.rotation = r};
   snprintf(hubspot->refresh, sizeof hubspot->refresh, "refresh-0");
   snprintf(file, sizeof file, "./rotation-%d-%d", (int)getpid(), n++);
-  hl_stored s = {.name = name, .kind = HL_CREDENTIAL_OAUTH, .client_id = id, .client_secret = secret, .grant = {.refresh = refresh}};
+  hl_stored s = {.name = name,
+                 .kind = HL_CREDENTIAL_OAUTH,
+                 .client_id = id,
+                 .client_secret = secret,
+                 .grant = {.refresh = refresh}};
   assert_int_equal(hl_vault_new(file, &v, &err), 0);
   if (hl_stored_put(v, &s, &err)) fail_msg("%s", err.text);
   hl_vault_free(v);
