@@ -84,6 +84,7 @@ typedef struct hl_api_error {
 typedef struct hl_api_result {   /* borrowed for the length of the callback */
   int status;
   const cJSON *json;             /* the answer; one result taken out of a batch; NULL for an empty body */
+  hl_str text;                   /* not empty: the answer instead of json, which `readable` has seen */
   const hl_api_error *error;     /* NULL: well */
 } hl_api_result;
 
@@ -114,6 +115,9 @@ typedef struct hl_api_call {     /* borrowed for the length of hl_api_send */
   const char *to_type;           /* ASSOCIATE, DISASSOCIATE, ASSOCIATIONS */
   const char *to_id;             /* ASSOCIATE, DISASSOCIATE */
   const char *after;             /* ASSOCIATIONS: the cursor of the page before; NULL: the first page */
+  /* True for a JSON text that the caller reads by itself: a read of its own may
+   * then answer with the text, and no tree is made. NULL: always json. */
+  bool (*readable)(hl_str text);
 } hl_api_call;
 
 /* Queues the call; `cb` runs once, later, never from inside. Calls of one kind,

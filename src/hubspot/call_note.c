@@ -64,7 +64,7 @@ void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_a
   if (hl_call_log_bodies(h->calls)) {
     r.sent = (hl_str){op->body, op->body ? op->body_n ? op->body_n : strlen(op->body) : 0};
     answer = json ? hl_json_print(json) : NULL;
-    r.answer = hl_str_of(answer);
+    r.answer = c && c->text.n ? c->text : hl_str_of(answer);
   }
   hl_call_log_add(h->calls, &r);
   hl_free(answer);

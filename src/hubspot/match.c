@@ -168,7 +168,8 @@ static void give(hl_call *c, hl_api_op *op, int status, const cJSON *row) {
   union { const cJSON *in; cJSON *out; } unconst = {.in = row};
   cJSON *own = NULL;
   hl_order_learn(c->queue, op, row);
-  if (op->kind == HL_API_GET && op->properties && op->cb && cJSON_IsObject(row)) own = view(unconst.out, op);
+  bool shared = c->n_ops > 1; /* alone it asked for all that came */
+  if (shared && op->kind == HL_API_GET && op->properties && op->cb && cJSON_IsObject(row)) own = view(unconst.out, op);
   if (op->kind == HL_API_ASSOCIATE && !op->variant && c->inputs) own = listed(unconst.out);
   if (op->kind == HL_API_ASSOCIATIONS && !row) own = no_links(op);
   hl_queue_finish(c->queue, op, status, own ? own : row, NULL);

@@ -197,7 +197,8 @@ void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, 
   hl_link_remove(&op->link);
   hl_order_read(q, op);
   hl_order_leave(q, op);
-  hl_api_result result = {.status = status, .json = json, .error = error};
+  hl_api_result result = {.status = status, .json = json, .text = op->call ? op->call->text : (hl_str){NULL, 0},
+                          .error = error};
   if (error) op->account->stats.errors++;
   hl_call_note(op, status, json, error);
   hl_api_cb cb = op->cb;
@@ -274,6 +275,7 @@ int hl_queue_add(hl_account *account, const hl_api_call *call, hl_api_cb cb, voi
   op->klass = call->klass;
   op->alone = call->no_batch;
   op->script = hl_strdup(call->script ? call->script : "");
+  op->readable = call->readable;
   op->cb = cb;
   op->arg = arg;
   op->asked = hl_loop_mono(q->hubspot->loop);

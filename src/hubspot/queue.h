@@ -138,6 +138,7 @@ struct hl_api_op {
   char **properties;      /* NULL-terminated, or NULL */
   int64_t asked;          /* loop ms */
   size_t input;           /* in a batch: which input is its */
+  bool (*readable)(hl_str text);
   hl_api_cb cb;           /* NULL: cancelled */
   void *arg;
 };
@@ -165,6 +166,7 @@ struct hl_call { /* a request: one HTTP exchange, and its repetitions */
   hl_slot_id slot;
   /* For the call log. */
   size_t n_ops;           /* that have travelled in it */
+  hl_str text;            /* while its one op ends: the answer, of which no tree was made */
   uint64_t number;        /* 0: never sent */
   int64_t sent, answered; /* loop ms of the last attempt */
   unsigned limited;       /* 429 answers */

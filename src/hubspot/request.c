@@ -217,6 +217,14 @@ static void lose(hl_call *c, int status, const char *why) {
   hl_call_free(c);
 }
 
+/* The usual case: one read that travelled alone, whose caller needs no tree. */
+static bool reads_itself(const hl_call *c, const hl_http_response *r) {
+  if (r->status != 200 || c->inputs || (c->kind != HL_API_GET && c->kind != HL_API_RAW)) return false;
+  if (hl_link_alone(&c->ops) || c->ops.next != c->ops.prev) return false;
+  const hl_api_op *op = HL_LINKED(c->ops.next, const hl_api_op, link);
+  return op->readable && !op->id_property && op->readable(r->body);
+}
+
 static void answered(void *arg, const hl_http_response *r) {
   hl_call *c = arg;
   hl_queue *q = c->queue;
@@ -240,7 +248,8 @@ static void answered(void *arg, const hl_http_response *r) {
   c->account->stats.in_flight--;
   hl_queue_kick(q);
 
-  if (r->status && r->body.n) hl_json_parse(r->body, &json, &bad);
+  bool itself = reads_itself(c, r);
+  if (r->status && r->body.n && !itself) hl_json_parse(r->body, &json, &bad);
   learn(c, r);
   int64_t wait = 0;
   if (r->status == 429) wait = limited(c, r, json);
@@ -279,7 +288,9 @@ static void answered(void *arg, const hl_http_response *r) {
     hl_fault_uncertain(&f, &at, r->status, &r->err);
   } else if (r->status == 0) {
     hl_fault_transport(&f, &at, &r->err, retryable);
-  } else if (r->status >= 200 && r->status < 300 && !bad.code && (json || r->status != 200 || strcmp(c->method, "GET") != 0)) {
+  } else if (r->status >= 200 && r->status < 300 && !bad.code &&
+             (json || itself || r->status != 200 || strcmp(c->method, "GET") != 0)) {
+    if (itself) c->text = r->body;
     succeed(c, r->status, json, r, &at);
     goto out;
   } else if (r->status < 300 && !c->safe) {
@@ -319,7 +330,6 @@ static int headers_of(hl_call *c, hl_headers *h) {
   hl_headers_add(h, HL_STR("Authorization"), hl_buf_str(&bearer));
   if (bearer.p) explicit_bzero(bearer.p, bearer.n);
   hl_buf_deinit(&bearer);
-  hl_headers_add(h, HL_STR("User-Agent"), HL_STR("hubloop/" HL_VERSION));
   hl_headers_add(h, HL_STR("Accept"), HL_STR("application/json"));
   if (c->body.n)
     hl_headers_add(h, HL_STR("Content-Type"), hl_str_of(c->content_type ? c->content_type : "application/json"));

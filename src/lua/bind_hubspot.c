@@ -30,7 +30,8 @@ static int push_answer(lua_State *L, void *arg) {
     }
     return -1;
   }
-  if (c->result->json) hl_lua_push_json(L, c->result->json, c->null_as_nil);
+  if (c->result->text.n) hl_lua_push_json_text(L, c->result->text, c->null_as_nil);
+  else if (c->result->json) hl_lua_push_json(L, c->result->json, c->null_as_nil);
   else lua_pushnil(L);
   lua_pushinteger(L, c->result->status);
   return 2;
@@ -75,7 +76,7 @@ static int l_api(lua_State *L) {
                          "move this into a handler, or into every() or cron()");
   if (!s->host->o.hubspot) return luaL_error(L, "there is no HubSpot account here");
   const char *kind = need(L, "kind");
-  hl_api_call call = {.script = s->name, .klass = t ? hl_task_class(t) : HL_CLASS_NORMAL};
+  hl_api_call call = {.script = s->name, .readable = hl_lua_reads_json, .klass = t ? hl_task_class(t) : HL_CLASS_NORMAL};
   call.klass = hl_lua_opt_class(L, 1, "priority", call.klass);
   lua_getfield(L, 1, "batch");
   call.no_batch = lua_isboolean(L, -1) && !lua_toboolean(L, -1);

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "lua/core.h"
+#include "lua/script.h"
 
 enum {
   MAX_DEPTH = 64,
@@ -15,7 +16,7 @@ enum {
 };
 
 typedef struct reader {
-  lua_State *L;
+  lua_State *L;       /* NULL: only look whether it can be read */
   const char *p, *end;
   int depth;
   bool null_as_nil;
@@ -46,41 +47,42 @@ static int hex(const char *p) {
 /* The rest of a string from its first backslash on. */
 static bool push_escaped(reader *r, const char *from) {
   static const char names[] = "\"\\/bfnrt", chars[] = "\"\\/\b\f\n\r\t";
+  lua_State *L = r->L;
   luaL_Buffer b;
-  luaL_buffinit(r->L, &b);
-  luaL_addlstring(&b, from, (size_t)(r->p - from));
+  if (L) luaL_buffinit(L, &b);
+  if (L) luaL_addlstring(&b, from, (size_t)(r->p - from));
   while (r->p < r->end && *r->p != '"') {
     char c = *r->p++;
     if ((unsigned char)c < ' ') return false;
     if (c != '\\') {
-      luaL_addchar(&b, c);
+      if (L) luaL_addchar(&b, c);
       continue;
     }
     if (r->p == r->end) return false;
     c = *r->p++;
     const char *known = c ? strchr(names, c) : NULL;
     if (known) {
-      luaL_addchar(&b, chars[known - names]);
+      if (L) luaL_addchar(&b, chars[known - names]);
       continue;
     }
     int u = c == 'u' && r->end - r->p >= 4 ? hex(r->p) : -1;
     if (u <= 0 || (u >= 0xd800 && u <= 0xdfff)) return false;
     r->p += 4;
-    if (u < 0x80) {
-      luaL_addchar(&b, (char)u);
-    } else {
-      if (u < 0x800) {
-        luaL_addchar(&b, (char)(0xc0 | (u >> 6)));
-      } else {
-        luaL_addchar(&b, (char)(0xe0 | (u >> 12)));
-        luaL_addchar(&b, (char)(0x80 | ((u >> 6) & 0x3f)));
-      }
-      luaL_addchar(&b, (char)(0x80 | (u & 0x3f)));
+    if (!L) continue;
+    char utf8[4] = {(char)u};
+    size_t n = 1;
+    if (u >= 0x800) {
+      utf8[0] = (char)(0xe0 | (u >> 12));
+      utf8[n++] = (char)(0x80 | ((u >> 6) & 0x3f));
+    } else if (u >= 0x80) {
+      utf8[0] = (char)(0xc0 | (u >> 6));
     }
+    if (u >= 0x80) utf8[n++] = (char)(0x80 | (u & 0x3f));
+    luaL_addlstring(&b, utf8, n);
   }
   if (r->p == r->end) return false;
   r->p++;
-  luaL_pushresult(&b);
+  if (L) luaL_pushresult(&b);
   return true;
 }
 
@@ -92,7 +94,7 @@ static bool push_text(reader *r) {
   if (p == end) return false;
   if (*p == '\\') return push_escaped(r, from);
   if (*p != '"') return false;
-  lua_pushlstring(r->L, from, (size_t)(p - from));
+  if (r->L) lua_pushlstring(r->L, from, (size_t)(p - from));
   r->p++;
   return true;
 }
@@ -122,18 +124,21 @@ static bool push_number(reader *r) {
   if (!fraction && !exponent) {
     if (n > EXACT_DIGITS) return false;
     lua_Integer v = 0;
+    if (!r->L) goto out;
     for (const char *d = from; d < end; d++) v = v * 10 + (*d - '0');
     lua_pushinteger(r->L, *p == '-' ? -v : v);
   } else {
     char text[NUMBER_MAX + 1];
     size_t length = (size_t)(end - p);
     if (length > NUMBER_MAX) return false;
+    if (!r->L) goto out;
     memcpy(text, p, length);
     text[length] = '\0';
     double d = strtod(text, NULL);
     if (d == trunc(d) && fabs(d) <= 9007199254740992.0) lua_pushinteger(r->L, (lua_Integer)d);
     else lua_pushnumber(r->L, d);
   }
+out:
   r->p = end;
   return true;
 }
@@ -166,24 +171,26 @@ static void gather(lua_State *L, int base, int n, bool object) {
 /* Behind the opening bracket. */
 static bool push_table(reader *r, bool object) {
   lua_State *L = r->L;
-  int n = 0;
-  if (r->depth == MAX_DEPTH || !lua_checkstack(L, 2 * AT_ONCE + 8)) return false;
+  int n = 0, base = 0;
+  if (r->depth == MAX_DEPTH || (L && !lua_checkstack(L, 2 * AT_ONCE + 8))) return false;
   r->depth++;
-  lua_pushnil(L);
-  int base = lua_gettop(L);
+  if (L) {
+    lua_pushnil(L);
+    base = lua_gettop(L);
+  }
   bool more = !take(r, object ? '}' : ']');
   while (more) {
     if (object && !(take(r, '"') && push_text(r) && take(r, ':'))) return false;
     if (!push_value(r, !object)) return false;
-    if (++n == AT_ONCE) {
+    if (L && ++n == AT_ONCE) {
       gather(L, base, n, object);
       n = 0;
     }
     more = take(r, ',');
     if (!more && !take(r, object ? '}' : ']')) return false;
   }
-  if (n || lua_isnil(L, base)) gather(L, base, n, object);
-  if (!object) luaL_setmetatable(L, HL_JSON_ARRAY);
+  if (L && (n || lua_isnil(L, base))) gather(L, base, n, object);
+  if (L && !object) luaL_setmetatable(L, HL_JSON_ARRAY);
   r->depth--;
   return true;
 }
@@ -205,27 +212,35 @@ static bool push_value(reader *r, bool in_array) {
   case '[':
     return push_table(r, *r->p++ == '{');
   case 't':
-    lua_pushboolean(r->L, 1);
+    if (r->L) lua_pushboolean(r->L, 1);
     return word(r, "true", 4);
   case 'f':
-    lua_pushboolean(r->L, 0);
+    if (r->L) lua_pushboolean(r->L, 0);
     return word(r, "false", 5);
   case 'n':
-    if (r->null_as_nil && !in_array) lua_pushnil(r->L);
-    else lua_pushlightuserdata(r->L, NULL);
+    if (r->L && r->null_as_nil && !in_array) lua_pushnil(r->L);
+    else if (r->L) lua_pushlightuserdata(r->L, NULL);
     return word(r, "null", 4);
   default:
     return push_number(r);
   }
 }
 
+static bool whole(reader *r) {
+  if (r->p == r->end || !push_value(r, false)) return false;
+  skip_blanks(r);
+  return r->p == r->end;
+}
+
+bool hl_lua_reads_json(hl_str text) {
+  reader r = {.p = text.p, .end = text.p + text.n};
+  return text.n && whole(&r);
+}
+
 bool hl_lua_read_json(lua_State *L, hl_str text, bool null_as_nil) {
   reader r = {.L = L, .p = text.p, .end = text.p + text.n, .null_as_nil = null_as_nil};
   int top = lua_gettop(L);
-  if (text.n && lua_checkstack(L, 8) && push_value(&r, false)) {
-    skip_blanks(&r);
-    if (r.p == r.end) return true;
-  }
+  if (text.n && lua_checkstack(L, 8) && whole(&r)) return true;
   lua_settop(L, top);
   return false;
 }

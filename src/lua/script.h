@@ -96,6 +96,8 @@ int64_t hl_lua_opt_duration(lua_State *L, int idx, const char *key, int64_t fall
 hl_api_class hl_lua_opt_class(lua_State *L, int idx, const char *key, hl_api_class fallback);
 /* Parses JSON text and pushes it; the tree is freed also when memory ends. Raises on bad text. */
 void hl_lua_push_json_text(lua_State *L, hl_str text, bool null_as_nil);
+/* True when it reads this text without hl_json_parse, and so surely well. */
+bool hl_lua_reads_json(hl_str text);
 /* Pushes a parsed tree and frees it. */
 void hl_lua_push_json_take(lua_State *L, cJSON *tree, bool null_as_nil);
 /* Replaces the string on top by a function without arguments that parses it as JSON each time. */

@@ -99,6 +99,10 @@ struct client {
   size_t n_socks;
   CURL *spare[MAX_SPARE];
   size_t n_spare;
+  /* Ends of the header lists. libcurl would print these two twice for each request:
+   * agent -> encoding, and agent_only where the request names its own encoding. */
+  struct curl_slist agent, agent_only, encoding;
+  char agents[64], encodings[64];
   char *origin;                  /* "https://host:port" of the last URL that was parsed and found good */
   size_t origin_n;
   bool delivering, freed;        /* freed while delivering: deliver gives the memory back */
@@ -236,6 +240,14 @@ static int on_timeout_change(CURLM *multi, long ms, void *arg) {
   return 0;
 }
 
+/* What this libcurl decodes: as it would say by itself. */
+static void name_encodings(client *c) {
+  const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
+  snprintf(c->encodings, sizeof c->encodings, "Accept-Encoding: deflate, gzip%s%s",
+           v->features & CURL_VERSION_BROTLI ? ", br" : "", v->features & CURL_VERSION_ZSTD ? ", zstd" : "");
+  if (!(v->features & CURL_VERSION_LIBZ)) snprintf(c->encodings, sizeof c->encodings, "Accept-Encoding: identity");
+}
+
 static int pool_open(pool *p, hl_error *err) {
   if (p->multi) return 0;
   if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, hl_mem.take, hl_mem.give, hl_mem.resize, hl_mem.copy, hl_mem.zeroed) !=
@@ -246,6 +258,7 @@ static int pool_open(pool *p, hl_error *err) {
     curl_global_cleanup();
     return hl_fail(err, HL_ENOMEM, "libcurl does not start: no memory");
   }
+  name_encodings(p->c);
   curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, on_interest);
   curl_multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p);
   curl_multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, on_timeout_change);
@@ -329,7 +342,6 @@ static CURL *easy_new(client *c) {
   curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
   curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
   curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
-  curl_easy_setopt(e, CURLOPT_USERAGENT, "hubloop/" HL_VERSION);
   curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -772,6 +784,7 @@ static int take_headers(hl_http_op *op, const hl_headers *h, hl_error *err) {
     *last = node;
     last = &node++->next;
   }
+  bool agent = !hl_headers_get(h, "User-Agent"), encoding = !hl_headers_get(h, "Accept-Encoding");
   for (size_t i = 0; has_body(op) && i < HL_COUNT(unset); i++) {
     if (hl_headers_get(h, unset[i].name)) continue;
     *node = (struct curl_slist){.data = text};
@@ -779,6 +792,8 @@ static int take_headers(hl_http_op *op, const hl_headers *h, hl_error *err) {
     *last = node;
     last = &node++->next;
   }
+  client *c = op->c;
+  *last = agent ? encoding ? &c->agent : &c->agent_only : encoding ? &c->encoding : NULL;
   return 0;
 }
 
@@ -865,6 +880,10 @@ int hl_client_new(hl_loop *loop, hl_transport **out, hl_error *err) {
   c->loop = loop;
   list_init(&c->out);
   list_init(&c->done);
+  snprintf(c->agents, sizeof c->agents, "User-Agent: hubloop/" HL_VERSION);
+  c->encoding.data = c->encodings;
+  c->agent = (struct curl_slist){c->agents, &c->encoding};
+  c->agent_only.data = c->agents;
   for (size_t i = 0; i < HL_COUNT(c->pools); i++) {
     c->pools[i].c = c;
     c->pools[i].policy = (hl_net_policy)i;

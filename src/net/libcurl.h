@@ -11,7 +11,7 @@
   X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_setopt) X(easy_strerror) X(free)               \
   X(global_cleanup) X(global_init_mem) X(multi_add_handle) X(multi_cleanup) X(multi_info_read)           \
   X(multi_init) X(multi_remove_handle) X(multi_setopt) X(multi_socket_action)                        \
-  X(url) X(url_cleanup) X(url_get) X(url_set) X(url_strerror)
+  X(url) X(url_cleanup) X(url_get) X(url_set) X(url_strerror) X(version_info)
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
@@ -46,5 +46,6 @@ int hl_curl_load(hl_error *err);
 #define curl_url_get hl_libcurl.url_get
 #define curl_url_set hl_libcurl.url_set
 #define curl_url_strerror hl_libcurl.url_strerror
+#define curl_version_info hl_libcurl.version_info
 
 #endif

@@ -1,6 +1,6 @@
 /* A server that is never the limit: every request is answered at once with one
- * contact of about 1 KB and the headers that HubSpot sends, which allow 100,000
- * requests a second. Keep-alive, pipelining, one thread, epoll.
+ * contact of about 1 KB. Below /crm with the 18 headers that HubSpot sends, which
+ * allow 100,000 requests a second, elsewhere with four. Keep-alive, pipelining, one thread, epoll.
  *
  *   answer          prints "listening PORT"; GET /_count answers the requests so far */
 #include <arpa/inet.h>
@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -38,7 +39,7 @@ static const char RECORD[] =
     "\"createdAt\":\"2026-03-02T08:15:30.000Z\",\"updatedAt\":\"2026-09-01T07:59:58.411Z\",\"archived\":false}";
 
 static const char HEAD[] =
-    "HTTP/1.1 200 OK\r\nDate: Tue, 01 Sep 2026 08:00:00 GMT\r\nContent-Type: application/json;charset=utf-8\r\n"
+    "Content-Type: application/json;charset=utf-8\r\n"
     "Connection: keep-alive\r\nCF-Ray: 8f0a1b2c3d4e5f60-ARN\r\nCF-Cache-Status: DYNAMIC\r\n"
     "Strict-Transport-Security: max-age=31536000; includeSubDomains; preload\r\nVary: origin, Accept-Encoding\r\n"
     "Access-Control-Allow-Credentials: false\r\nX-Content-Type-Options: nosniff\r\n"
@@ -94,10 +95,13 @@ int main(void) {
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof a;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  answer_n = (size_t)snprintf(answer, sizeof answer, "%sContent-Length: %zu\r\n\r\n%s", HEAD, sizeof RECORD - 1, RECORD);
+  time_t now = time(NULL);
+  char head[128];
+  strftime(head, sizeof head, "HTTP/1.1 200 OK\r\nDate: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime(&now));
+  answer_n = (size_t)snprintf(answer, sizeof answer, "%s%sContent-Length: %zu\r\n\r\n%s", head, HEAD, sizeof RECORD - 1, RECORD);
   plain_n = (size_t)snprintf(plain, sizeof plain,
-                             "HTTP/1.1 200 OK\r\nDate: Tue, 01 Sep 2026 08:00:00 GMT\r\nContent-Type: application/json\r\n"
-                             "Connection: keep-alive\r\nContent-Length: %zu\r\n\r\n%s", sizeof RECORD - 1, RECORD);
+                             "%sContent-Type: application/json\r\n"
+                             "Connection: keep-alive\r\nContent-Length: %zu\r\n\r\n%s", head, sizeof RECORD - 1, RECORD);
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), epoll = epoll_create1(EPOLL_CLOEXEC);
   if (bind(listener, (struct sockaddr *)(void *)&a, sizeof a) || listen(listener, 1024) ||
       getsockname(listener, (struct sockaddr *)(void *)&a, &size)) {

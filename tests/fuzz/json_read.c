@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "lua/core.h"
+#include "lua/script.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,7 +26,10 @@ static bool same(lua_State *L, int a, int b) {
 }
 
 static void compare(lua_State *L, hl_str text, bool null_as_nil) {
-  if (!hl_lua_read_json(L, text, null_as_nil)) {
+  bool reads = hl_lua_read_json(L, text, null_as_nil), would = hl_lua_reads_json(text);
+  assert(reads == would);
+  (void)would;
+  if (!reads) {
     assert(lua_gettop(L) == 0);
     return;
   }
