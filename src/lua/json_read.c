@@ -86,10 +86,26 @@ static bool push_escaped(reader *r, const char *from) {
   return true;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+/* The high bit of each byte of w that is 0; above the lowest such byte it may err. */
+#define ZEROS(w) (((w) - EACH(1)) & ~(w) & EACH(0x80))
+
+/* The first quote, backslash or control character from p on; eight bytes at a time. */
+static const char *plain_end(const char *p, const char *end) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  for (uint64_t w; end - p >= 8; p += 8) {
+    memcpy(&w, p, 8);
+    uint64_t found = ZEROS(w ^ EACH('"')) | ZEROS(w ^ EACH('\\')) | ((w - EACH(' ')) & ~w & EACH(0x80));
+    if (found) return p + __builtin_ctzll(found) / 8;
+  }
+#endif
+  while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= ' ') p++;
+  return p;
+}
+
 /* Behind the opening quote. */
 static bool push_text(reader *r) {
-  const char *from = r->p, *p = from, *end = r->end;
-  while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= ' ') p++;
+  const char *from = r->p, *end = r->end, *p = plain_end(from, end);
   r->p = p;
   if (p == end) return false;
   if (*p == '\\') return push_escaped(r, from);
