@@ -10,7 +10,7 @@ static const struct { const char *name; unsigned window; int64_t day; } tiers[] 
   /* FACTS 3, for private apps and service keys; the answer headers correct them. */
   {"free", 100, 250000}, {"starter", 100, 250000}, {"professional", 190, 625000}, {"enterprise", 190, 1000000},
 };
-enum { SEARCH_PER_SECOND = 5 };
+enum { SEARCH_PER_SECOND = 5, OAUTH_WINDOW = 110 };
 static const unsigned journal_limits[HL_JOURNALS] = {
   [HL_JOURNAL_EVENTS] = 100, [HL_JOURNAL_SUBSCRIPTIONS] = 50, [HL_JOURNAL_SNAPSHOTS] = 10,
 };
@@ -151,9 +151,11 @@ static hl_queue *queue_of(hl_hubspot *h, const hl_account_options *o, hl_credent
   hl_queue *q = h->queues;
   while (q && (!hl_credential_same(q->credential, credential) || strcmp(q->base_url, base) != 0)) q = q->next;
   if (q) return q;
+  /* FACTS 3: an OAuth app has its own limit in each account, and no day. */
+  bool oauth = hl_credential_kind_get(credential) == HL_CREDENTIAL_OAUTH;
   unsigned reserve = o->day_reserve ? (unsigned)*o->day_reserve : HL_DAY_RESERVE;
-  q = hl_queue_new(h, credential, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, portal_of(h, o->portal, tiers[tier].day, reserve),
-                   bucket_new(h, tiers[tier].window), app_new(h));
+  q = hl_queue_new(h, credential, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, portal_of(h, o->portal, oauth ? 0 : tiers[tier].day, reserve),
+                   bucket_new(h, oauth ? OAUTH_WINDOW : tiers[tier].window), app_new(h));
   q->next = h->queues;
   h->queues = q;
   return q;

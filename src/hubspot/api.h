@@ -129,6 +129,21 @@ int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void
 /* The callback is not called. A request already out is let finish or dropped. */
 void hl_api_cancel(hl_api_op *op);
 
+/* Whose token it is; what is not told is 0 or NULL. Borrowed for the length of the callback. */
+typedef struct hl_identity {
+  int64_t app_id, portal, user_id;
+  const char *kind;              /* of hl_credential_kind */
+  char **scopes;                 /* NULL-terminated */
+  int64_t expires_at;            /* epoch ms */
+  const char *time_zone;         /* the account's, an IANA name */
+} hl_identity;
+/* One of the two is NULL. */
+typedef void (*hl_identity_cb)(void *arg, const hl_identity *id, const hl_api_error *error);
+/* Asks HubSpot once (account details and introspection of the token) and remembers;
+ * `cb` runs later, never from inside. An error only when neither told anything;
+ * then it is asked again the next time. Stopping ends it with "cancelled". */
+int hl_account_identify(hl_account *a, hl_identity_cb cb, void *arg, hl_error *err);
+
 typedef struct hl_api_stats {
   uint64_t calls;      /* asked for by scripts */
   uint64_t requests;   /* sent to HubSpot, retries included */

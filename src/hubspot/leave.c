@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "hubspot/identity.h"
 #include "hubspot/paths.h"
 #include "hubspot/queue.h"
 
@@ -242,6 +243,7 @@ void hl_queue_turn(hl_defer *defer, void *arg) {
     return;
   }
   if (!has_token(q)) return;
+  if (hl_queue_ready(q)) hl_identity_want(q);
   for (size_t i = 0; i < HL_STREAMS; i++) {
     int64_t at = serve(q, &q->streams[i], end);
     if (at < wake) wake = at;

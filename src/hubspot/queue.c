@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "hubspot/identity.h"
 #include "hubspot/paths.h"
 #include "hubspot/queue.h"
 
@@ -40,6 +41,7 @@ void hl_queue_free(hl_queue *q) {
   assert(q->n_ops == 0 && hl_link_alone(&q->calls) && !q->groups);
   hl_timer_stop(q->hubspot->loop, &q->timer);
   hl_timer_stop(q->hubspot->loop, &q->day_timer);
+  hl_identity_free(q);
   hl_timer_stop(q->hubspot->loop, &q->outage_tick);
   hl_defer_stop(q->hubspot->loop, &q->turn);
   hl_order_free(q->order);

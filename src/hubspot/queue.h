@@ -183,6 +183,7 @@ typedef struct hl_family { /* calls of one kind and type, or to one path */
   char what[160], why[160];
 } hl_family;
 
+typedef struct hl_whose hl_whose;
 typedef struct hl_queue {
   struct hl_queue *next;
   hl_hubspot *hubspot;
@@ -194,6 +195,7 @@ typedef struct hl_queue {
   hl_bucket *bucket;
   hl_app *app;
   hl_stream streams[HL_STREAMS + 1];
+  hl_whose *whose;        /* identity.c; NULL: not asked yet */
   hl_group *groups;
   struct hl_order *order;
   hl_breaker breaker;
