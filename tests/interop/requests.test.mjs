@@ -25,6 +25,23 @@ task.all{
   function() hubspot.contacts.update(a.id, { city = "Ulm" }) end,
   function() hubspot.contacts.update(b.id, { city = "Bonn" }) end,
 }
+-- Every other kind, merged.
+local labelled = { { associationCategory = "HUBSPOT_DEFINED", associationTypeId = 279 } }
+local made = task.map({ 1, 2, 3 }, function(i) return hubspot.companies.create{ name = "M" .. i, domain = "m" .. i .. ".example" } end)
+task.map({ "u1@requests.example", "b@requests.example" }, function(email) return hubspot.contacts.upsert("email", { email = email, city = "Köln" }) end)
+task.map({ "b@requests.example", "u1@requests.example" }, function(email)
+  return hubspot.contacts.update(email, { city = "Trier" }, { id_property = "email" })
+end)
+task.map(made, function(c) hubspot.associations.create("contacts", a.id, "companies", c.id) end)
+task.map(made, function(c) hubspot.associations.create("contacts", b.id, "companies", c.id, labelled) end)
+task.map(made, function(c)
+  local found = 0
+  for _ in hubspot.associations.list("companies", c.id, "contacts") do found = found + 1 end
+  assert(found == 2)
+end)
+task.map(made, function(c) hubspot.associations.remove("contacts", b.id, "companies", c.id, labelled) end)
+task.map(made, function(c) hubspot.associations.remove("contacts", a.id, "companies", c.id) end)
+task.map(made, function(c) hubspot.companies.archive(c.id) end)
 local company = hubspot.companies.create{ name = "Requests", domain = "requests.example" }
 local deal = hubspot.deals.create{ dealname = "Big", dealstage = "appointmentscheduled", pipeline = "default", amount = 1200, closedate = "2026-12-24" }
 local n = 0
@@ -65,7 +82,10 @@ test('every function of the hubspot module that calls the API, against the simul
   assert.ok(calls.every((c) => !/\/v[1-4]\//.test(c.path)), 'hubloop sends dated paths only');
   const paths = calls.map((c) => `${c.method} ${c.path}`);
   for (const want of ['POST /crm/objects/2026-09/contacts/batch/read', 'POST /crm/objects/2026-09/contacts/batch/update',
-    'POST /crm/objects/2026-09/companies/search', 'GET /crm/owners/2026-09']) {
+    'POST /crm/objects/2026-09/companies/search', 'GET /crm/owners/2026-09', 'POST /crm/objects/2026-09/companies/batch/create',
+    'POST /crm/objects/2026-09/contacts/batch/upsert', 'POST /crm/objects/2026-09/companies/batch/archive',
+    ...['associate/default', 'create', 'archive', 'labels/archive'].map((x) => `POST /crm/associations/2026-09/contacts/companies/batch/${x}`),
+    'POST /crm/associations/2026-09/companies/contacts/batch/read']) {
     assert.ok(paths.includes(want), `${want} was not sent; sent were\n${paths.join('\n')}`);
   }
   assert.ok(calls.every((c) => c.status < 400), calls.filter((c) => c.status >= 400).map((c) => `${c.method} ${c.path}: ${c.responseBody}`).join('\n'));

@@ -77,22 +77,39 @@ static void kinds_of_paths(void **state) {
   assert_string_equal(hl_path_type_id("2-77"), "2-77");
 }
 
+/* FACTS 3, line by line; a create is not safe to repeat. */
 static void retries_follow_the_table(void **state) {
   (void)state;
-  static const int again[] = {423, 429, 477, 502, 503, 504, 521, 522, 523, 524};
-  static const int never[] = {400, 401, 403, 404, 409, 414, 500};
-  for (size_t i = 0; i < HL_COUNT(again); i++)
-    assert_int_equal(hl_retry_decide(again[i], 0, true, true), HL_RETRY_AGAIN);
-  for (size_t i = 0; i < HL_COUNT(never); i++) {
-    assert_int_equal(hl_retry_decide(never[i], 0, true, true), HL_RETRY_NEVER);
-    assert_int_equal(hl_retry_decide(never[i], 0, true, false), HL_RETRY_NEVER);
+  static const struct { int status, code; bool sent; hl_retry safe, create; } table[] = {
+      {423, 0, true, HL_RETRY_AGAIN, HL_RETRY_AGAIN},     {429, 0, true, HL_RETRY_AGAIN, HL_RETRY_AGAIN},
+      {477, 0, true, HL_RETRY_AGAIN, HL_RETRY_AGAIN},     {502, 0, true, HL_RETRY_AGAIN, HL_RETRY_UNCERTAIN},
+      {503, 0, true, HL_RETRY_AGAIN, HL_RETRY_AGAIN},     {504, 0, true, HL_RETRY_AGAIN, HL_RETRY_UNCERTAIN},
+      {521, 0, true, HL_RETRY_AGAIN, HL_RETRY_AGAIN},     {522, 0, true, HL_RETRY_AGAIN, HL_RETRY_AGAIN},
+      {523, 0, true, HL_RETRY_AGAIN, HL_RETRY_AGAIN},     {524, 0, true, HL_RETRY_AGAIN, HL_RETRY_UNCERTAIN},
+      {400, 0, true, HL_RETRY_NEVER, HL_RETRY_NEVER},     {401, 0, true, HL_RETRY_NEVER, HL_RETRY_NEVER},
+      {403, 0, true, HL_RETRY_NEVER, HL_RETRY_NEVER},     {404, 0, true, HL_RETRY_NEVER, HL_RETRY_NEVER},
+      {409, 0, true, HL_RETRY_NEVER, HL_RETRY_NEVER},     {414, 0, true, HL_RETRY_NEVER, HL_RETRY_NEVER},
+      {500, 0, true, HL_RETRY_NEVER, HL_RETRY_NEVER}, /* not in the list of those to repeat */
+      {0, HL_ENET, true, HL_RETRY_AGAIN, HL_RETRY_UNCERTAIN},      {0, HL_ENET, false, HL_RETRY_AGAIN, HL_RETRY_AGAIN},
+      {0, HL_ETIMEOUT, true, HL_RETRY_AGAIN, HL_RETRY_UNCERTAIN},  {0, HL_EPROTOCOL, true, HL_RETRY_AGAIN, HL_RETRY_UNCERTAIN},
+      {0, HL_EDENIED, false, HL_RETRY_NEVER, HL_RETRY_NEVER}, /* not a matter of time */
+  };
+  for (size_t i = 0; i < HL_COUNT(table); i++) {
+    assert_int_equal(hl_retry_decide(table[i].status, table[i].code, table[i].sent, true), table[i].safe);
+    assert_int_equal(hl_retry_decide(table[i].status, table[i].code, table[i].sent, false), table[i].create);
   }
-  assert_int_equal(hl_retry_decide(504, 0, true, false), HL_RETRY_UNCERTAIN);
-  assert_int_equal(hl_retry_decide(503, 0, true, false), HL_RETRY_AGAIN);
-  assert_int_equal(hl_retry_decide(0, HL_ENET, true, true), HL_RETRY_AGAIN);
-  assert_int_equal(hl_retry_decide(0, HL_ENET, true, false), HL_RETRY_UNCERTAIN);
-  assert_int_equal(hl_retry_decide(0, HL_ENET, false, false), HL_RETRY_AGAIN);
-  assert_int_equal(hl_retry_decide(0, HL_EDENIED, false, true), HL_RETRY_NEVER);
+}
+
+/* Full jitter: any pause up to a top that doubles, so that many do not come back together. */
+static void pauses_are_spread_and_grow(void **state) {
+  (void)state;
+  int64_t top = 500;
+  for (unsigned attempt = 1; attempt <= 12; attempt++) {
+    assert_true(hl_retry_delay(attempt, 503, 0, 0.0) <= 1);
+    assert_in_range(hl_retry_delay(attempt, 503, 0, 0.5), top / 2 - 1, top / 2 + 2);
+    assert_in_range(hl_retry_delay(attempt, 503, 0, 0.9999), top - 5, top + 1);
+    top = top * 2 > 30000 ? 30000 : top * 2;
+  }
 }
 
 static void delays(void **state) {
@@ -116,7 +133,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(paths_are_built),       cmocka_unit_test(foreign_paths_are_refused),
       cmocka_unit_test(legacy_paths_name_the_dated_one), cmocka_unit_test(kinds_of_paths),
-      cmocka_unit_test(retries_follow_the_table), cmocka_unit_test(delays),
+      cmocka_unit_test(retries_follow_the_table), cmocka_unit_test(pauses_are_spread_and_grow), cmocka_unit_test(delays),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
