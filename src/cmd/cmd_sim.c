@@ -17,6 +17,7 @@ static const hl_flag flags[] = {
     {"owners", "N", "start with N owners"},
     {"seed", "N", "another seed, another population; default 7"},
     {"portal", "N", "the account's id; default 62515"},
+    {"time-zone", "ZONE", "where the account is, which is when its day ends; default UTC"},
     {"latency", "MS", "answer after MS milliseconds"},
     {"webhook-url", "URL", "deliver webhooks here (subscriptions are set through /_sim/subscribe)"},
     {"oauth-app", "CLIENT_ID", "an OAuth app for /oauth/authorize and /oauth/2026-09/token; its secret: HUBSPOT_APP_SECRET"},
@@ -153,6 +154,7 @@ static int run(const hl_args *a) {
     if (v >= 0) cJSON_AddItemToObject(json, numbers[i].option, hl_json_int64(v));
   }
   if (hl_args_has(a, "tier")) cJSON_AddStringToObject(json, "tier", hl_args_get(a, "tier"));
+  if (hl_args_has(a, "time-zone")) cJSON_AddStringToObject(json, "time_zone", hl_args_get(a, "time-zone"));
   if (hl_args_has(a, "webhook-url")) cJSON_AddStringToObject(json, "webhook_url", hl_args_get(a, "webhook-url"));
   s.log = hl_log_new(HL_LOG_INFO, false);
   if ((rc = hl_loop_new(NULL, s.log, &s.loop, &err))) goto out;

@@ -2,7 +2,7 @@
 -- usage of the daily limit.
 local U = require "sim.util"
 local E = require "sim.errors"
-local json = json
+local json, time = json, time
 
 local A = {}
 
@@ -56,12 +56,15 @@ function A.route_info(S, req, seg)
   if req.method ~= "GET" then return end
   local what = table.concat(seg, "/")
   if what == "details" then
-    return 200, { portalId = S.portal, accountType = "STANDARD", timeZone = "UTC", companyCurrency = "USD",
-      additionalCurrencies = json.array {}, utcOffset = "+00:00", utcOffsetMilliseconds = 0,
+    local offset = time.civil(S.host.now(), S.time_zone).offset
+    local minutes = math.abs(offset) // 60
+    return 200, { portalId = S.portal, accountType = "STANDARD", timeZone = S.time_zone, companyCurrency = "USD",
+      additionalCurrencies = json.array {}, utcOffsetMilliseconds = offset * 1000,
+      utcOffset = ("%s%02d:%02d"):format(offset < 0 and "-" or "+", minutes // 60, minutes % 60),
       uiDomain = "app.hubspot.com", dataHostingLocation = S.region }
   elseif what == "api-usage/daily/private-apps" then
     return 200, { results = json.array { { name = "private-apps-api-calls-daily", usageLimit = math.min(S.daily, 2147483647),
-      currentUsage = S.day_used, collectedAt = U.iso(S.host.now()), fetchStatus = "SUCCESS", resetsAt = U.iso(S.day + 86400000) } } }
+      currentUsage = S.day_used, collectedAt = U.iso(S.host.now()), fetchStatus = "SUCCESS", resetsAt = U.iso(S.day_ends) } } }
   end
 end
 

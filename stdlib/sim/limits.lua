@@ -1,8 +1,11 @@
 -- The three limits and their headers (FACTS 3): a rolling window of 10 seconds for
--- each app, search per second and the day for the account. A refused request does
--- not count. Search stands outside the 10-second window and carries no headers.
+-- each app, search per second and the day for the account. The day ends at midnight
+-- in the account's time zone and counts the private apps, not OAuth apps, which have
+-- 110 calls of 10 seconds each and no daily headers. A refused request does not
+-- count. Search stands outside the 10-second window and carries no headers.
 local U = require "sim.util"
 local E = require "sim.errors"
+local time = time
 
 local M = {}
 
@@ -32,64 +35,80 @@ local function take(w, now)
   w.times[w.tail] = now
 end
 
+local OAUTH_LIMIT = 110
+
+-- The end of the day that holds `now`.
+local function day_end(S, now)
+  local c = time.civil(now, S.time_zone)
+  return time.instant({ year = c.year, month = c.month, day = c.day + 1 }, S.time_zone)
+end
+
 function M.attach(S)
   local o = S.options
   local tier = M.TIERS[o.tier or "professional"]
   if not tier then
     error("sim: unknown tier '" .. tostring(o.tier) .. "' (" .. table.concat(U.keys(M.TIERS), ", ") .. ")", 0)
   end
-  S.limit, S.daily = o.rate_limit or tier[1], o.daily_limit or tier[2]
-  S.search_limit = o.search_limit or (o.tier == "unlimited" and 1 << 40 or 5)
-  S.window_ms = 10000
-  S.search_window = window(S.search_limit, 1000)
-  S.day, S.day_used = U.midnight(S.host.now()), 0
   S.unlimited = o.tier == "unlimited"
+  S.limit, S.daily = o.rate_limit or tier[1], o.daily_limit or tier[2]
+  S.oauth_limit = o.rate_limit or S.unlimited and tier[1] or OAUTH_LIMIT
+  S.search_limit = o.search_limit or (S.unlimited and 1 << 40 or 5)
+  S.window_ms = 10000
+  S.windows = {} -- by app
+  S.search_window = window(S.search_limit, 1000)
+  S.time_zone = o.time_zone or "UTC"
+  local known, ends = pcall(day_end, S, S.host.now())
+  if not known then error("sim: time_zone: " .. tostring(ends.message or ends), 0) end
+  S.day_ends, S.day_used = ends, 0
 end
 
 ---Counts a request of `token`; raises 429. Returns the answer's limit headers, nil for search.
 function M.admit(S, token, searching)
   local now = S.host.now()
-  local today = U.midnight(now)
-  if today ~= S.day then S.day, S.day_used = today, 0 end
-  if S.day_used >= S.daily then error(E.rate_limit("DAILY"), 0) end
+  if now >= S.day_ends then S.day_ends, S.day_used = day_end(S, now), 0 end
+  local oauth = token.kind == "oauth"
+  if not oauth and S.day_used >= S.daily then error(E.rate_limit("DAILY"), 0) end
   if searching then
     if not S.unlimited then
       local w = S.search_window
       if used(w, now) >= w.max then error(E.rate_limit("SECONDLY"), 0) end
       take(w, now)
     end
-    S.day_used = S.day_used + 1
+    if not oauth then S.day_used = S.day_used + 1 end
     return nil
   end
-  local w = token.window
+  local w = S.windows[token.app_id]
   if not w then
-    w = window(S.limit, S.window_ms)
-    token.window = w
+    w = window(oauth and S.oauth_limit or S.limit, S.window_ms)
+    S.windows[token.app_id] = w
   end
   local left = w.max
   if not S.unlimited then
     local n = used(w, now)
     if n >= w.max then
       local e = E.rate_limit("TEN_SECONDLY_ROLLING")
-      e.headers = M.headers(S, w, 0)
+      e.headers = M.headers(S, w, 0, oauth)
       error(e, 0)
     end
     take(w, now)
     left = w.max - n - 1
   end
-  S.day_used = S.day_used + 1
-  return M.headers(S, w, left)
+  if not oauth then S.day_used = S.day_used + 1 end
+  return M.headers(S, w, left, oauth)
 end
 
-function M.headers(S, w, left)
-  return {
+function M.headers(S, w, left, oauth)
+  local headers = {
     ["Content-Type"] = "application/json;charset=utf-8",
     ["X-HubSpot-RateLimit-Max"] = tostring(w.max),
     ["X-HubSpot-RateLimit-Remaining"] = tostring(left),
     ["X-HubSpot-RateLimit-Interval-Milliseconds"] = tostring(S.window_ms),
-    ["X-HubSpot-RateLimit-Daily"] = tostring(S.daily),
-    ["X-HubSpot-RateLimit-Daily-Remaining"] = tostring(S.daily - S.day_used),
   }
+  if not oauth then
+    headers["X-HubSpot-RateLimit-Daily"] = tostring(S.daily)
+    headers["X-HubSpot-RateLimit-Daily-Remaining"] = tostring(S.daily - S.day_used)
+  end
+  return headers
 end
 
 return M

@@ -257,6 +257,73 @@ describe("limits", function()
     H.at = H.at + 86400000
     expect((call("GET", CONTACTS))).to.equal(200)
   end)
+
+  it("end the day where the account is, also when the clocks change", function()
+    for zone, day in pairs {
+      ["America/New_York"] = { "2026-09-01T03:59:59Z", "2026-09-01T04:00:00Z", "2026-09-02T04:00:00Z", "-04:00" },
+      ["Europe/Berlin"] = { "2026-10-24T21:59:59Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z", "+02:00" }, -- 25 hours
+    } do
+      local H = fake_host()
+      H.at = time.parse(day[1])
+      local S = server.new({ token = TOKEN, daily_limit = 2, time_zone = zone }, H.host)
+      local function get(path)
+        local r = S:handle { method = "GET", path = path, query = "", headers = { authorization = "Bearer " .. TOKEN }, body = "" }
+        return r.status, json.decode(r.body)
+      end
+      for _, midnight in ipairs { day[2], day[3] } do
+        local status, details = get "/account-info/2026-09/details"
+        expect(status).to.equal(200)
+        expect(details.timeZone).to.equal(zone)
+        if midnight == day[2] then expect(details.utcOffset).to.equal(day[4]) end
+        get(CONTACTS)
+        expect((get(CONTACTS))).to.equal(429)
+        H.at = time.parse(midnight) - 1
+        expect((get(CONTACTS))).to.equal(429)
+        H.at = H.at + 1
+      end
+      expect((get(CONTACTS))).to.equal(200)
+    end
+  end)
+
+  it("count the window by app and search by account", function()
+    local a, b, c = TOKEN .. "a", TOKEN .. "b", TOKEN .. "c"
+    local call = account { rate_limit = 10, tokens = { { token = a, app_id = 1 }, { token = b, app_id = 1 }, { token = c, app_id = 2 } } }
+    local function left(token)
+      local _, _, headers = call("GET", CONTACTS, nil, { authorization = "Bearer " .. token })
+      return headers["X-HubSpot-RateLimit-Remaining"]
+    end
+    expect(left(a)).to.equal("9")
+    expect(left(b)).to.equal("8")
+    expect(left(c)).to.equal("9")
+    for i = 1, 6 do
+      local status = call("POST", CONTACTS .. "/search", { limit = 1 }, { authorization = "Bearer " .. (i % 2 == 0 and a or c) })
+      expect(status).to.equal(i < 6 and 200 or 429)
+    end
+  end)
+
+  it("give an OAuth app 110 calls, and no day", function()
+    local call, S = account { daily_limit = 1, oauth_apps = { { client_id = "app", client_secret = "s" } } }
+    local token = S:control("issue_token", { client_id = "app" }).token
+    local as = { authorization = "Bearer " .. token }
+    for i = 1, 110 do
+      local status, _, headers = call("GET", CONTACTS, nil, as)
+      expect(status).to.equal(200)
+      expect(headers["X-HubSpot-RateLimit-Max"]).to.equal("110")
+      expect(headers["X-HubSpot-RateLimit-Remaining"]).to.equal(tostring(110 - i))
+      expect(headers["X-HubSpot-RateLimit-Daily-Remaining"]).to.be_nil()
+    end
+    local status, e = call("GET", CONTACTS, nil, as)
+    expect(status).to.equal(429)
+    expect(e.policyName).to.equal("TEN_SECONDLY_ROLLING")
+    -- Its calls are not the private apps'.
+    local mine, _, headers = call("GET", CONTACTS)
+    expect(mine).to.equal(200)
+    expect(headers["X-HubSpot-RateLimit-Daily-Remaining"]).to.equal("0")
+  end)
+
+  it("refuse a time zone that is none", function()
+    expect(function() server.new({ time_zone = "Mars/Olympus" }, fake_host().host) end).to.raise("Mars/Olympus")
+  end)
 end)
 
 describe("credentials", function()
