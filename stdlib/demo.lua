@@ -167,7 +167,9 @@ local STATES <const> = { "pending", "ran", "filtered", "duplicate", "waiting", "
 local function api_total(state)
   local sum = {}
   for _, account in pairs(state.api) do
-    for name, value in pairs(account) do sum[name] = (sum[name] or 0) + value end
+    for name, value in pairs(account) do
+      if math.type(value) == "integer" then sum[name] = (sum[name] or 0) + value end
+    end
   end
   return sum
 end
