@@ -16,8 +16,9 @@
 ---@field filterGroups table[]|nil one of them must hold
 ---@field query string|nil text to look for
 ---@field properties string[]|nil
----@field sorts table[]|nil
+---@field sorts table[]|nil one: "amount", "-amount" or { propertyName=, direction= }; nil: by id
 ---@field limit integer|nil records a page, at most 200
+---@field cursor string|nil of an earlier run's iterator: goes on behind its last record
 ---@field priority string|nil "live", "normal" or "bulk"
 
 ---@class hubspot.call

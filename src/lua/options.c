@@ -71,12 +71,15 @@ int64_t hl_lua_opt_duration(lua_State *L, int idx, const char *key, int64_t fall
   return ms;
 }
 
+static const char *const class_names[] = {"live", "normal", "bulk"};
+
+const char *hl_lua_class_name(hl_api_class klass) { return class_names[klass]; }
+
 hl_api_class hl_lua_opt_class(lua_State *L, int idx, const char *key, hl_api_class fallback) {
-  static const char *const names[] = {"live", "normal", "bulk"};
   const char *s = hl_lua_opt_str(L, idx, key, NULL);
   if (!s) return fallback;
   for (int i = 0; i < 3; i++)
-    if (strcmp(s, names[i]) == 0) return (hl_api_class)i;
+    if (strcmp(s, class_names[i]) == 0) return (hl_api_class)i;
   luaL_error(L, "option '%s' is 'live', 'normal' or 'bulk', not '%s'", key, s);
   return fallback;
 }

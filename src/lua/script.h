@@ -93,6 +93,7 @@ const char *hl_lua_opt_str(lua_State *L, int idx, const char *key, const char *f
 lua_Integer hl_lua_opt_int(lua_State *L, int idx, const char *key, lua_Integer lo, lua_Integer hi,
                            lua_Integer fallback);
 int64_t hl_lua_opt_duration(lua_State *L, int idx, const char *key, int64_t fallback_ms);
+const char *hl_lua_class_name(hl_api_class klass);
 hl_api_class hl_lua_opt_class(lua_State *L, int idx, const char *key, hl_api_class fallback);
 /* Parses JSON text and pushes it; the tree is freed also when memory ends. Raises on bad text. */
 void hl_lua_push_json_text(lua_State *L, hl_str text, bool null_as_nil);

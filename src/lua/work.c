@@ -255,6 +255,12 @@ static int l_account(lua_State *L) {
   return 1;
 }
 
+static int l_class(lua_State *L) {
+  hl_task *t = hl_task_current(L);
+  lua_pushstring(L, hl_lua_class_name(t ? hl_task_class(t) : HL_CLASS_NORMAL));
+  return 1;
+}
+
 static int l_now(lua_State *L) {
   lua_pushinteger(L, hl_loop_now(hl_script_of(L)->host->o.loop));
   return 1;
@@ -262,7 +268,7 @@ static int l_now(lua_State *L) {
 
 void hl_bind_effects(lua_State *L) {
   static const luaL_Reg fns[] = {
-      {"on_end", l_on_end}, {"audit", l_audit}, {"account", l_account}, {"now", l_now}, {NULL, NULL}};
+      {"on_end", l_on_end}, {"audit", l_audit}, {"account", l_account}, {"class", l_class}, {"now", l_now}, {NULL, NULL}};
   hl_state_push_host(L);
   luaL_setfuncs(L, fns, 0);
   lua_pushstring(L, hl_script_of(L)->name);

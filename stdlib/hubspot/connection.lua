@@ -30,5 +30,9 @@ return function(account)
     return name ~= "" and name or nil
   end
 
+  ---The class of the calls of this task: an iterator keeps the one of the task that made it, too.
+  ---@return "live"|"normal"|"bulk"
+  function conn.class() return host.class() end
+
   return conn
 end

@@ -11,7 +11,7 @@ local json = json
 local X = {}
 
 local MAX_INDEXES = 12        -- properties indexed per type; others are scanned
-local MAX_RESULTS = 10000     -- what paging reaches
+local MAX_RESULTS = 10000     -- what paging reaches (option search_results)
 local MAX_BODY = 3000         -- characters of a request
 
 ---Gives a store its (empty) index.
@@ -446,8 +446,9 @@ function X.route(S, st, req)
   if limit > 200 then E.bad_request("Requested limit of " .. limit .. " exceeds the maximum of 200") end
   local after = (U.absent(body.after) or body.after == "") and 0 or math.tointeger(tonumber(body.after))
   if not after or after < 0 then E.bad_request("Invalid paging cursor: " .. tostring(body.after)) end
-  if after + limit > MAX_RESULTS then
-    E.bad_request("Search results are limited to " .. MAX_RESULTS .. ": after (" .. after .. ") and limit (" .. limit .. ") reach beyond")
+  local reach = S.options.search_results or MAX_RESULTS
+  if after + limit > reach then
+    E.bad_request("Search results are limited to " .. reach .. ": after (" .. after .. ") and limit (" .. limit .. ") reach beyond")
   end
   local hits = X.find(S, st, body)
   local names = type(body.properties) == "table" and #body.properties > 0 and O.wanted(st, body.properties) or nil

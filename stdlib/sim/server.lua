@@ -11,7 +11,8 @@
 --   token  tokens = {{token=, scopes=, kind=, app_id=, expires_in=}}  oauth_apps (oauth.lua)
 --   webhook_url  subscriptions = {"contact.creation", …}  webhook_signature ("v3", "v2", "v1")  webhook_shuffle
 --   webhook_duplicates (share)  webhook_batch  max_concurrent  redelivery_ms (the first gap)  creation_changes
---   latency_ms  lag_ms (of search)  rate_limit  search_limit  daily_limit  time_zone ("UTC")  log (calls kept)
+--   latency_ms  lag_ms (of search)  rate_limit  search_limit  search_results (10000)  daily_limit
+--   time_zone ("UTC")  log (calls kept)
 --
 -- A request goes: faults, credentials, limits, then the room that its path names.
 -- A room returns status and body (a table or ready JSON), raises an error of errors.lua,
@@ -43,7 +44,7 @@ local DEFAULT_TYPES = { "contact.creation", "contact.deletion", "contact.merge",
 local KNOWN = {}
 for name in ([[tier seed owners companies contacts deals portal region token tokens oauth_apps client_secret webhook_url
   subscriptions webhook_signature webhook_shuffle webhook_duplicates webhook_batch max_concurrent redelivery_ms creation_changes
-  latency_ms lag_ms rate_limit search_limit daily_limit time_zone log]]):gmatch("%S+") do KNOWN[name] = true end
+  latency_ms lag_ms rate_limit search_limit search_results daily_limit time_zone log]]):gmatch("%S+") do KNOWN[name] = true end
 
 ---Makes an account. Raises a text when an option is unknown or wrong.
 ---@param options table|nil
