@@ -16,15 +16,17 @@ return function(conn, associations)
   ---@param from_type string
   ---@param id string|integer
   ---@param to_type string
-  ---@return fun(): {toObjectId: string, associationTypes: table[]}|nil
-  function associations.list(from_type, id, to_type)
-    id = values.check_id(id, 2)
-    local own = conn.fixed_account()
+  ---@param options {cursor: string|nil, priority: string|nil}|nil
+  ---@return hubspot.iterator # of { toObjectId = string, associationTypes = table[] }
+  function associations.list(from_type, id, to_type, options)
+    id, options = values.check_id(id, 2), options or {}
+    local own, class = conn.fixed_account(), options.priority or conn.class()
     return pages.iterate(function(after)
-      local answer = send("associations", { type = from_type, id = id, to_type = to_type, after = after, account = own })
+      local answer = send("associations", { type = from_type, id = id, to_type = to_type, after = after, account = own,
+        priority = class })
       for _, to in ipairs(answer.to) do to.toObjectId = tostring(to.toObjectId) end
       return answer.to, pages.next_cursor(answer)
-    end)
+    end, { name = "associations.list", of = { own or "", from_type, id, to_type }, cursor = options.cursor })
   end
 
   local function pair(kind, from_type, from_id, to_type, to_id, types, options)

@@ -26,7 +26,7 @@ local calls = {}
 ---@field sent table<string, true>|nil ids that HubSpot wants as integers
 ---@field summary string
 
-local CALL_OPTIONS = { priority = true, version = true }
+local CALL_OPTIONS = { priority = true, version = true, cursor = true }
 
 ---------------------------------------------------------------------------------------------------- the table
 
@@ -325,6 +325,7 @@ local function prepare(list, conn, ...)
     misuse("%s: the options must be a table, not a %s", usage(first), type(options))
   end
   local o, path = choose(list, conn, options.version)
+  if options.cursor ~= nil and not o.iterates and not o.offset then misuse("%s takes no cursor: it is no collection", usage(o)) end
   local at = 0
   path = path:gsub("{([^}]+)}", function(name)
     if name == "version" then return nil end
@@ -334,7 +335,7 @@ local function prepare(list, conn, ...)
   local body, content_type = nil, nil
   if o.body then body, content_type = body_of(o, args[#o.params + 1]) end
   return o, { path = path, query = query_text(o, options), body = body, content_type = content_type,
-    priority = options.priority }
+    priority = options.priority, cursor = options.cursor }
 end
 
 -- Called by the function that the script calls.
@@ -364,28 +365,37 @@ local function with_after(query, after)
   return table.concat(parts, "&")
 end
 
+-- What makes a collection of calls another than others, for its cursors.
+local function identity(o, call, own)
+  local query = (call.query or ""):gsub("%f[^&\0]limit=[^&]*&?", "")   -- pages of another size are the same collection
+  return { name = o.name, of = { own or "", call.path, query, call.body or "" }, cursor = call.cursor }
+end
+
 local function make(conn, list)
   if list[1].offset then
     return function(...)
       local o, call = checked(list, conn, ...)
       local own = conn.fixed_account()
+      call.priority = call.priority or conn.class()
       return pages.iterate(function(after)
         local body = {}
         for key, value in pairs(call.body or {}) do body[key] = value end
         body.offset = after and math.tointeger(tonumber(after)) or body.offset
         local answer = send(o, conn, { path = call.path, query = call.query, body = body, priority = call.priority }, own)
         return answer.lists or {}, answer.hasMore and tostring(answer.offset) or nil
-      end)
+      end, identity(o, call, own))
     end
   end
   if list[1].iterates then
     return function(...)
       local o, call = checked(list, conn, ...)
       local own, query = conn.fixed_account(), call.query
+      call.priority = call.priority or conn.class()
+      local of = identity(o, call, own)
       return pages.iterate(function(after)
         if after then call.query = with_after(query, after) end
         return items(o, (send(o, conn, call, own)), after)
-      end)
+      end, of)
     end
   end
   return function(...)

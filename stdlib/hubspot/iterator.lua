@@ -7,9 +7,11 @@
 ---
 --- What a source gives: fetch(state) returns a list and the state of the next page, nil after the last. A state is
 --- plain data and says everything about where a page begins, so it is what a cursor holds.
+local _, host = ...
 local iterator = {}
 
 local PREFIX = "hl1."
+local EMPTY_MAX = 200        -- pages without anything, one after the other: none would ever come
 
 ---@class hubspot.iterator
 ---@operator call(): any
@@ -98,8 +100,14 @@ local function look_ahead(self)
 end
 
 function Iterator:__call()
+  local empty = 0
   while self.at >= #self.items do
     if not self.lock:with(turn, self) then return nil end
+    empty = empty + 1
+    if empty > EMPTY_MAX then
+      error(host.error { kind = "protocol", message = ("HubSpot gave %d pages in turn with nothing new on them, and says that "
+        .. "there are more"):format(EMPTY_MAX) })
+    end
   end
   local at = self.at + 1
   self.at = at

@@ -7,6 +7,13 @@ local values = require "hubspot.values"
 local pages = { iterate = iterator.pages }
 local PAGE = 100             -- largest page of a list
 
+---@class hubspot.list_options
+---@field properties string[]|nil
+---@field limit integer|nil records a page, at most 100
+---@field archived boolean|nil
+---@field after string|nil a cursor
+---@field priority string|nil
+
 ---@param answer table
 ---@return string|nil
 function pages.next_cursor(answer)
@@ -23,7 +30,7 @@ function pages.add(o, conn, path)
 
   ---Iterates over all records; each step may wait. The next page is read while the script works on this one. Goes on
   ---after an earlier run's `:cursor()` with `after = cursor`.
-  ---@param options string[]|{properties: string[]|nil, limit: integer|nil, archived: boolean|nil, after: string|nil, priority: string|nil}|nil
+  ---@param options string[]|hubspot.list_options|nil a list of property names is enough
   ---@return hubspot.iterator
   function o.list(options)
     options = options or {}

@@ -52,20 +52,29 @@ describe("an iterator", function()
   end)
 
   it("ends what it reads ahead when the loop is left", function()
-    sim.start { latency_ms = 1000 }
     contacts(40)
-    local began, n = time.now(), 0
-    task.spawn(function()
-      for _ in hubspot.contacts.list(EMAIL) do
+    sim.advance("2s")
+    local others = 12   -- more than HubSpot takes in a second: what is read ahead waits behind them
+    local function leave(how)
+      local n = 0
+      for _ in hubspot.contacts.search(EMAIL) do
         n = n + 1
-        if n == 2 then break end
+        if n == 1 then
+          for _ = 1, others do task.spawn(function() hubspot.companies.search {} () end) end
+        elseif n == 2 then
+          task.sleep(0.1)
+          if how == "break" then break end
+          error("enough")
+        end
       end
-      -- Nothing of the loop is left to wait for.
-      expect(time.now() - began).to.equal(1000)
-    end):wait()
+    end
+    leave("break")
     task.sleep("10s")
-    expect(calls("/contacts")).to.be_at_most(2)
-    expect(n).to.equal(2)
+    expect(calls("/contacts/search")).to.equal(1)
+    expect(calls("/companies/search")).to.equal(others)
+    expect(leave).to.raise("enough")
+    task.sleep("10s")
+    expect(calls("/contacts/search")).to.equal(2)
   end)
 
   it("goes on in another task when the one that read ahead has ended", function()
@@ -183,7 +192,8 @@ describe("cursors", function()
     it()
     local list, search = it:cursor(), hubspot.contacts.search(EMAIL):cursor()
     expect(function() hubspot.contacts.list { after = "abc" } end).to.raise("pages_test.lua:%d+: contacts.list: the cursor is no text")
-    expect(function() hubspot.contacts.list { after = search } end).to.raise("pages_test.lua:%d+: contacts.list: this cursor comes from contacts.search")
+    expect(function() hubspot.contacts.list { after = search } end)
+      .to.raise("pages_test.lua:%d+: contacts.list: this cursor comes from contacts.search")
     expect(function() hubspot.companies.list { after = list } end).to.raise("comes from contacts.list")
     expect(function() hubspot.contacts.list { archived = true, after = list } end).to.raise("another query")
     expect(function()
@@ -273,13 +283,52 @@ describe("a search", function()
     expect(#ids(hubspot.contacts.search(query))).to.equal(20)
   end)
 
+  it("by an enumeration goes by position, from any record and with pages of any size", function()
+    local deals = {}
+    for i = 1, 30 do
+      deals[i] = { dealname = "D" .. i, dealstage = "appointmentscheduled", pipeline = "default",
+        dealtype = i % 3 == 0 and "newbusiness" or i % 3 == 1 and "existingbusiness" or nil }
+    end
+    sim.control("batch_create", { type = "deals", records = deals })
+    sim.advance("2s")
+    local function query(limit, cursor) return { properties = { "dealtype" }, sorts = { "-dealtype" }, limit = limit, cursor = cursor } end
+    local all = ids(hubspot.deals.search(query(200)))
+    expect(#all).to.equal(30)
+    for _, sizes in ipairs { { 200, 5 }, { 7, 4 }, { 7, 11 } } do
+      for n = 0, 30, 3 do
+        local it, got, seen = hubspot.deals.search(query(sizes[1])), {}, {}
+        for i = 1, n do got[i] = it().id end
+        for deal in hubspot.deals.search(query(sizes[2], it:cursor())) do got[#got + 1] = deal.id end
+        for _, id in ipairs(got) do seen[id] = true end
+        expect(#got).to.equal(30)
+        for _, id in ipairs(all) do expect(seen[id]).to.be_true() end
+      end
+    end
+  end)
+
+  it("by a text for which HubSpot takes no bounds goes by position", function()
+    local made = contacts(40, function(i) return { city = i % 4 > 0 and "C" .. i % 4 or nil } end)
+    sim.advance("2s")
+    local it, got = hubspot.contacts.search { properties = { "city" }, sorts = { "city" }, limit = 10 }, {}
+    got[it().id] = true
+    sim.fail { match = { path = "/search" }, status = 400, times = 1 }
+    local n = 1
+    for contact in it do
+      expect(got[contact.id]).to.be_nil()
+      got[contact.id], n = true, n + 1
+    end
+    expect(n).to.equal(#made)
+  end)
+
   it("refuses what HubSpot cannot take", function()
-    expect(function() hubspot.contacts.search { sorts = { "email", "city" } } end).to.raise("pages_test.lua:%d+: search: HubSpot sorts by one property")
+    expect(function() hubspot.contacts.search { sorts = { "email", "city" } } end)
+      .to.raise("pages_test.lua:%d+: search: HubSpot sorts by one property")
     expect(function() hubspot.contacts.search { sorts = { { direction = "ASCENDING" } } } end).to.raise("a sort is")
     expect(function() hubspot.contacts.search { sorts = "email" } end).to.raise("sorts must be a list")
     local names = {}
     for i = 1, 200 do names[i] = "a_property_with_a_long_name_" .. i end
-    expect(function() hubspot.contacts.search { properties = names } end).to.raise("pages_test.lua:%d+: search: the request has %d+ characters, and HubSpot takes 3000")
+    expect(function() hubspot.contacts.search { properties = names } end)
+      .to.raise("pages_test.lua:%d+: search: the request has %d+ characters, and HubSpot takes 3000")
   end)
 end)
 
@@ -348,7 +397,8 @@ describe("random searches", function()
       end
     end
 
-    local label = ("round %d: %d records, sort %s%s, pages of %d"):format(round, #made, sort.down and "-" or "", sort.key or "(ids)", query.limit)
+    local label = ("round %d: %d records, sort %s%s, pages of %d"):format(round, #made, sort.down and "-" or "",
+      sort.key or "(ids)", query.limit)
     for _, id in ipairs(made) do
       if not touched[id] and count[id] ~= 1 then error(("%s: %s came %d times"):format(label, id, count[id] or 0)) end
       if not sort.key and (count[id] or 0) > 1 then error(label .. ": " .. id .. " came twice") end
@@ -388,8 +438,23 @@ describe("other collections", function()
     local found = {}
     for to in hubspot.associations.list("contacts", contact, "companies") do found[#found + 1] = to.toObjectId end
     expect(found).to.equal(companies)
-    local n = 0
-    for _ in hubspot.owners.list() do n = n + 1 end
-    expect(n).to.equal(5)
+    local all = ids(hubspot.owners.list { limit = 2 })
+    expect(#all).to.equal(5)
+    expect(calls("/owners")).to.equal(3)
+    for n = 0, 5 do
+      local it, got = hubspot.owners.list { limit = 2 }, {}
+      for i = 1, n do got[i] = it().id end
+      for owner in hubspot.owners.list { limit = 3, cursor = it:cursor() } do got[#got + 1] = owner.id end
+      expect(got).to.equal(all)
+      it = hubspot.associations.list("contacts", contact, "companies")
+      got = {}
+      for i = 1, n do got[i] = it().toObjectId end
+      for to in hubspot.associations.list("contacts", contact, "companies", { cursor = it:cursor() }) do got[#got + 1] = to.toObjectId end
+      expect(got).to.equal(companies)
+    end
+    local cursor = hubspot.owners.list():cursor()
+    expect(function() hubspot.owners.list { archived = true, cursor = cursor } end)
+      .to.raise("owners.list: this cursor comes from another query")
+    expect(function() hubspot.owners.get(all[1], { cursor = cursor }) end).to.raise("takes no cursor")
   end)
 end)

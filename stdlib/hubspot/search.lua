@@ -259,18 +259,11 @@ return function(o, conn, path)
       return valued, state
     end
 
-    -- From the start, without what the first page gave out.
-    local function by_position(state) return fetch_by_position { m = "position", after = "0", ids = state.seen } end
-
     function fetch.range(state)
-      local kind = state.k or kind_of()
-      if not kind then return by_position(state) end
+      local kind = state.k
       local window = state.op == "HAS" and filter(by, "HAS_PROPERTY")
         or filter(by, (down and "LT" or "GT") .. state.op, operand(kind, state.v))
-      local ok, list, more = pcall(read, { window }, by)
-      if not ok and kind == "text" and state.first and type(list) == "table" and list.status == 400 then
-        return by_position(state)   -- HubSpot takes no bounds for this property
-      elseif not ok then error(list, 0) end
+      local list, more = read({ window }, by)
       if not kept(kind, state, list) then error(not_kept()) end
       return unseen(state, list), more and next_range(state, list, kind) or { m = "none" }
     end
@@ -292,7 +285,23 @@ return function(o, conn, path)
       return list, more and { m = "none", gt = list[#list].id } or nil
     end
 
-    local function fetch_by_value(state) return fetch[state.m or "first"](state) end
+    -- The page after the first: only now it shows whether HubSpot takes bounds for texts like these. Where it does not,
+    -- it goes on by position, from the start, without what the first page gave out.
+    local function fetch_second(state)
+      local kind = state.k or kind_of()
+      if kind then
+        state.k = kind
+        local ok, list, next_state = pcall(fetch[state.m], state)
+        if ok then return list, next_state end
+        if kind ~= "text" or type(list) ~= "table" or list.status ~= 400 then error(list, 0) end
+      end
+      return fetch_by_position { m = "position", after = "0", ids = state.seen }
+    end
+
+    local function fetch_by_value(state)
+      if state.first then return fetch_second(state) end
+      return fetch[state.m or "first"](state)
+    end
 
     local function resume_by_value(state, items, at)
       local item = items[at]
