@@ -137,9 +137,21 @@ describe("an iterator", function()
     expect(search()).to.be_nil()
   end)
 
-  it("keeps the class of the task that made it", function()
-    local search = hubspot.contacts.search { limit = 1, priority = "nonsense" }
-    expect(function() search() end).to.raise("priority")
+  it("keeps its class for what it reads ahead", function()
+    contacts(30)
+    sim.advance("2s")
+    local it = hubspot.contacts.search { limit = 10, priority = "live" }
+    it()
+    for _ = 1, 20 do task.spawn(function() hubspot.companies.search {} () end) end
+    task.sleep(0.01)
+    it()   -- others wait by now, of a class that waits
+    task.sleep("20s")
+    local order = {}
+    for _, call in ipairs(sim.calls()) do order[#order + 1] = call.path:match("/(%w+)/search$") end
+    local last = 0
+    for i, name in ipairs(order) do if name == "contacts" then last = i end end
+    expect(#order).to.equal(22)
+    expect(last).to.be_at_most(7)
   end)
 end)
 
@@ -324,7 +336,7 @@ describe("a search", function()
     expect(function() hubspot.contacts.search { sorts = { "email", "city" } } end)
       .to.raise("pages_test.lua:%d+: search: HubSpot sorts by one property")
     expect(function() hubspot.contacts.search { sorts = { { direction = "ASCENDING" } } } end).to.raise("a sort is")
-    expect(function() hubspot.contacts.search { sorts = "email" } end).to.raise("sorts must be a list")
+    expect(function() hubspot.contacts.search { sorts = "email" } end).to.raise("must be a table")
     local names = {}
     for i = 1, 200 do names[i] = "a_property_with_a_long_name_" .. i end
     expect(function() hubspot.contacts.search { properties = names } end)
