@@ -40,7 +40,7 @@ void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_a
     r.limited = c->limited;
     r.request = c->number;
     r.batch = c->n_ops;
-    r.single = c->inputs == 0;
+    r.single = c->inputs == 0 && op->kind != HL_API_CREATE; /* whose path ends in the type */
     r.correlation_id = c->correlation_id;
   } else {
     r.method = op->method;

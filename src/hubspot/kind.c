@@ -29,6 +29,10 @@ bool hl_api_kind_of(const char *name, hl_api_kind *out) {
   return false;
 }
 
+void hl_must(int rc) {
+  if (rc == HL_ENOMEM) hl_mem_ended();
+}
+
 const char *hl_api_kind_name(hl_api_kind kind) { return kind_names[kind]; }
 
 uint64_t hl_hash(uint64_t h, const char *s) {
@@ -43,9 +47,9 @@ static void quote(hl_buf *b, const char *s) {
   size_t n = 0;
   while ((unsigned char)s[n] >= ' ' && s[n] != '"' && s[n] != '\\' && s[n] != 0x7f) n++;
   if (!s[n]) { /* nearly always */
-    hl_buf_append(b, "\"", 1);
-    hl_buf_append(b, s, n);
-    hl_buf_append(b, "\"", 1);
+    hl_must(hl_buf_append(b, "\"", 1));
+    hl_must(hl_buf_append(b, s, n));
+    hl_must(hl_buf_append(b, "\"", 1));
     return;
   }
   cJSON *item = cJSON_CreateStringReference(s);
@@ -54,14 +58,14 @@ static void quote(hl_buf *b, const char *s) {
 }
 
 static void member(hl_buf *b, const char *name, const char *value) {
-  hl_buf_printf(b, "\"%s\":", name);
+  hl_must(hl_buf_printf(b, "\"%s\":", name));
   quote(b, value);
 }
 
 static void put_lower(hl_buf *b, const char *s) {
   for (; *s; s++) {
     char c = (char)tolower((unsigned char)*s);
-    hl_buf_append(b, &c, 1);
+    hl_must(hl_buf_append(b, &c, 1));
   }
 }
 
@@ -105,6 +109,7 @@ static int fill_raw(hl_api_op *op, const hl_api_call *call, hl_error *err) {
 static int fill_object(hl_api_op *op, const hl_api_call *call, hl_error *err) {
   int rc = check_word("object type", call->type, err);
   if (!rc) rc = check_word("id", call->id, err);
+  if (!rc && call->id_property && *call->id_property) rc = check_word("name of the unique property", call->id_property, err);
   if (rc) return rc;
   op->type = hl_strdup(call->type);
   op->id = hl_strdup(call->id);
@@ -176,6 +181,7 @@ static int fill_create(hl_api_op *op, const hl_api_call *call, hl_error *err) {
   bool asked = call->id_property && *call->id_property;
   int rc = check_word("object type", call->type, err);
   if (!rc && call->id) rc = hl_fail(err, HL_EINVAL, "a create has no id: HubSpot gives it");
+  if (!rc && asked) rc = check_word("name of the unique property", call->id_property, err);
   if (!rc) rc = parse_properties(call, &body, err);
   if (rc) return rc;
   op->type = hl_strdup(call->type);
@@ -221,13 +227,14 @@ static int fill_pair(hl_api_op *op, const hl_api_call *call, hl_error *err) {
   op->to_id = hl_strdup(call->to_id);
   hl_buf row;
   hl_buf_init(&row, 2048);
-  hl_buf_printf(&row, "%s>%s", op->id, op->to_id);
+  hl_must(hl_buf_printf(&row, "%s>%s", op->id, op->to_id));
   op->row = hl_buf_detach(&row, NULL);
   return 0;
 }
 
 static int fill_links(hl_api_op *op, const hl_api_call *call, hl_error *err) {
   int rc = check_word("other object type", call->to_type, err);
+  if (!rc && call->after && *call->after) rc = check_word("cursor", call->after, err);
   if (!rc) rc = fill_archive(op, call, err); /* by record id only, as an archive */
   if (rc) return rc;
   op->to_type = hl_strdup(call->to_type);
@@ -268,11 +275,11 @@ static names united(const hl_call *c) {
 }
 
 static void segments(hl_buf *b, const char *a, const char *c) {
-  hl_buf_puts(b, "/");
-  hl_buf_urlencode(b, hl_str_of(a));
+  hl_must(hl_buf_puts(b, "/"));
+  hl_must(hl_buf_urlencode(b, hl_str_of(a)));
   if (!c) return;
-  hl_buf_puts(b, "/");
-  hl_buf_urlencode(b, hl_str_of(c));
+  hl_must(hl_buf_puts(b, "/"));
+  hl_must(hl_buf_urlencode(b, hl_str_of(c)));
 }
 
 static void set_path(hl_call *c, hl_buf *path) {
@@ -283,7 +290,7 @@ static void set_path(hl_call *c, hl_buf *path) {
 static void object_path(hl_call *c, const hl_api_op *op, bool with_id) {
   hl_buf path;
   hl_buf_init(&path, TEXT_MAX);
-  hl_buf_printf(&path, "/crm/objects/%s", op->account->version);
+  hl_must(hl_buf_printf(&path, "/crm/objects/%s", op->account->version));
   segments(&path, op->type, with_id ? op->id : NULL);
   set_path(c, &path);
 }
@@ -316,14 +323,14 @@ static int single_update(hl_call *c) {
   const hl_api_op *op = first_op(c);
   object_path(c, op, true);
   c->method = "PATCH";
-  hl_buf_puts(&c->body, "{\"properties\":");
-  hl_buf_append(&c->body, op->body, op->body_n);
-  hl_buf_puts(&c->body, "}");
+  hl_must(hl_buf_puts(&c->body, "{\"properties\":"));
+  hl_must(hl_buf_append(&c->body, op->body, op->body_n));
+  hl_must(hl_buf_puts(&c->body, "}"));
   if (!op->id_property) return 0;
   hl_buf q;
   hl_buf_init(&q, QUERY_MAX);
-  hl_buf_puts(&q, "idProperty=");
-  hl_buf_urlencode(&q, hl_str_of(op->id_property));
+  hl_must(hl_buf_puts(&q, "idProperty="));
+  hl_must(hl_buf_urlencode(&q, hl_str_of(op->id_property)));
   c->query = hl_buf_detach(&q, NULL);
   return 0;
 }
@@ -332,7 +339,8 @@ static int single_create(hl_call *c) {
   const hl_api_op *op = first_op(c);
   object_path(c, op, false);
   c->method = "POST";
-  return hl_buf_append(&c->body, op->body, op->body_n);
+  hl_must(hl_buf_append(&c->body, op->body, op->body_n));
+  return 0;
 }
 
 static int single_archive(hl_call *c) {
@@ -344,9 +352,9 @@ static int single_archive(hl_call *c) {
 static void pair_path(hl_call *c, const hl_api_op *op, const char *how) {
   hl_buf path;
   hl_buf_init(&path, TEXT_MAX);
-  hl_buf_printf(&path, "/crm/objects/%s", op->account->version);
+  hl_must(hl_buf_printf(&path, "/crm/objects/%s", op->account->version));
   segments(&path, op->type, op->id);
-  hl_buf_printf(&path, "/associations%s", how);
+  hl_must(hl_buf_printf(&path, "/associations%s", how));
   segments(&path, op->to_type, op->to_id);
   set_path(c, &path);
 }
@@ -355,7 +363,8 @@ static int single_associate(hl_call *c) {
   const hl_api_op *op = first_op(c);
   pair_path(c, op, op->variant ? "" : "/default");
   c->method = "PUT";
-  return op->variant ? hl_buf_append(&c->body, op->body, op->body_n) : 0;
+  if (op->variant) hl_must(hl_buf_append(&c->body, op->body, op->body_n));
+  return 0;
 }
 
 static int single_disassociate(hl_call *c) {
@@ -372,16 +381,17 @@ static int single_raw(hl_call *c) {
   c->query = hl_strdup(op->query);
   c->content_type = hl_strdup(op->content_type);
   c->safe = hl_path_is_safe(c->method, hl_str_of(c->path));
-  return op->body_n ? hl_buf_append(&c->body, op->body, op->body_n) : 0;
+  if (op->body_n) hl_must(hl_buf_append(&c->body, op->body, op->body_n));
+  return 0;
 }
 
 /* ---- in a batch ---- */
 
 static void objects_batch(const hl_call *c, hl_buf *path, const char *what) {
   const hl_api_op *op = first_op(c);
-  hl_buf_printf(path, "/crm/objects/%s", op->account->version);
+  hl_must(hl_buf_printf(path, "/crm/objects/%s", op->account->version));
   segments(path, op->type, NULL);
-  hl_buf_printf(path, "/batch/%s", what);
+  hl_must(hl_buf_printf(path, "/batch/%s", what));
 }
 
 static void batch_update(const hl_call *c, hl_buf *path, hl_buf *head) { (void)head, objects_batch(c, path, "update"); }
@@ -394,24 +404,24 @@ static void batch_get(const hl_call *c, hl_buf *path, hl_buf *head) {
   names u = united(c);
   objects_batch(c, path, "read");
   if (one->id_property) add_name(&u, one->id_property); /* its rows are found by it */
-  hl_buf_puts(head, "\"properties\":[");
+  hl_must(hl_buf_puts(head, "\"properties\":["));
   for (size_t i = 0; i < u.n; i++) {
-    if (i) hl_buf_puts(head, ",");
+    if (i) hl_must(hl_buf_puts(head, ","));
     quote(head, u.v[i]);
   }
-  hl_buf_puts(head, "],\"propertiesWithHistory\":[],");
+  hl_must(hl_buf_puts(head, "],\"propertiesWithHistory\":[],"));
   if (one->id_property) {
     member(head, "idProperty", one->id_property);
-    hl_buf_puts(head, ",");
+    hl_must(hl_buf_puts(head, ","));
   }
   hl_free(u.v);
 }
 
 static void links_batch(const hl_call *c, hl_buf *path, const char *what) {
   const hl_api_op *op = first_op(c);
-  hl_buf_printf(path, "/crm/associations/%s", op->account->version);
+  hl_must(hl_buf_printf(path, "/crm/associations/%s", op->account->version));
   segments(path, op->type, op->to_type);
-  hl_buf_printf(path, "/batch/%s", what);
+  hl_must(hl_buf_printf(path, "/batch/%s", what));
 }
 
 static void batch_associate(const hl_call *c, hl_buf *path, hl_buf *head) {
@@ -425,44 +435,44 @@ static void batch_disassociate(const hl_call *c, hl_buf *path, hl_buf *head) {
 static void batch_links(const hl_call *c, hl_buf *path, hl_buf *head) { (void)head, links_batch(c, path, "read"); }
 
 static void input_id(const hl_api_op *op, hl_buf *b) {
-  hl_buf_puts(b, "{");
+  hl_must(hl_buf_puts(b, "{"));
   member(b, "id", op->id);
   if (op->after) {
-    hl_buf_puts(b, ",");
+    hl_must(hl_buf_puts(b, ","));
     member(b, "after", op->after);
   }
-  hl_buf_puts(b, "}");
+  hl_must(hl_buf_puts(b, "}"));
 }
 
 static void input_write(const hl_api_op *op, hl_buf *b) {
-  hl_buf_puts(b, "{");
+  hl_must(hl_buf_puts(b, "{"));
   member(b, "id", op->id);
   if (op->id_property) {
-    hl_buf_puts(b, ",");
+    hl_must(hl_buf_puts(b, ","));
     member(b, "idProperty", op->id_property);
   }
-  hl_buf_printf(b, ",\"objectWriteTraceId\":\"%zu\",\"properties\":", op->input);
-  hl_buf_append(b, op->body, op->body_n);
-  hl_buf_puts(b, "}");
+  hl_must(hl_buf_printf(b, ",\"objectWriteTraceId\":\"%zu\",\"properties\":", op->input));
+  hl_must(hl_buf_append(b, op->body, op->body_n));
+  hl_must(hl_buf_puts(b, "}"));
 }
 
 static void input_create(const hl_api_op *op, hl_buf *b) {
   assert(op->body[0] == '{' && op->body_n > 2); /* it holds "properties" */
-  hl_buf_printf(b, "{\"objectWriteTraceId\":\"%zu\",", op->input);
-  hl_buf_append(b, op->body + 1, op->body_n - 1);
+  hl_must(hl_buf_printf(b, "{\"objectWriteTraceId\":\"%zu\",", op->input));
+  hl_must(hl_buf_append(b, op->body + 1, op->body_n - 1));
 }
 
 static void put_pair(const hl_api_op *op, hl_buf *b, bool list) {
-  hl_buf_puts(b, "{\"from\":{");
+  hl_must(hl_buf_puts(b, "{\"from\":{"));
   member(b, "id", op->id);
-  hl_buf_puts(b, list ? "},\"to\":[{" : "},\"to\":{");
+  hl_must(hl_buf_puts(b, list ? "},\"to\":[{" : "},\"to\":{"));
   member(b, "id", op->to_id);
-  hl_buf_puts(b, list ? "}]" : "}");
+  hl_must(hl_buf_puts(b, list ? "}]" : "}"));
   if (op->variant) {
-    hl_buf_puts(b, ",\"types\":");
-    hl_buf_append(b, op->body, op->body_n);
+    hl_must(hl_buf_puts(b, ",\"types\":"));
+    hl_must(hl_buf_append(b, op->body, op->body_n));
   }
-  hl_buf_puts(b, "}");
+  hl_must(hl_buf_puts(b, "}"));
 }
 static void input_associate(const hl_api_op *op, hl_buf *b) { put_pair(op, b, false); }
 static void input_disassociate(const hl_api_op *op, hl_buf *b) { put_pair(op, b, !op->variant); }
@@ -506,7 +516,7 @@ static bool error_by_id(const hl_api_op *any, const cJSON *context, size_t at, h
     const char *id = text_at(context, keys[i], at);
     if (!id) continue;
     if (any->id_property) put_lower(row, id);
-    else hl_buf_puts(row, id);
+    else hl_must(hl_buf_puts(row, id));
     return true;
   }
   return false;
@@ -516,7 +526,7 @@ static bool error_of_pair(const hl_api_op *any, const cJSON *context, size_t at,
   (void)any;
   const char *from = text_at(context, "fromObjectId", at), *to = text_at(context, "toObjectId", at);
   if (!from || !to) return false;
-  hl_buf_printf(row, "%s>%s", from, to);
+  hl_must(hl_buf_printf(row, "%s>%s", from, to));
   return true;
 }
 
@@ -559,17 +569,17 @@ void hl_kind_encode(hl_call *c, size_t n) {
   hl_buf_init(&path, TEXT_MAX);
   c->method = "POST";
   c->inputs = n;
-  hl_buf_puts(&c->body, "{");
+  hl_must(hl_buf_puts(&c->body, "{"));
   kind->batch(c, &path, &c->body);
-  hl_buf_puts(&c->body, "\"inputs\":[");
+  hl_must(hl_buf_puts(&c->body, "\"inputs\":["));
   size_t next = 0;
   for (hl_link *l = c->ops.next; l != &c->ops; l = l->next) {
     const hl_api_op *op = HL_LINKED(l, const hl_api_op, link);
     if (op->input != next) continue; /* one that shares an earlier input */
-    if (next++) hl_buf_puts(&c->body, ",");
+    if (next++) hl_must(hl_buf_puts(&c->body, ","));
     kind->input(op, &c->body);
   }
   assert(next == n);
-  hl_buf_puts(&c->body, "]}");
+  hl_must(hl_buf_puts(&c->body, "]}"));
   set_path(c, &path);
 }

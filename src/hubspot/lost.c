@@ -44,7 +44,7 @@ static void give_up(hl_queue *q, hl_api_op *op, const char *more) {
   hl_fault f;
   hl_buf path;
   hl_buf_init(&path, 4096);
-  hl_buf_printf(&path, "/crm/objects/%s/%s", op->account->version, op->type);
+  hl_must(hl_buf_printf(&path, "/crm/objects/%s/%s", op->account->version, op->type));
   hl_fault_place at = {.account = op->account->name, .method = "POST", .path = path.p,
                        .log = hl_loop_log(q->hubspot->loop)};
   hl_fault_uncertain(&f, &at, 0, &err);

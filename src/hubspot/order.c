@@ -71,10 +71,10 @@ void hl_order_free(struct hl_order *o) {
 static char *key_of(const char *type, const char *property, const char *id) {
   hl_buf b;
   hl_buf_init(&b, KEY_MAX);
-  hl_buf_printf(&b, "%s\x1f%s\x1f", hl_path_type_id(type), property ? property : "");
+  hl_must(hl_buf_printf(&b, "%s\x1f%s\x1f", hl_path_type_id(type), property ? property : ""));
   for (; *id; id++) {
     char c = property ? (char)tolower((unsigned char)*id) : *id; /* HubSpot folds the case of unique values */
-    hl_buf_append(&b, &c, 1);
+    hl_must(hl_buf_append(&b, &c, 1));
   }
   return hl_buf_detach(&b, NULL);
 }
@@ -85,7 +85,7 @@ static char *pair_key(const hl_api_op *op) {
   bool swap = strcmp(a, b) > 0;
   hl_buf k;
   hl_buf_init(&k, KEY_MAX);
-  hl_buf_printf(&k, "%s\x1e%s", swap ? b : a, swap ? a : b);
+  hl_must(hl_buf_printf(&k, "%s\x1e%s", swap ? b : a, swap ? a : b));
   hl_free(a);
   hl_free(b);
   return hl_buf_detach(&k, NULL);

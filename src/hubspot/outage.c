@@ -46,9 +46,13 @@ static hl_api_op *untried(hl_queue *q, hl_stream *s) {
   return NULL;
 }
 
-/* For people: no ids. */
+/* For people, and without what may be an e-mail address. */
 static void name_of(const hl_call *c, const hl_api_op *op, char out[160]) {
-  if (op && op->kind == HL_API_RAW) snprintf(out, 160, "%s %.140s", op->method, op->path);
+  if (op && op->kind == HL_API_RAW) {
+    int n = (int)strcspn(op->path, "%@");
+    while (op->path[n] && n > 0 && op->path[n - 1] != '/') n--;
+    snprintf(out, 160, "%s %.*s", op->method, n < 140 ? n : 140, op->path);
+  }
   else if (op) snprintf(out, 160, "%s calls of %.100s", hl_api_kind_name(op->kind), op->type);
   else snprintf(out, 160, "%s", c->method);
 }

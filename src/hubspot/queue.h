@@ -317,6 +317,9 @@ void hl_kind_encode(hl_call *c, size_t n);
 int hl_kind_fill(hl_api_op *op, const hl_api_call *call, hl_error *err);
 uint64_t hl_hash(uint64_t h, const char *s); /* FNV-1a, goes on from h; NULL is the empty text */
 enum { HL_HASH_START = 0 };
+/* Text that a request is made of: a piece that is missing would make it another
+ * request, so where memory ends, the process does. */
+void hl_must(int rc);
 
 /* order.c */
 struct hl_order *hl_order_new(void);
