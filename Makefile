@@ -96,7 +96,7 @@ asan:
 # The rooms that have threads, under the thread sanitizer.
 tsan:
 	@$(MAKE) --no-print-directory unit BUILD=build-tsan OPT="-O1 -g" SAN="-fsanitize=thread" \
-	  UNIT="$(patsubst tests/unit/%.c,build-tsan/tests/%,$(wildcard tests/unit/loop_test.c tests/unit/store_*_test.c tests/unit/engine_*_test.c))" FUZZ=
+	  UNIT="$(patsubst tests/unit/%.c,build-tsan/tests/%,$(wildcard tests/unit/loop_test.c tests/unit/store_*_test.c tests/unit/engine_*_test.c tests/unit/hubspot_calls_test.c))" FUZZ=
 
 valgrind:
 	@sh tests/setup.sh valgrind
@@ -132,7 +132,7 @@ help:
 	@echo "make                   build/hubloop and build/libhubloop.a"
 	@echo "make lint              the house rules"
 	@echo "make asan              all tests under the address and undefined-behaviour sanitizers"
-	@echo "make tsan              the store, the engine and the loop under the thread sanitizer"
+	@echo "make tsan              the store, the engine, the call log and the loop under the thread sanitizer"
 	@echo "make valgrind          the unit tests under valgrind"
 	@echo "make fuzz              coverage-guided fuzzing of every parser, FUZZ_SECONDS=60 each"
 	@echo "make unit | lua-test   some of the tests"

@@ -24,7 +24,7 @@ static const hl_flag flags[] = {
     {"slow", NULL, "the slowest calls, one a line"},
     {"follow", NULL, "new calls as they come, until Ctrl-C"},
     {"json", NULL, "the stored lines, oldest first"},
-    {"log", "BASE", "the log's files BASE.1, BASE.2 …; default that of DIR or the script"},
+    {"store", "FILE", "the log beside this database, as with run and serve --store"},
     {NULL, NULL, NULL},
 };
 
@@ -43,6 +43,12 @@ static bool there(const char *base) {
   if (hl_call_log_segments(base, &v, &n)) return false;
   hl_free(v);
   return n > 0;
+}
+
+static int beside_store(const char *store, bool later, hl_buf *out, hl_error *err) {
+  base_of_store(store, out);
+  if (there(out->p) || later) return 0;
+  return hl_fail(err, HL_ENOTFOUND, "there is no call log %s.1 beside %s", out->p, store);
 }
 
 /* A project's calls are beside its store; those of `run` in the state folder.
@@ -71,7 +77,7 @@ static int find_log(const char *path, bool later, hl_buf *out, hl_error *err) {
   base_of_store(state.p, out);
   if (there(out->p) || later) goto out;
   rc = hl_fail(err, HL_ENOTFOUND, "no call has been recorded for %s: looked for %s%s%s.1 …; hubloop serve and hubloop run leave a call log "
-               "(not run --sim without --store); --log BASE names another", path, beside, *beside ? ".1 and " : "", out->p);
+               "(not run --sim without --store); with --store FILE it lies beside that", path, beside, *beside ? ".1 and " : "", out->p);
 out:
   hl_buf_deinit(&state);
   return rc;
@@ -172,7 +178,8 @@ static int run(const hl_args *a) {
   r.filter.script = hl_args_get(a, "script");
   r.filter.path = hl_args_get(a, "path");
   r.filter.account = hl_args_get(a, "account");
-  rc = hl_args_has(a, "log") ? hl_buf_puts(&base, hl_args_get(a, "log")) : find_log(a->n ? a->positional[0] : ".", hl_args_has(a, "follow"), &base, &r.err);
+  if (hl_args_has(a, "store")) rc = beside_store(hl_args_get(a, "store"), hl_args_has(a, "follow"), &base, &r.err);
+  else rc = find_log(a->n ? a->positional[0] : ".", hl_args_has(a, "follow"), &base, &r.err);
   if (!rc) r.calls = hl_calls_open(base.p, r.filter.since);
   if (!rc && hl_args_has(a, "follow")) {
     rc = follow(&r);

@@ -109,6 +109,19 @@ test('a body is kept when asked for, without the token', async (t) => {
   assert.match((await calls('--status', '400')).out, /sent: .*hs_lead_status/);
 });
 
+test('run --sim keeps a log only beside the store it is given', async (t) => {
+  const dir = project(t, { 'a.lua': 'require("hubspot").contacts.create{ email = "ada@example.com" }\n' });
+  assert.equal((await run(t, ['run', '--sim', 'a.lua'], { cwd: dir })).code, 0);
+  assert.deepEqual(files(dir), []);
+  assert.equal((await run(t, ['run', '--sim', '--store', 'trial.db', 'a.lua'], { cwd: dir })).code, 0);
+  const line = JSON.parse((await run(t, ['calls', '--store', 'trial.db', '--json'], { cwd: dir })).out);
+  assert.equal(line.simulator, true);
+  assert.equal(line.status, 201);
+  const none = await run(t, ['calls', '--store', 'other.db'], { cwd: dir });
+  assert.equal(none.code, 1);
+  assert.match(none.err, /no call log other\.calls\.log\.1 beside other\.db/);
+});
+
 test('calls = false keeps nothing, and says so', async (t) => {
   const { dir, calls } = await ran(t, { settings: 'return { calls = false }' });
   assert.deepEqual(files(dir), []);
