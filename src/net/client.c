@@ -2,8 +2,10 @@
  *
  * One multi handle a policy (a "pool"), so that a connection opened to an address
  * that settings named can never serve a request that may reach public addresses
- * only. An operation owns an easy handle while it is out; easy handles go back to
- * a list, connections stay with their multi.
+ * only. An operation owns an easy handle while it is out; connections stay with
+ * their multi. Handles are not used twice: libcurl 7.88 (Debian 12) keeps a
+ * pointer to the last header of the answer before, which is freed, and writes
+ * there when the next answer begins with a folded line. A new one costs 1 us.
  *
  * Sockets. libcurl opens them through open_socket (where the address is checked)
  * and closes them through close_socket; in between, one uv_poll stays registered
@@ -32,7 +34,6 @@ enum {
   MAX_HEADER_BYTES = 256 * 1024, /* of one answer, interim answers included */
   MAX_URL = 16 * 1024,
   MAX_HEADER = 64 * 1024,
-  MAX_SPARE = 64,                /* easy handles kept */
   MAX_IDLE_CONNECTIONS = 256,
 };
 static const size_t DEFAULT_MAX_BODY = 16 * 1024 * 1024;
@@ -97,8 +98,6 @@ struct client {
   hl_defer deliver;
   sock **socks;                  /* by descriptor */
   size_t n_socks;
-  CURL *spare[MAX_SPARE];
-  size_t n_spare;
   /* Ends of the header lists. libcurl would print these two twice for each request:
    * agent -> encoding, and agent_only where the request names its own encoding. */
   struct curl_slist agent, agent_only, encoding;
@@ -269,6 +268,16 @@ static int pool_open(pool *p, hl_error *err) {
 
 /* ---- what curl tells us of an answer ---- */
 
+static bool is_token(hl_str s) {
+  static const char other[] = "!#$%&'*+-.^_`|~";
+  for (size_t i = 0; i < s.n; i++) {
+    char ch = s.p[i];
+    bool alnum = (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z');
+    if (!alnum && (ch == '\0' || !strchr(other, ch))) return false;
+  }
+  return s.n > 0;
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *arg) {
   hl_http_op *op = arg;
   n *= size;
@@ -286,11 +295,11 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg) {
   }
   if (n == 0) op->headers_ended = true;
   const char *colon = memchr(p, ':', n);
-  if (!colon || colon == p) return all;
+  if (!colon) return all;
   hl_str name = {p, (size_t)(colon - p)}, value = {colon + 1, n - (size_t)(colon - p) - 1};
   while (value.n && (*value.p == ' ' || *value.p == '\t')) value.p++, value.n--;
   while (value.n && (value.p[value.n - 1] == ' ' || value.p[value.n - 1] == '\t')) value.n--;
-  hl_headers_add(&op->answer, name, value);
+  if (is_token(name)) hl_headers_add(&op->answer, name, value); /* a folded line is none */
   return all;
 }
 
@@ -328,7 +337,6 @@ static int before_send(void *arg, char *to, char *from, int to_port, int from_po
 /* ---- easy handles ---- */
 
 static CURL *easy_new(client *c) {
-  if (c->n_spare) return c->spare[--c->n_spare];
   CURL *e = curl_easy_init();
   if (!e) return NULL;
   /* What no request changes. */
@@ -353,15 +361,10 @@ static CURL *easy_new(client *c) {
 
 /* Takes the operation out of curl. A connection in the middle of an answer is closed. */
 static void detach_easy(hl_http_op *op) {
-  client *c = op->c;
   if (!op->easy) return;
   if (op->pool) curl_multi_remove_handle(op->pool->multi, op->easy);
   op->pool = NULL;
-  curl_easy_setopt(op->easy, CURLOPT_POSTFIELDS, NULL);
-  curl_easy_setopt(op->easy, CURLOPT_HTTPHEADER, NULL);
-  curl_easy_setopt(op->easy, CURLOPT_ERRORBUFFER, NULL);
-  if (c->n_spare < MAX_SPARE) c->spare[c->n_spare++] = op->easy;
-  else curl_easy_cleanup(op->easy);
+  curl_easy_cleanup(op->easy);
   op->easy = NULL;
 }
 
@@ -454,6 +457,7 @@ static int explain(hl_http_op *op, hl_error *err) {
                      what, h, detail);
         break;
       case CURLE_WEIRD_SERVER_REPLY:
+      case CURLE_BAD_FUNCTION_ARGUMENT: /* a folded line that no header is before */
       case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP/1 or later */
       case CURLE_BAD_CONTENT_ENCODING:
       case CURLE_HTTP2:
@@ -571,7 +575,6 @@ static int start_hop(hl_http_op *op, hl_error *err) {
   bool tls = strncasecmp(op->url, "https:", 6) == 0;
   curl_easy_setopt(e, CURLOPT_HTTP_VERSION, tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(e, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
-  curl_easy_setopt(e, CURLOPT_HTTPGET, 1L); /* forgets the body and kind of the request before */
   bool head = strcmp(op->method, "HEAD") == 0;
   if (has_body(op)) {
     curl_easy_setopt(e, CURLOPT_POST, 1L);
@@ -691,8 +694,12 @@ static void finish(hl_http_op *op) {
   long status = 0;
   int rc = 0;
   if (op->result == CURLE_OK && !op->headers_ended) op->result = CURLE_PARTIAL_FILE;
+  if (op->result == CURLE_OK) curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &status);
+  if (op->result == CURLE_OK && (status < 100 || status > 999)) { /* 0 would mean that there is no answer */
+    op->result = CURLE_WEIRD_SERVER_REPLY;
+    snprintf(op->detail, sizeof op->detail, "its status is %ld", status);
+  }
   if (op->result == CURLE_OK) {
-    curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &status);
     rc = follow(op, status, &r.err);
     if (rc == 1) {
       client *c = op->c;
@@ -734,16 +741,6 @@ static void deliver(hl_defer *defer, void *arg) {
 }
 
 /* ---- the transport ---- */
-
-static bool is_token(hl_str s) {
-  static const char other[] = "!#$%&'*+-.^_`|~";
-  for (size_t i = 0; i < s.n; i++) {
-    char ch = s.p[i];
-    bool alnum = (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z');
-    if (!alnum && (ch == '\0' || !strchr(other, ch))) return false;
-  }
-  return s.n > 0;
-}
 
 static bool is_length(const char *name) { /* we know the length */
   return strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0;
@@ -857,7 +854,6 @@ static void client_free(hl_transport *t) {
   while (c->out.next != &c->out) op_free(c->out.next);
   while (c->done.next != &c->done) op_free(c->done.next);
   hl_defer_stop(c->loop, &c->deliver);
-  for (size_t i = 0; i < c->n_spare; i++) curl_easy_cleanup(c->spare[i]);
   for (size_t i = 0; i < HL_COUNT(c->pools); i++) {
     pool *p = &c->pools[i];
     if (!p->multi) continue;

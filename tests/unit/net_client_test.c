@@ -221,6 +221,31 @@ static void connections_are_kept(void **state) {
   raw_stop(f->loop, &s);
 }
 
+/* Found by tests/fuzz/client.c: libcurl wrote into a header of the answer before;
+ * a status of 0 was taken for no answer, without an error. */
+static void strange_heads(void **state) {
+  fixture *f = *state;
+  raw_server s;
+  char url[512];
+  call c;
+  url_on(url, raw_serve(f->loop, &s, ""), "/");
+  s.answers_a_connection = 100;
+  static const char *const heads[] = {"HTTP/1.1 200 OK\r\nX-Target: a\r\nContent-Length: 2\r\n\r\nok",
+                                      "HTTP/1.1 200 OK\r\n x-target: b\r\nContent-Length: 2\r\n\r\nok",
+                                      "HTTP/1.1 000 OK\r\nContent-Length: 2\r\n\r\nok"};
+  for (size_t i = 0; i < HL_COUNT(heads); i++) {
+    s.answer = heads[i];
+    s.answer_n = strlen(heads[i]);
+    run(f, &c, url, NAMED);
+    assert_string_equal(c.target, i == 0 ? "a" : "");
+    assert_true(c.status == (i == 0 ? 200 : 0)); /* without a header to append to, the folded line is refused */
+    assert_int_equal(c.code, i == 0 ? 0 : HL_EPROTOCOL);
+  }
+  f->client->free(f->client);
+  f->client = NULL;
+  raw_stop(f->loop, &s);
+}
+
 static void many_at_once(void **state) {
   fixture *f = *state;
   static call c[200];
@@ -671,6 +696,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     WITH_SERVER(answers),
     WITH_SERVER(connections_are_kept),
+    WITH_SERVER(strange_heads),
     WITH_SERVER(many_at_once),
     WITH_SERVER(idle_lets_the_loop_end),
     WITH_SERVER(limits_of_the_answer),
