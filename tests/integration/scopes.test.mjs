@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { deliver, event, project, run, serve, sim } from './lib.mjs';
+import { TOKEN, deliver, event, project, run, serve, sim } from './lib.mjs';
 
 const SCRIPTS = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../scripts');
 
@@ -148,4 +148,55 @@ test('the scopes of the shipped lead routing are enough, and none too many', asy
     await p.stop('SIGKILL');
     await s.stop('SIGKILL');
   }
+});
+
+test('--compare tells what the token lacks and what it has in excess', async (t) => {
+  const dir = project(t, { 'x.lua': RUNS['records and owners'] });
+  const s = await sim(t, dir);
+  const compare = async (scopes, ...args) => {
+    const { token } = await s.control('issue_token', { scopes });
+    return run(t, ['scopes', 'x.lua', '--compare', ...args], { cwd: dir, env: { HUBSPOT_TOKEN: token, HUBSPOT_BASE_URL: s.url } });
+  };
+  const needed = ['crm.objects.contacts.read', 'crm.objects.contacts.write', 'crm.objects.owners.read'];
+  const well = await compare(needed);
+  assert.equal(well.code, 0, well.err);
+  assert.match(well.out, /^The token of account “main” \(private_app, portal 62515\) has every scope that the scripts need\.\n$/);
+
+  const off = await compare(['crm.objects.contacts.read', 'crm.objects.owners.read', 'tickets', 'crm.lists.read']);
+  assert.equal(off.code, 3, off.err);
+  assert.match(off.out, /^The token of account “main” \([^)]*\) lacks\n {2}crm\.objects\.contacts\.write {2}x\.lua:3 hubspot\.contacts\.update\nAdd /);
+  assert.match(off.out, /\nIt has in excess, as far as the scripts tell\n {2}crm\.lists\.read\n {2}tickets\n$/);
+
+  const json = await compare(['crm.objects.contacts.read', 'contacts'], '--json');
+  assert.equal(json.code, 3);
+  const told = JSON.parse(json.out);
+  assert.deepEqual(told.lacks, ['crm.objects.contacts.write']);
+  assert.deepEqual(told.excess, []); // "contacts" reads the owners
+  assert.deepEqual(told.scopes.map((n) => n.scope), ['contacts', 'crm.objects.contacts.read', 'crm.objects.contacts.write']);
+});
+
+test('--compare with a token that is refused, an unknown account, or none', async (t) => {
+  const dir = project(t, { 'x.lua': RUNS['records and owners'] });
+  const s = await sim(t, dir);
+  const env = { HUBSPOT_TOKEN: TOKEN.replace(/.$/, 'x'), HUBSPOT_BASE_URL: s.url };
+  const refused = await run(t, ['scopes', 'x.lua', '--compare'], { cwd: dir, env });
+  assert.equal(refused.code, 1, refused.out);
+  assert.match(refused.err, /account "main"/);
+  assert.doesNotMatch(refused.err, new RegExp(env.HUBSPOT_TOKEN));
+  const unknown = await run(t, ['scopes', 'x.lua', '--compare', '--account', 'shop'], { cwd: dir, env });
+  assert.notEqual(unknown.code, 0);
+  assert.match(unknown.err, /shop/);
+  const alone = await run(t, ['scopes', 'x.lua', '--account', 'shop'], { cwd: dir, env });
+  assert.equal(alone.code, 2);
+  assert.match(alone.err, /--compare/);
+  const two = project(t, { 'x.lua': '', 'hubloop.lua': 'return { accounts = { a = { token = secret "A" }, b = { token = secret "B" } } }' });
+  const several = await run(t, ['scopes', '--compare'], { cwd: two, env: { A: TOKEN, B: TOKEN, HUBSPOT_BASE_URL: s.url } });
+  assert.equal(several.code, 2);
+  assert.match(several.err, /several accounts: name one with --account NAME/);
+  const picked = await run(t, ['scopes', '--compare', '--account', 'b'], { cwd: two, env: { A: TOKEN, B: TOKEN, HUBSPOT_BASE_URL: s.url } });
+  assert.match(picked.out, /^The token of account “b” /);
+  assert.equal(picked.code, 0);
+  const none = await run(t, ['scopes', 'x.lua', '--compare'], { cwd: dir });
+  assert.notEqual(none.code, 0);
+  assert.match(none.err, /HUBSPOT_TOKEN|account/);
 });
