@@ -326,7 +326,8 @@ static int headers_of(hl_call *c, hl_headers *h) {
   hl_credential_token(c->queue->credential, &token);
   c->token_no = token.no;
   hl_buf_init(&bearer, 8192);
-  int rc = hl_buf_printf(&bearer, "Bearer " HL_STR_FMT, HL_STR_ARG(token.text));
+  int rc = hl_buf_puts(&bearer, "Bearer ");
+  if (!rc) rc = hl_buf_append(&bearer, token.text.p, token.text.n);
   hl_headers_add(h, HL_STR("Authorization"), hl_buf_str(&bearer));
   if (bearer.p) explicit_bzero(bearer.p, bearer.n);
   hl_buf_deinit(&bearer);
@@ -344,8 +345,10 @@ void hl_call_send(hl_call *c) {
   hl_error err = {0};
   hl_buf url;
   hl_buf_init(&url, URL_MAX_BYTES);
-  int rc = hl_buf_printf(&url, "%s%s%s%s", q->base_url, c->path, c->query && *c->query ? "?" : "",
-                         c->query ? c->query : "");
+  int rc = hl_buf_puts(&url, q->base_url);
+  if (!rc) rc = hl_buf_puts(&url, c->path);
+  if (!rc && c->query && *c->query) rc = hl_buf_puts(&url, "?");
+  if (!rc && c->query) rc = hl_buf_puts(&url, c->query);
   if (!rc) rc = headers_of(c, &headers);
   if (rc) {
     if (rc == HL_ENOMEM) hl_fail(&err, rc, "no memory for the URL and the headers");

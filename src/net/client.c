@@ -268,12 +268,12 @@ static int pool_open(pool *p, hl_error *err) {
 
 /* ---- what curl tells us of an answer ---- */
 
+/* What a method or a header's name is made of (RFC 9110, 5.6.2), a bit for each ASCII character. */
 static bool is_token(hl_str s) {
-  static const char other[] = "!#$%&'*+-.^_`|~";
+  static const uint64_t letters[2] = {UINT64_C(0x03ff6cfa00000000), UINT64_C(0x57ffffffc7fffffe)};
   for (size_t i = 0; i < s.n; i++) {
-    char ch = s.p[i];
-    bool alnum = (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z');
-    if (!alnum && (ch == '\0' || !strchr(other, ch))) return false;
+    unsigned char c = (unsigned char)s.p[i];
+    if (c > 127 || !(letters[c / 64] >> (c % 64) & 1)) return false;
   }
   return s.n > 0;
 }
@@ -760,6 +760,18 @@ static int check_headers(const hl_headers *h, hl_error *err) {
   return 0;
 }
 
+/* Appends the three texts and a NUL; their end. */
+static char *put_line(char *at, const char *a, const char *b, const char *c) {
+  const char *parts[] = {a, b, c};
+  for (size_t i = 0; i < HL_COUNT(parts); i++) {
+    size_t n = strlen(parts[i]);
+    memcpy(at, parts[i], n);
+    at += n;
+  }
+  *at++ = '\0';
+  return at;
+}
+
 /* The list that curl reads, its nodes and texts in one block. */
 static int take_headers(hl_http_op *op, const hl_headers *h, hl_error *err) {
   /* No waiting for 100-continue, and no media type that nobody named; both go with a body only. */
@@ -771,13 +783,13 @@ static int take_headers(hl_http_op *op, const hl_headers *h, hl_error *err) {
   op->header_block = hl_try_realloc(NULL, n * sizeof(struct curl_slist) + bytes);
   if (!op->header_block) return hl_fail(err, HL_ENOMEM, "no memory for headers");
   struct curl_slist *node = (struct curl_slist *)(void *)op->header_block, **last = &op->headers;
-  char *text = op->header_block + n * sizeof *node, *end = text + bytes;
+  char *text = op->header_block + n * sizeof *node;
   for (size_t i = 0; h && i < h->n; i++) {
     const char *name = h->v[i].name, *value = h->v[i].value;
     if (is_length(name)) continue;
     *node = (struct curl_slist){.data = text};
     /* "Name;" is curl's way to send an empty value; "Name:" would remove the header. */
-    text += snprintf(text, (size_t)(end - text), *value ? "%s: %s" : "%s;", name, value) + 1;
+    text = put_line(text, name, *value ? ": " : ";", value);
     *last = node;
     last = &node++->next;
   }
@@ -785,7 +797,7 @@ static int take_headers(hl_http_op *op, const hl_headers *h, hl_error *err) {
   for (size_t i = 0; has_body(op) && i < HL_COUNT(unset); i++) {
     if (hl_headers_get(h, unset[i].name)) continue;
     *node = (struct curl_slist){.data = text};
-    text += snprintf(text, (size_t)(end - text), "%s", unset[i].line) + 1;
+    text = put_line(text, unset[i].line, "", "");
     *last = node;
     last = &node++->next;
   }

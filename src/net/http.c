@@ -17,7 +17,7 @@ void hl_headers_add(hl_headers *h, hl_str name, hl_str value) {
 
 const char *hl_headers_get(const hl_headers *h, const char *name) {
   for (size_t i = 0; h && i < h->n; i++)
-    if (strcasecmp(h->v[i].name, name) == 0) return h->v[i].value;
+    if (((h->v[i].name[0] ^ name[0]) & ~0x20) == 0 && strcasecmp(h->v[i].name, name) == 0) return h->v[i].value;
   return NULL;
 }
 
