@@ -23,6 +23,7 @@ typedef struct world {
   hl_timer live_timer;
   int64_t live_gap;          /* mean; 0: none */
   bool live_random;
+  bool ending;               /* what is left is cancelled */
 } world;
 
 static bool slow(void) { return getenv("HL_SLOW") != NULL; }
@@ -57,16 +58,18 @@ static void ask_one(world *w) {
 
 static void again(void *arg, const hl_api_result *r) {
   world *w = arg;
+  if (w->ending) return;
   assert_null(r->error);
   w->answered++;
   if (hl_loop_mono(w->m->loop) < w->until) ask_one(w);
 }
 
-typedef struct live { world *w; size_t i; } live;
+typedef struct live { world *w; } live;
 
 static void live_came(void *arg, const hl_api_result *r) {
-  assert_null(r->error);
-  hl_free(arg);
+  live *l = arg;
+  if (!l->w->ending) assert_null(r->error);
+  hl_free(l);
 }
 
 static void live_go(hl_timer *timer, void *arg) {
@@ -82,6 +85,7 @@ static void live_go(hl_timer *timer, void *arg) {
   hl_api_call call = {.kind = HL_API_RAW, .klass = HL_CLASS_LIVE, .script = "live.lua", .method = "GET", .path = "/x/y",
                       .query = query};
   live *l = HL_NEW(live);
+  l->w = w;
   assert_int_equal(hl_api_send(w->m->account, &call, live_came, l, NULL, &err), 0);
   double next = (double)w->live_gap;
   if (w->live_random) next *= -__builtin_log(1 - hl_rng_unit(&w->m->rng));
@@ -126,6 +130,9 @@ static void world_run(world *w) {
 }
 
 static void world_free(world *w) {
+  w->ending = true;
+  hl_timer_stop(w->m->loop, &w->timer);
+  hl_timer_stop(w->m->loop, &w->live_timer);
   model_free(w->m);
   hl_free(w->live_wait);
   hl_free(w);
@@ -315,6 +322,92 @@ static void the_journal_has_limits_of_its_own(void **state) {
   }
 }
 
+/* ---- what is said ---- */
+
+static char said[1 << 14];
+static void hear(void *arg, const char *line, size_t n) {
+  size_t at = strlen(said);
+  snprintf(said + at, sizeof said - at, "%.*s", (int)n, line);
+  (void)arg;
+}
+
+static size_t times(const char *part) {
+  size_t n = 0;
+  for (const char *p = said; (p = strstr(p, part)); p++) n++;
+  return n;
+}
+
+static void just_came(void *arg, const hl_api_result *r) {
+  assert_null(r->error);
+  *(int64_t *)arg = hl_loop_mono(now_world->m->loop);
+}
+
+/* Strict order starves whoever is below; that is said, once in a while. */
+static void who_starves_is_named(void **state) {
+  (void)state;
+  world *w = world_new(70, 20, HL_CLASS_LIVE, 0);
+  hl_error err;
+  int64_t live_at = 0, bulk_at = 0;
+  hl_log_set_sink(w->m->log, hear, NULL);
+  said[0] = 0;
+  hl_api_call call = {.kind = HL_API_RAW, .klass = HL_CLASS_LIVE, .script = "live.lua", .method = "GET", .path = "/x/y"};
+  for (int i = 0; i < 3700; i++) /* for 195 s */
+    assert_int_equal(hl_api_send(w->m->account, &call, just_came, &live_at, NULL, &err), 0);
+  call.klass = HL_CLASS_BULK;
+  assert_int_equal(hl_api_send(w->m->account, &call, just_came, &bulk_at, NULL, &err), 0);
+  hl_loop_run(w->m->loop);
+  assert_true(bulk_at > 150000 && bulk_at > live_at - 1000);
+  assert_int_equal(times("no bulk call has left for"), 1);
+  assert_int_equal(times("higher class"), 1);
+  world_free(w);
+}
+
+static void set_true(hl_timer *timer, void *arg) {
+  (void)timer;
+  *(bool *)arg = true;
+}
+
+/* The answers' Daily-Remaining falls by what we and others use. */
+static void spend(model *m, model_request *r) {
+  m->daily_remaining -= 3;
+  hl_buf_puts(&r->answer, strstr(r->path, "details") ? "{\"portalId\":62515,\"timeZone\":\"UTC\"}" : "{}");
+}
+
+/* 60,000 calls at 8 in the morning, others spend two for each of ours: bulk is
+ * slowed, live is not, nothing is refused, and people are told when it would end. */
+static void a_day_that_ends_early_slows_bulk(void **state) {
+  (void)state;
+  world *w = world_new(71, 20, HL_CLASS_BULK, 3 * 3600 * 1000);
+  w->m->daily = 625000;
+  w->m->daily_remaining = 60000;
+  w->m->answer = spend;
+  w->outstanding = 20;
+  w->live_gap = 60000;
+  hl_log_set_sink(w->m->log, hear, NULL);
+  said[0] = 0;
+  bool past = false;
+  hl_timer timer = {0};
+  hl_timer_start(w->m->loop, &w->live_timer, w->live_gap, live_go, w);
+  for (size_t i = 0; i < w->outstanding; i++) ask_one(w);
+  hl_timer_start(w->m->loop, &timer, 2 * 3600 * 1000, set_true, &past);
+  hl_loop_run_until(w->m->loop, &past);
+  size_t before = w->answered;
+  hl_api_stats stats;
+  hl_account_stats(w->m->account, &stats);
+  assert_int_equal(stats.day_ends, hl_loop_now(w->m->loop) + 14 * 3600 * 1000);
+  assert_int_equal(stats.day_reserved, 31250);
+  assert_true(stats.day_remaining > stats.day_reserved);
+  assert_true(stats.day_runs_out > hl_loop_now(w->m->loop) && stats.day_runs_out < stats.day_ends);
+  assert_true(times("bulk calls are slowed down") >= 1 && times("bulk calls are slowed down") <= 3);
+  past = false;
+  hl_timer_start(w->m->loop, &timer, 600000, set_true, &past);
+  hl_loop_run_until(w->m->loop, &past);
+  size_t in_ten = w->answered - before;
+  if (!in_ten || in_ten > 1200) fail_msg("%zu bulk calls in ten minutes", in_ten); /* of 11,400 */
+  for (size_t i = 0; i < w->live_n - 1; i++) assert_true(w->live_wait[i] >= 0 && w->live_wait[i] <= 60);
+  world_free(w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(others_are_made_room_for),
@@ -322,6 +415,8 @@ int main(void) {
       cmocka_unit_test(alone_all_is_used),
       cmocka_unit_test(a_429_pauses_only_what_it_names),
       cmocka_unit_test(the_journal_has_limits_of_its_own),
+      cmocka_unit_test(who_starves_is_named),
+      cmocka_unit_test(a_day_that_ends_early_slows_bulk),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
