@@ -17,6 +17,7 @@ enum {
   BLIND_MS = 60 * 1000, /* some of what a refusal took is tried again after it */
   PAUSE_MAX_MS = 10 * 1000,
   LIMIT_MAX = 1000000,
+  WAY_SEEN = 3,
   CREDIT = 3,           /* calls that may leave together though they are spread */
   ASIDE = 64            /* how far requests overtake one another */
 };
@@ -24,7 +25,7 @@ enum {
 
 void hl_window_init(hl_window *w, unsigned limit, int64_t interval) {
   *w = (hl_window){.limit = limit, .interval = interval, .first = 1, .end = 1, .oldest_out = 1, .in_most = 1,
-                   .in_likely = 1, .proved = INT64_MIN / 2, .live_at = INT64_MIN / 2, .way = -1};
+                   .in_likely = 1, .proved = INT64_MIN / 2, .live_at = INT64_MIN / 2};
 }
 
 void hl_window_deinit(hl_window *w) {
@@ -221,7 +222,7 @@ static void end(hl_window *w, hl_slot_id id, int64_t now) {
   s->answered = now;
   w->in_flight--;
   if (!s->held) return;
-  int64_t over = now - (w->way > 0 ? w->way : 0);
+  int64_t over = now - w->way;
   if (over < s->sent) over = s->sent;
   if (over > s->sent + HL_HOLD_MS) over = s->sent + HL_HOLD_MS;
   s->release = over + w->interval + grain(w);
@@ -406,8 +407,7 @@ void hl_window_absorb(hl_window *w, hl_window *from, int64_t now) {
 }
 
 void hl_window_way(hl_window *w, int64_t connect_ms) {
-  if (connect_ms < 0) return;
-  /* Others found the way shorter, once: a fifth is left for that. */
-  int64_t way = connect_ms - connect_ms / 5;
-  if (w->way < 0 || way < w->way) w->way = way;
+  if (connect_ms <= 0) return;
+  if (!w->n_connects++ || connect_ms < w->connects) w->connects = connect_ms;
+  if (w->n_connects >= WAY_SEEN) w->way = w->connects * 4 / 5;
 }

@@ -60,6 +60,8 @@ typedef struct hl_window { /* caller's memory */
   unsigned limit, margin;
   int64_t interval;
   int64_t way;             /* at least so long is a request on its way, there and back */
+  int64_t connects;        /* the shortest of those seen, ms */
+  unsigned n_connects;
   /* Slots in the order of sending: those of [first, end) are remembered, the id
    * of a slot is its number. From `in_most` on they may be, from `in_likely` on
    * they probably are, in the window that the last answer spoke of. */
@@ -109,7 +111,8 @@ void hl_window_pause(hl_window *w, int64_t now, int64_t after);
 void hl_window_learn(hl_window *w, hl_slot_id slot, int64_t now, int64_t max, int64_t remaining, int64_t interval);
 /* Two windows turn out to be one: `w` counts from now on what `from` holds too. */
 void hl_window_absorb(hl_window *w, hl_window *from, int64_t now);
-/* How long a connection took to open: the least of late is the way. Negative: unknown. */
+/* How long a connection to HubSpot took to open, which is once there and back.
+ * Four fifths of the shortest of three or more are taken for the way. 0: unknown. */
 void hl_window_way(hl_window *w, int64_t connect_ms);
 
 #endif

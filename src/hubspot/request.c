@@ -62,6 +62,7 @@ static int64_t header_int(const hl_headers *h, const char *name) {
 }
 
 static void learn(hl_call *c, const hl_http_response *r) {
+  for (size_t i = 0; r->connect_ms > 0 && i < HL_STREAMS; i++) hl_window_way(c->queue->streams[i].window, r->connect_ms);
   int64_t now = hl_loop_mono(c->queue->hubspot->loop);
   if (c->stream == &c->queue->streams[HL_STREAM_MAIN])
     hl_window_learn(c->window, c->slot, now, header_int(&r->headers, "X-HubSpot-RateLimit-Max"),

@@ -689,6 +689,17 @@ static int follow(hl_http_op *op, long status, hl_error *err) {
   return rc ? rc : 1;
 }
 
+/* Whole ms, rounded down. */
+static int64_t connect_ms(CURL *easy) {
+  long opened = 0;
+  curl_off_t looked_up = 0, connected = 0;
+  curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &opened);
+  if (opened != 1) return 0;
+  curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
+  curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
+  return connected > looked_up ? (int64_t)(connected - looked_up) / 1000 : 0;
+}
+
 static void finish(hl_http_op *op) {
   hl_http_response r = {0};
   long status = 0;
@@ -717,6 +728,7 @@ static void finish(hl_http_op *op) {
     r.status = (int)status;
     r.headers = op->answer;
     r.body = hl_buf_str(&op->answer_body);
+    r.connect_ms = connect_ms(op->easy);
   }
   r.sent = op->sent;
 

@@ -47,6 +47,7 @@ typedef struct hl_http_response {
   hl_error err;                /* HL_ENET, HL_ETIMEOUT, HL_ELIMIT, HL_EDENIED, HL_EPROTOCOL, HL_ENOMEM */
   bool sent;                   /* with status 0: the request may have reached the peer */
   bool final;                  /* with status 0: it would fail again (a certificate that is not trusted) */
+  int64_t connect_ms;          /* TCP's handshake of a connection opened for it; 0: unknown */
 } hl_http_response;
 
 /* Borrowed for the length of the callback. Called exactly once, never from

@@ -221,6 +221,42 @@ static void alone_all_is_used(void **state) {
   }
 }
 
+static void search_once(world *w);
+
+static void searched(void *arg, const hl_api_result *r) {
+  world *w = arg;
+  assert_null(r->error);
+  if (hl_loop_mono(w->m->loop) < w->until) search_once(w);
+}
+
+static void search_once(world *w) {
+  hl_error err;
+  hl_api_call call = {.kind = HL_API_RAW, .klass = HL_CLASS_NORMAL, .script = "a.lua", .method = "POST",
+                      .path = "/crm/objects/{version}/contacts/search"};
+  assert_int_equal(hl_api_send(w->m->account, &call, searched, w, NULL, &err), 0);
+}
+
+/* What the way takes at least does not cost a search its rate: 5 / (1 + 0.2) a
+ * second where 200 ms of answering say nothing, more where 150 of them are the way. */
+static void the_way_is_not_held(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= (slow() ? 50 : 5); seed++) {
+    size_t n[2];
+    for (int known = 0; known < 2; known++) {
+      world *w = world_new(seed, 100, HL_CLASS_NORMAL, 120000);
+      w->m->way = known ? 75 : 0;
+      if (!known) w->m->latency = 175; /* the same on average */
+      for (int i = 0; i < 20; i++) search_once(w);
+      hl_loop_run(w->m->loop);
+      assert_int_equal(w->m->refused, 0);
+      n[known] = w->m->n_searches;
+      world_free(w);
+    }
+    if (slow()) fprintf(stderr, "searches in 120 s: %zu, with the way known %zu\n", n[0], n[1]);
+    if (n[1] < 120 * 5 * 100 / 109 || n[0] < 120 * 5 * 100 / 122) fail_msg("%zu and %zu searches", n[0], n[1]);
+  }
+}
+
 /* ---- a 429 and what it names ---- */
 
 enum { MAIN, SEARCH, EVENTS, SUBSCRIPTIONS, PLACES };
@@ -413,6 +449,7 @@ int main(void) {
       cmocka_unit_test(others_are_made_room_for),
       cmocka_unit_test(live_calls_do_not_wait),
       cmocka_unit_test(alone_all_is_used),
+      cmocka_unit_test(the_way_is_not_held),
       cmocka_unit_test(a_429_pauses_only_what_it_names),
       cmocka_unit_test(the_journal_has_limits_of_its_own),
       cmocka_unit_test(who_starves_is_named),

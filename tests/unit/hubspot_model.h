@@ -49,6 +49,7 @@ struct model {
   void (*sent)(model *m, const char *query); /* at the moment of sending */
   unsigned limit, search_limit;   /* 0: not limited */
   int64_t latency;                /* most, each way */
+  int64_t way;                    /* of it, at least so much each way; told as the time of connecting */
   bool headers;                   /* of the window */
   int64_t *arrivals, *searches;
   size_t n_arrivals, n_searches;
@@ -99,11 +100,16 @@ static inline void model_op_free(hl_http_op *op) {
   hl_free(op);
 }
 
+static inline int64_t model_way(model *m) {
+  return m->way + (int64_t)hl_rng_below(&m->rng, (uint64_t)(m->latency - m->way) + 1);
+}
+
 static inline void model_deliver(hl_timer *timer, void *arg) {
   (void)timer;
   hl_http_op *op = arg;
   op->m->out--;
   hl_http_response res = {.status = op->r.status, .headers = op->r.headers, .body = hl_buf_str(&op->r.answer)};
+  if (op->m->way) res.connect_ms = model_way(op->m) + model_way(op->m);
   if (op->r.lost || op->r.unsent) {
     res = (hl_http_response){.sent = op->r.lost};
     hl_fail(&res.err, HL_ENET, "connection reset by peer");
@@ -185,12 +191,12 @@ static inline int model_send(hl_transport *t, const hl_http_request *q, hl_http_
   op->auth = hl_strdup(hl_headers_get(q->headers, "Authorization"));
   op->body = q->body.n ? hl_strndup(q->body.p, q->body.n) : NULL;
   op->body_n = q->body.n;
-  op->down = (int64_t)hl_rng_below(&m->rng, (uint64_t)m->latency + 1);
+  op->down = model_way(m);
   op->next = m->ops;
   m->ops = op;
   if (m->sent) m->sent(m, strchr(q->url, '?') ? strchr(q->url, '?') + 1 : "");
   if (++m->out > m->most_out) m->most_out = m->out;
-  hl_timer_start(m->loop, &op->timer, (int64_t)hl_rng_below(&m->rng, (uint64_t)m->latency + 1), model_arrive, op);
+  hl_timer_start(m->loop, &op->timer, model_way(m), model_arrive, op);
   *out = op;
   return 0;
 }
