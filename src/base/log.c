@@ -65,6 +65,18 @@ void hl_log_add_secret(hl_log *log, hl_str value) {
   pthread_mutex_unlock(&log->mutex);
 }
 
+void hl_log_forget_secret(hl_log *log, hl_str value) {
+  pthread_mutex_lock(&log->mutex);
+  for (size_t i = 0; i < log->n_secrets; i++) {
+    if (!hl_str_eqz(value, log->secrets[i])) continue;
+    explicit_bzero(log->secrets[i], value.n);
+    hl_free(log->secrets[i]);
+    log->secrets[i] = log->secrets[--log->n_secrets];
+    break;
+  }
+  pthread_mutex_unlock(&log->mutex);
+}
+
 static bool is_token_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '_' || c == '.' || c == '~' || c == '+' || c == '/' || c == '=';

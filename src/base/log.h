@@ -23,8 +23,10 @@ void hl_log_write(hl_log *log, hl_log_level level, const char *room, const char 
     __attribute__((format(printf, 4, 5)));
 
 /* From now on `value` (4 bytes or more) is printed as [secret] wherever it is
- * passed through hl_log_write or hl_log_redact. Kept until the log is freed. */
+ * passed through hl_log_write or hl_log_redact. Kept until the log is freed, or
+ * forgotten: one that opens nothing any more. */
 void hl_log_add_secret(hl_log *log, hl_str value);
+void hl_log_forget_secret(hl_log *log, hl_str value);
 /* Appends s to out with secrets and token shapes (pat-na1-…, Bearer …,
  * hapikey=…) replaced. Returns what hl_buf_append does. */
 int hl_log_redact(hl_log *log, hl_str s, hl_buf *out);

@@ -43,38 +43,52 @@ static int signing_add(hl_runtime *rt, signing *s, const char *name, const char 
   return rc;
 }
 
+/* Two accounts of one stored credential share it: its token, its renewal, its queue. */
+static hl_credential *shared(hl_runtime *rt, const char *stored, const hl_project_account *a) {
+  hl_account *other;
+  hl_error none;
+  for (const hl_project_account *b = rt->project ? rt->project->accounts : a; a && b < a; b++) {
+    const char *its = b->oauth ? b->oauth : b->token;
+    if (strcmp(its, stored) != 0 || hl_hubspot_account(rt->hubspot, b->name, &other, &none)) continue;
+    return hl_credential_ref(hl_account_credential(other));
+  }
+  return NULL;
+}
+
+/* A stored token goes where it was stored for; a project's settings cannot send it elsewhere. */
+static int check_place(const hl_stored *s, const hl_project_account *a, const char *base, hl_error *err) {
+  char host[256];
+  int rc = 0;
+  if (!a || (!a->base_url && !a->region)) return 0;
+  if (a->base_url) snprintf(host, sizeof host, "%s", a->base_url);
+  else rc = hl_region_host(a->region, host, sizeof host, err);
+  if (rc || strcmp(host, base) == 0) return rc;
+  return hl_fail(err, HL_EINVAL, "the stored credential “%s” goes to %s, and the settings say %s: leave %s out, or store it anew", s->name,
+                 base, host, a->base_url ? "base_url" : "region");
+}
+
 static int add_stored(hl_runtime *rt, const char *name, const char *stored, const hl_project_account *a, hl_error *err) {
   hl_stored s = {0};
   hl_credential *c = NULL;
   signing signs = {0};
-  char base[256] = "";
-  const char *own = NULL; /* the settings' place before the stored one: for a token that was stored without */
+  char base[256];
   int rc = rt->vault ? hl_stored_get(rt->vault, stored, &s, err)
                      : hl_fail(err, HL_EINVAL, "there is no place for stored credentials: set HOME or HUBLOOP_VAULT");
-  if (!rc && a && a->region) rc = hl_region_host(a->region, base, sizeof base, err);
-  else if (!rc && !(a && a->base_url)) rc = hl_stored_base(&s, base, sizeof base, err);
-  if (a && (a->base_url || a->region)) own = a->base_url ? a->base_url : base;
-  if (!rc) rc = hl_stored_credential(&s, rt->loop, rt->client, rt->vault, &c, err);
+  if (!rc) rc = hl_stored_base(&s, base, sizeof base, err);
+  if (!rc) rc = check_place(&s, a, base, err);
+  if (!rc && !(c = shared(rt, stored, a))) rc = hl_stored_credential(&s, rt->loop, rt->client, rt->vault, &c, err);
   if (!rc && a && a->portal && s.grant.portal && a->portal != s.grant.portal)
-    rc = hl_fail(err, HL_EINVAL,
-                 "account “%s” is portal %lld in the settings, but the stored credential “%s” is of portal %lld", name,
+    rc = hl_fail(err, HL_EINVAL, "it is portal %lld in the settings, but the stored credential “%s” is of portal %lld",
                  (long long)a->portal, stored, (long long)s.grant.portal);
   for (size_t i = 0; a && i < a->n_client_secrets && !rc; i++) rc = signing_add(rt, &signs, a->client_secrets[i], NULL, err);
   if (!rc && !signs.n && s.client_secret)
     rc = signing_add(rt, &signs, NULL, s.client_secret, err); /* the app's signs its webhooks */
   else if (!rc && !signs.n && !a && from_env(CLIENT_SECRET)) rc = signing_add(rt, &signs, CLIENT_SECRET, NULL, err);
   if (rc) goto out;
-  hl_account_options o = {.name = name,
-                          .credential = c,
-                          .base_url = own                      ? own
-                                      : s.base_url || s.region ? base
-                                                               : NULL,
-                          .version = a ? a->version : NULL,
-                          .tier = a && a->tier ? a->tier : from_env("HUBSPOT_TIER"),
-                          .portal = a && a->portal ? a->portal : s.grant.portal,
-                          .client_secrets = signs.v,
-                          .n_client_secrets = signs.n,
-                          .day_reserve = a && a->day_reserve >= 0 ? &a->day_reserve : NULL};
+  hl_account_options o = {.name = name, .credential = c, .base_url = s.base_url || s.region ? base : NULL,
+                          .version = a ? a->version : NULL, .tier = a && a->tier ? a->tier : from_env("HUBSPOT_TIER"),
+                          .portal = a && a->portal ? a->portal : s.grant.portal, .client_secrets = signs.v,
+                          .n_client_secrets = signs.n, .day_reserve = a && a->day_reserve >= 0 ? &a->day_reserve : NULL};
   rc = hl_hubspot_add_account(rt->hubspot, &o, NULL, err);
 out:
   if (rc) hl_fail_in(err, "account “%s”", name);

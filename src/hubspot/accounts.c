@@ -243,6 +243,7 @@ bool hl_hubspot_renewing(const hl_hubspot *h) {
 
 const char *hl_account_name(const hl_account *a) { return a->name; }
 int64_t hl_account_portal(const hl_account *a) { return a->portal; }
+hl_credential *hl_account_credential(const hl_account *a) { return a->queue->credential; }
 const char *hl_account_version(const hl_account *a) { return a->version; }
 size_t hl_account_secrets(const hl_account *a, const hl_str **out) {
   *out = a->secrets;

@@ -45,6 +45,7 @@ bool hl_hubspot_renewing(const hl_hubspot *h);
 const char *hl_account_name(const hl_account *a);
 int64_t hl_account_portal(const hl_account *a);
 size_t hl_account_secrets(const hl_account *a, const hl_str **out);
+hl_credential *hl_account_credential(const hl_account *a); /* borrowed */
 const char *hl_account_version(const hl_account *a);
 
 typedef enum { HL_CLASS_LIVE, HL_CLASS_NORMAL, HL_CLASS_BULK } hl_api_class;

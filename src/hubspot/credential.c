@@ -44,11 +44,12 @@ struct hl_credential {
   hl_oauth_app app;            /* its texts are ours */
   hl_keeper *keeper;
   hl_grant grant, fresh;       /* fresh: received, not yet kept */
+  char *ended;                 /* the access token before this one: good until its own end */
   int64_t until, soft;         /* loop ms: the end of access; how long before it is renewed */
   hl_credential_wait waiting;  /* head of the ring */
   hl_error dead;               /* code: only a person helps */
   bool doomed;                 /* it was; the store is looked at again, as somebody may have logged in */
-  bool renewing, suspect, older_tried, leased, worked;
+  bool renewing, suspect, older_tried, leased, worked, dropping;
   int64_t dead_at, forced_at, not_before; /* loop ms; 0: never */
   unsigned attempts;
   hl_oauth_op *op;
@@ -142,6 +143,12 @@ static void hide(hl_credential *c, const char *text) {
   if (text && *text) hl_log_add_secret(hl_loop_log(c->loop), hl_str_of(text));
 }
 
+/* What opens nothing any more need not be looked for in each line of the log for good. */
+static void forget(hl_credential *c, const char *text, const hl_grant *now) {
+  if (text && !same(text, now->access) && !same(text, now->refresh) && !same(text, now->older))
+    hl_log_forget_secret(hl_loop_log(c->loop), hl_str_of(text));
+}
+
 static int64_t clamp(int64_t v, int64_t low, int64_t high) { return v < low ? low : v > high ? high : v; }
 
 static int64_t life_of(const hl_grant *g) { return g->life_ms > 0 ? g->life_ms : LIFE_USUAL_MS; }
@@ -152,6 +159,12 @@ static int64_t hard(const hl_grant *g) { return clamp(life_of(g) / 20, HARD_MIN_
 /* `g` becomes what calls are sent with. */
 static void install(hl_credential *c, hl_grant *g) {
   int64_t life = life_of(g), left = g->expires_at - hl_loop_now(c->loop);
+  if (!is_static(c)) {
+    forget(c, c->ended, g);
+    forget(c, c->grant.older, g);
+    wipe(c->ended);
+    c->ended = hl_strdup(c->grant.access);
+  }
   hl_grant_wipe(&c->grant);
   c->grant = *g;
   *g = (hl_grant){0};
@@ -212,6 +225,7 @@ void hl_credential_unref(hl_credential *c) {
   for (size_t i = 0; i < HL_COUNT(texts); i++) wipe(texts[i].out);
   hl_grant_wipe(&c->grant);
   hl_grant_wipe(&c->fresh);
+  wipe(c->ended);
   hl_free(c->name);
   hl_free(c->scopes);
   hl_free(c);
@@ -262,7 +276,6 @@ static void answer_due(hl_timer *timer, void *arg) {
 
 void hl_credential_wait_start(hl_credential *c, hl_credential_wait *w, hl_credential_cb cb, void *arg) {
   if (w->next) return;
-  assert(!is_static(c));
   w->cb = cb;
   w->arg = arg;
   w->next = &c->waiting;
@@ -358,6 +371,20 @@ static void begin_work(void *arg) {
   k->begin(k, &j->grant, &j->err);
 }
 
+static bool fall_back(hl_credential *c);
+
+/* A static token was refused: it may have been rotated in the store, by another
+ * process. If not, there may be the one before it; else the calls get their 401. */
+static void look_again(hl_credential *c, job *j) {
+  if (!j->err.code && j->grant.access && !same(j->grant.access, c->grant.access)) {
+    install(c, &j->grant);
+  } else {
+    c->suspect = false;
+    fall_back(c);
+  }
+  finish(c, NULL);
+}
+
 static void begin_done(void *arg) {
   job *j = arg;
   hl_credential *c = j->credential;
@@ -365,6 +392,8 @@ static void begin_done(void *arg) {
   if (orphan(c)) goto out;
   if (j->err.code == HL_EBUSY) {
     later(c, BUSY_MS, begin_again);
+  } else if (is_static(c)) {
+    look_again(c, j);
   } else if (j->err.code) {
     finish(c, &j->err);
   } else {
@@ -382,7 +411,8 @@ out:
 }
 
 static void begin(hl_credential *c) {
-  if (c->keeper) hl_loop_work(c->loop, begin_work, begin_done, job_new(c));
+  if (c->dropping) later(c, BUSY_MS, begin_again);
+  else if (c->keeper) hl_loop_work(c->loop, begin_work, begin_done, job_new(c));
   else ask(c);
 }
 
@@ -469,7 +499,7 @@ static void save(hl_credential *c) {
 }
 
 void hl_credential_renew(hl_credential *c) {
-  if (c->renewing || c->dead.code || is_static(c)) return;
+  if (c->renewing || c->dead.code || (is_static(c) && !c->keeper)) return;
   c->renewing = true;
   int64_t wait = c->not_before - hl_loop_mono(c->loop);
   if (wait > 0) later(c, wait, begin_again);
@@ -480,7 +510,10 @@ void hl_credential_renew(hl_credential *c) {
 
 bool hl_credential_token(hl_credential *c, hl_token *out) {
   *out = (hl_token){hl_str_of(c->grant.access), c->no};
-  if (is_static(c)) return true;
+  if (is_static(c)) {
+    if (c->suspect) hl_credential_renew(c);
+    return !c->suspect;
+  }
   if (c->dead.code && c->keeper && hl_loop_mono(c->loop) - c->dead_at >= DEAD_MS) {
     c->dead.code = 0; /* the text stays */
     c->doomed = true;
@@ -497,7 +530,7 @@ bool hl_credential_token(hl_credential *c, hl_token *out) {
 
 /* The static token before this one, which `rotate` kept. */
 static bool fall_back(hl_credential *c) {
-  if (!c->grant.older || c->worked) return false;
+  if (!is_static(c) || !c->grant.older || c->worked) return false;
   hl_log_write(hl_loop_log(c->loop), HL_LOG_WARN, "auth",
                "%s: the new token was refused; going on with the one before it. Rotate it again: "
                "hubloop auth rotate %s",
@@ -511,11 +544,10 @@ static bool fall_back(hl_credential *c) {
 }
 
 bool hl_credential_refused(hl_credential *c, unsigned no) {
-  if (no != c->no) return true;
-  if (is_static(c)) return fall_back(c);
-  if (c->suspect) return true;
+  if (no != c->no || c->suspect) return true;
+  if (c->dead.code) return false;
   int64_t now = hl_loop_mono(c->loop);
-  if (c->dead.code || (c->forced_at && now - c->forced_at < FORCED_MS)) return false;
+  if ((is_static(c) && !c->keeper) || (c->forced_at && now - c->forced_at < FORCED_MS)) return fall_back(c);
   c->forced_at = now > 0 ? now : 1;
   c->suspect = true;
   return true;
@@ -531,7 +563,10 @@ static void drop_work(void *arg) {
   hl_grant_wipe(&kept);
 }
 
-static void drop_done(void *arg) { job_free(arg); }
+static void drop_done(void *arg) {
+  ((job *)arg)->credential->dropping = false;
+  job_free(arg);
+}
 
 void hl_credential_worked(hl_credential *c, unsigned no) {
   if (no != c->no || c->worked) return;
@@ -539,7 +574,8 @@ void hl_credential_worked(hl_credential *c, unsigned no) {
   if (!is_static(c) || !c->grant.older) return;
   wipe(c->grant.older); /* a rotated token has proved itself: the one before it goes */
   c->grant.older = NULL;
-  if (!c->keeper) return;
+  if (!c->keeper || c->renewing) return;
+  c->dropping = true;
   job *j = job_new(c);
   hl_grant_copy(&j->grant, &c->grant);
   hl_loop_work(c->loop, drop_work, drop_done, j);

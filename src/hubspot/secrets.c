@@ -60,16 +60,15 @@ static int from_file(const char *name, const char *path, hl_buf *out, hl_error *
   return 0;
 }
 
+/* An account's token is not given out as text: it goes to HubSpot and nowhere else. */
 static int from_vault(hl_vault *v, const char *name, hl_buf *out, hl_error *err) {
   hl_stored s = {0};
   int rc = hl_stored_get(v, name, &s, err);
   if (rc) return rc;
-  if (s.secret || s.kind < HL_CREDENTIAL_OAUTH) rc = hl_buf_puts(out, s.grant.access ? s.grant.access : "");
+  if (s.secret) rc = hl_buf_puts(out, s.grant.access ? s.grant.access : "");
   else
-    rc = hl_fail(
-        err, HL_EAUTH,
-        "the stored credential “%s” is an OAuth grant, which is no text: name it in hubloop.lua as oauth = \"%s\"",
-        name, name);
+    rc = hl_fail(err, HL_EDENIED, "“%s” is the stored credential of an account, which is sent to HubSpot only: name it in hubloop.lua's accounts, "
+                 "or store another secret with --kind secret", name);
   hl_stored_wipe(&s);
   return rc;
 }

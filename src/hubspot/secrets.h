@@ -1,5 +1,5 @@
 /* secret "NAME" (SEMANTICS 36): the environment variable NAME, else the file that
- * the variable NAME_FILE names, else the vault's entry NAME. Loop thread; what a
+ * the variable NAME_FILE names, else the vault's plain secret NAME. Loop thread; what a
  * file or the vault answered is believed for a minute, so it blocks at most once
  * in that time for each name. Every value given out is redacted in the log. */
 #ifndef HL_HUBSPOT_SECRETS_H

