@@ -116,19 +116,23 @@ typedef struct asking {
   bool done;
 } asking;
 
-static void on_details(void *arg, const hl_api_result *r) {
+static void on_identity(void *arg, const hl_identity *id, const hl_api_error *error) {
   asking *q = arg;
   q->done = true;
-  if (r->error) {
-    hl_fail(&q->err,
-            r->error->status == 401 || strcmp(r->error->kind, "auth") == 0 ? HL_EAUTH
-            : r->error->status                                             ? HL_EHUBSPOT
-                                                                           : HL_ENET,
-            "%s", r->error->message);
+  if (error) {
+    int code = error->status == 401 || strcmp(error->kind, "auth") == 0 ? HL_EAUTH : error->status ? HL_EHUBSPOT : HL_ENET;
+    hl_fail(&q->err, code, "%s", error->message);
     return;
   }
-  q->out->portal = hl_json_int(r->json, "portalId", 0);
-  snprintf(q->out->time_zone, sizeof q->out->time_zone, "%s", hl_json_str(r->json, "timeZone", ""));
+  hl_buf scopes;
+  hl_buf_init(&scopes, 64 * 1024);
+  for (char **s = id->scopes; s && *s; s++, q->out->n_scopes++)
+    hl_buf_printf(&scopes, "%s%s", scopes.n ? " " : "", *s);
+  q->out->scopes = hl_buf_detach(&scopes, NULL);
+  q->out->portal = id->portal;
+  q->out->app_id = id->app_id;
+  q->out->user_id = id->user_id;
+  snprintf(q->out->time_zone, sizeof q->out->time_zone, "%s", id->time_zone ? id->time_zone : "");
 }
 
 static void on_token(void *arg, const hl_error *err) {
@@ -178,30 +182,23 @@ int hl_auth_identify(hl_auth *x, const hl_stored *s, bool kept, hl_auth_identity
     goto out;
   }
   hl_account_options o = {.name = s->name, .credential = c, .base_url = s->base_url || s->region ? base : NULL};
-  hl_api_call call = {.kind = HL_API_RAW,
-                      .klass = HL_CLASS_LIVE,
-                      .script = "auth",
-                      .method = "GET",
-                      .path = "/account-info/{version}/details"};
   if ((rc = hl_hubspot_add_account(h, &o, &account, err)) ||
-      (rc = hl_api_send(account, &call, on_details, &q, NULL, err)))
+      (rc = hl_account_identify(account, on_identity, &q, err)))
     goto out;
   hl_timer_start(x->loop, &timer, IDENTIFY_MS, on_late, &q);
   hl_loop_run_until(x->loop, &q.done);
   hl_timer_stop(x->loop, &timer);
-  if (q.err.code) {
-    *err = q.err;
-    rc = q.err.code;
-  }
+  *err = q.err;
+  rc = err->code;
 out:
-  /* A timed-out call still has our `q`: ended here, while it lives. */
+  /* One that came too late still has our `q`: ended here, while it lives. */
   hl_hubspot_free(h);
   hl_credential_unref(c);
   return rc;
 }
 
 void hl_auth_describe(const hl_stored *s, const hl_auth_identity *id, char *out, size_t size) {
-  int n = snprintf(out, size, "%s", *id->kind ? id->kind : hl_stored_kind(s));
+  int n = snprintf(out, size, "%s", hl_stored_kind(s));
   if (n < 0 || (size_t)n >= size) return;
   if (id->portal) n += snprintf(out + n, size - (size_t)n, " of portal %lld", (long long)id->portal);
   if ((size_t)n < size && id->scopes)

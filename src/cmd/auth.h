@@ -28,8 +28,8 @@ int hl_auth_one_name(const hl_args *a, const char **name, hl_error *err);
 int hl_auth_place(const hl_args *a, hl_stored *s, hl_error *err);
 
 typedef struct hl_auth_identity {
-  int64_t portal, app_id, user_id, expires_at;
-  char kind[32], time_zone[64];
+  int64_t portal, app_id, user_id;
+  char time_zone[64];
   char *scopes;            /* separated by blanks; NULL: not known. hl_free */
   size_t n_scopes;
 } hl_auth_identity;

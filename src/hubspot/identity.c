@@ -171,6 +171,7 @@ static void came(void *arg, const hl_api_result *r) {
 static void ask(hl_whose *w) {
   hl_api_call call = {.kind = HL_API_RAW, .klass = HL_CLASS_LIVE, .script = "hubloop", .no_batch = true, .method = "POST"};
   hl_token token;
+  const hl_oauth_app *app;
   hl_error err;
   hl_buf body;
   hl_buf_init(&body, 32 * 1024);
@@ -185,6 +186,12 @@ static void ask(hl_whose *w) {
     call.content_type = "application/x-www-form-urlencoded";
     hl_buf_puts(&body, "token=");
     hl_buf_urlencode(&body, token.text);
+    app = hl_credential_app(w->queue->credential);
+    if (!app) break;
+    hl_buf_puts(&body, "&client_id="); /* an app's tokens are told about to that app */
+    hl_buf_urlencode(&body, hl_str_of(app->client_id));
+    hl_buf_puts(&body, "&client_secret=");
+    hl_buf_urlencode(&body, hl_str_of(app->client_secret));
     break;
   case OLD_INTROSPECTION: /* what private apps have had before */
     call.path = "/oauth/v2/private-apps/get/access-token-info";

@@ -52,7 +52,7 @@ test('a token: add, list, test, rotate, remove', async (t) => {
 
   const tested = await auth(t, dir, ['test', 'shop']);
   assert.equal(tested.code, 0, tested.err);
-  assert.match(tested.out, /^shop: \w+ of portal 62515/);
+  assert.match(tested.out, /^shop: service_key of portal 62515, \d+ scopes\n {2}app \d+\n {2}time zone \S+\n {2}scopes: .*crm\.objects\.contacts\.read/);
   assert.match(tested.out, /stored 0 days ago; rotate it within 180 days/);
 
   // Without HUBSPOT_TOKEN the only stored account is used, at its own address, and that is said.
