@@ -71,16 +71,6 @@ static void table_deinit(table *t, void (*deinit)(void *it)) {
 
 /* ---- text on a terminal ---- */
 
-/* Bytes that would steer a terminal become blanks. */
-static void append_clean(hl_buf *b, const char *text) {
-  for (const char *p = text; *p; p++) {
-    unsigned char c = (unsigned char)*p;
-    bool c1 = c == 0xC2 && (unsigned char)p[1] >= 0x80 && (unsigned char)p[1] < 0xA0;
-    hl_buf_append(b, c < ' ' || c == 0x7f || c1 ? " " : p, 1);
-    if (c1) p++;
-  }
-}
-
 static bool continues(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
 
 static size_t width_of(const char *s) {
@@ -100,16 +90,13 @@ static void append_tail(hl_buf *b, const char *text, size_t width) {
     if (slash && slash[1]) text = slash;
     hl_buf_puts(b, "…");
   }
-  append_clean(b, text);
+  hl_buf_puts(b, text);
 }
 
 /* Prints `text` in lines of at most `columns`, each behind `indent` blanks. */
 static void print_wrapped(FILE *out, const char *text, int indent, int columns) {
   size_t width = columns > indent + 20 ? (size_t)(columns - indent) : 20;
-  hl_buf b;
-  hl_buf_init(&b, 64 << 10);
-  append_clean(&b, text);
-  for (const char *p = b.p ? b.p : ""; *p;) {
+  for (const char *p = text; *p;) {
     const char *end = p, *space = NULL;
     for (size_t n = 0; *end && n < width; n++) {
       if (*end == ' ') space = end;
@@ -121,7 +108,6 @@ static void print_wrapped(FILE *out, const char *text, int indent, int columns) 
     while (*end == ' ') end++;
     p = end;
   }
-  hl_buf_deinit(&b);
 }
 
 /* "870", "12s", "3m": of milliseconds, at most four characters. */
@@ -187,7 +173,7 @@ void hl_calls_print(FILE *out, const hl_call_entry *e, int columns, bool colour)
   hl_buf_init(&left, LINE_BYTES);
   hl_buf_init(&right, LINE_BYTES);
   status_text(e, status);
-  append_clean(&left, e->script);
+  hl_buf_puts(&left, e->script);
   hl_buf_printf(&right, "  wait %s answer %s ms", short_ms(e->wait, a), short_ms(e->latency, b));
   if (e->batch > 1) hl_buf_printf(&right, ", 1 of %lld", (long long)e->batch);
   if (e->attempts > 1) hl_buf_printf(&right, ", %lld attempts", (long long)e->attempts);
@@ -196,7 +182,7 @@ void hl_calls_print(FILE *out, const hl_call_entry *e, int columns, bool colour)
   fprintf(out, "%.12s  %s%-4s%s %s  ", clock_of(e), failed(e) ? red(colour) : "", status,
          failed(e) ? plain(colour) : "", left.p ? left.p : "");
   hl_buf_clear(&left);
-  append_clean(&left, e->method);
+  hl_buf_puts(&left, e->method);
   hl_buf_puts(&left, " ");
   append_tail(&left, e->path, room);
   fprintf(out, "%s%s\n", left.p, right.p);
@@ -380,7 +366,7 @@ static void print_row(FILE *out, row *r, int columns, bool colour) {
   percentiles(&r->wait, wait);
   percentiles(&r->latency, latency);
   if (r->requests) snprintf(batch, sizeof batch, "%.1f", (double)r->calls / (double)r->requests);
-  append_clean(&b, r->method);
+  hl_buf_puts(&b, r->method);
   if (b.n) hl_buf_puts(&b, " ");
   int used = 47 + (int)b.n;
   append_tail(&b, r->path, columns > used + 10 ? (size_t)(columns - used) : 10);
@@ -401,7 +387,7 @@ static void print_rows(FILE *out, hl_calls_summary *s, int columns, bool colour)
     char *script = rows[i]->script;
     hl_buf b;
     hl_buf_init(&b, LINE_BYTES);
-    append_clean(&b, *script ? script : "(no script)");
+    hl_buf_puts(&b, *script ? script : "(no script)");
     fprintf(out, "%s%s%s\n", bold(colour), b.p, plain(colour));
     hl_buf_deinit(&b);
     for (size_t k = i; k < s->rows.n; k++) {
@@ -427,17 +413,16 @@ static void print_trouble(FILE *out, const trouble *t, int columns, bool colour,
   hl_buf_init(&b, LINE_BYTES);
   status_text(&e, status);
   hl_buf_printf(&b, "  %llu× ", (unsigned long long)t->count);
-  append_clean(&b, e.script);
+  hl_buf_puts(&b, e.script);
   hl_buf_printf(&b, "  %s ", e.method);
   size_t used = width_of(b.p) + strlen(status) + 10;
   append_tail(&b, e.path, (size_t)columns > used + 10 ? (size_t)columns - used : 10);
   fprintf(out, "%s%s%s%s  %.8s\n", red(colour), status, plain(colour), b.p, clock_of(&e));
   hl_buf_deinit(&b);
   print_reason(out, &e, 4, columns);
-  const char *sent = hl_json_str(e.json, "sent", NULL);
-  if (sent) {
+  if (*e.sent) {
     char line[SENT_COLUMNS + 16];
-    snprintf(line, sizeof line, "sent: %.*s", SENT_COLUMNS, sent);
+    snprintf(line, sizeof line, "sent: %.*s", SENT_COLUMNS, e.sent);
     print_wrapped(out, line, 4, columns);
   } else if (e.status == 400) {
     *refused = true;

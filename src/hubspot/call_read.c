@@ -161,6 +161,19 @@ static int64_t number(const cJSON *o, const char *key) {
   return v < 0 ? 0 : v;
 }
 
+/* Blanks in place of control characters, C1 (U+0080-9F) too. */
+static const char *cleaned(const cJSON *object, const char *key) {
+  const cJSON *item = hl_json_get(object, key);
+  if (!cJSON_IsString(item)) return "";
+  for (char *p = item->valuestring; *p; p++) {
+    unsigned char c = (unsigned char)*p;
+    bool c1 = c == 0xC2 && (unsigned char)p[1] >= 0x80 && (unsigned char)p[1] < 0xA0;
+    if (c < ' ' || c == 0x7f || c1) *p = ' ';
+    if (c1) *++p = ' ';
+  }
+  return item->valuestring;
+}
+
 bool hl_call_entry_read(hl_str line, hl_call_entry *e) {
   cJSON *json = NULL;
   *e = (hl_call_entry){0};
@@ -169,10 +182,11 @@ bool hl_call_entry_read(hl_str line, hl_call_entry *e) {
   const struct { const char **to, *key; const cJSON *from; } texts[] = {
       {&e->time, "time", json},     {&e->script, "script", json},   {&e->account, "account", json}, {&e->klass, "class", json},
       {&e->method, "method", json}, {&e->path, "path", json},       {&e->id, "id", json},           {&e->by, "by", json},
-      {&e->request, "request", json}, {&e->correlation_id, "correlation_id", json},
+      {&e->request, "request", json}, {&e->sent, "sent", json},
+      {&e->correlation_id, "correlation_id", json},
       {&e->kind, "kind", error},    {&e->category, "category", error}, {&e->message, "message", error},
   };
-  for (size_t i = 0; i < HL_COUNT(texts); i++) *texts[i].to = hl_json_str(texts[i].from, texts[i].key, "");
+  for (size_t i = 0; i < HL_COUNT(texts); i++) *texts[i].to = cleaned(texts[i].from, texts[i].key);
   if (!cJSON_IsObject(json) || hl_time_parse(hl_str_of(e->time), &e->at, NULL)) {
     cJSON_Delete(json);
     *e = (hl_call_entry){0};

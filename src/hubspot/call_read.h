@@ -17,12 +17,13 @@ int hl_calls_next(hl_calls *c, hl_str *line, hl_error *err);
 /* Goes to the end: what is there now is not given. */
 int hl_calls_skip(hl_calls *c, hl_error *err);
 
-typedef struct hl_call_entry { /* texts are never NULL; borrowed from `json` */
+typedef struct hl_call_entry { /* texts are never NULL, of one line, without what steers a terminal; borrowed from `json` */
   cJSON *json;
   int64_t at;                  /* epoch ms */
   uint64_t gap;                /* so many calls were not recorded here; the rest is empty */
   const char *time, *script, *account, *klass, *method, *path, *id, *by, *request, *correlation_id;
   const char *kind, *category, *message;  /* of the error; kind "": well */
+  const char *sent;            /* the body, where it is kept */
   bool simulator;
   int status;
   int64_t wait, latency, total, attempts, limited, batch;
