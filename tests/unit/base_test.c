@@ -260,6 +260,12 @@ static void log_redacts(void **state) {
   assert_null(strstr(b.p, "abcdefghijkl"));
   assert_null(strstr(b.p, "not shown"));
   assert_non_null(strstr(b.p, "info  test: a [secret] b [secret] c hapikey=[secret]&x Bearer [secret]\n"));
+  hl_log_add_secret(log, HL_STR("another"));
+  hl_log_forget_secret(log, HL_STR("s3cr3t-value")); /* it opens nothing any more */
+  hl_log_forget_secret(log, HL_STR("never known"));
+  hl_buf_clear(&b);
+  hl_log_write(log, HL_LOG_INFO, "test", "s3cr3t-value another");
+  assert_non_null(strstr(b.p, "info  test: s3cr3t-value [secret]\n"));
   hl_log_free(log);
   hl_buf_deinit(&b);
 }

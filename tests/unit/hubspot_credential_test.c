@@ -591,6 +591,45 @@ static void a_rotated_token_that_fails(void **state) {
   done_with(m);
 }
 
+static void only_newest(model *m, model_request *r) {
+  (void)m;
+  if (strcmp(r->auth, "Bearer newest") == 0) {
+    hl_buf_puts(&r->answer, "{}");
+    return;
+  }
+  r->status = 401;
+  hl_buf_puts(&r->answer, "{\"category\":\"INVALID_AUTHENTICATION\",\"message\":\"no\"}");
+}
+
+static void a_token_rotated_in_the_store_is_taken_up(void **state) {
+  (void)state;
+  enum { N = 12 };
+  server s = good(NEVER);
+  memory d;
+  asked a[N], b;
+  model *m = begin_with(&s, &d, (setting){.kind = HL_CREDENTIAL_SERVICE_KEY, .access = "yesterdays"});
+  m->answer = only_newest;
+  hl_free(d.kept.access);
+  d.kept.access = hl_strdup("newest");
+  for (int i = 0; i < N; i++) ask_raw(m, &a[i], "GET", "/crm/owners/{version}", "");
+  hl_loop_run(m->loop);
+  assert_int_equal(m->failed, 0);
+  assert_int_equal(d.reads, 1); /* of the store, however many calls were refused */
+  for (int i = 0; i < N; i++) asked_free(&a[i]);
+  /* Revoked for good: each call ends with its 401, and the store is not read for each. */
+  hl_free(d.kept.access);
+  d.kept.access = hl_strdup("newest");
+  m->answer = static_answer;
+  for (int i = 0; i < 3; i++) {
+    call_once(m, &b);
+    assert_int_equal(b.status, 401);
+    has(b.message, "hubloop auth rotate shop");
+    asked_free(&b);
+  }
+  assert_in_range(d.reads, 1, 2);
+  done_with(m);
+}
+
 static void all_well(model *m, model_request *r) {
   (void)m;
   hl_buf_puts(&r->answer, "{}");
@@ -660,6 +699,7 @@ int main(void) {
       cmocka_unit_test(tokens_are_never_mixed),
       cmocka_unit_test(a_rotated_token_that_fails),
       cmocka_unit_test(a_rotated_token_that_works_ends_the_old_one),
+      cmocka_unit_test(a_token_rotated_in_the_store_is_taken_up),
       cmocka_unit_test(a_token_of_another_region),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
