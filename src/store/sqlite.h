@@ -1,4 +1,4 @@
-/* SQLite behind the store: every SQL text of ours is in sqlite.c. Called by the
+/* SQLite behind the store: every SQL text of ours is in sql.h and schema.c. Called by the
  * writer thread, or by the loop thread when it holds the store's lock. Blocks. */
 #ifndef HL_STORE_SQLITE_H
 #define HL_STORE_SQLITE_H

@@ -1,0 +1,99 @@
+/* What the files of the SQLite store share: the handle, its statements by
+ * name, and the few verbs around sqlite3_*. Inside src/store only; everything
+ * here is called by the writer thread, or with the store's lock held, and
+ * blocks. A statement's codes are SQLite's (0: done); sql_fail makes them ours. */
+#ifndef HL_STORE_SQL_H
+#define HL_STORE_SQL_H
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include "store/sqlite.h"
+
+#define STATEMENTS(X)                                                                                      \
+  X(BEGIN, "BEGIN IMMEDIATE")                                                                              \
+  X(COMMIT, "COMMIT")                                                                                      \
+  X(ROLLBACK, "ROLLBACK")                                                                                  \
+  X(TALLY, "UPDATE tally SET mark=?1, acknowledged=?2, s0=?3, s1=?4, s2=?5, s3=?6, s4=?7, s5=?8, s6=?9, s7=?10") \
+  X(APPEND, "INSERT INTO log(id,received,source,account,n,hashes,body) VALUES(?,?,?,?,?,?,?)")             \
+  X(PROGRESS, "INSERT INTO progress(row,keep,states) VALUES(?1,?2,?3)"                                     \
+              " ON CONFLICT(row) DO UPDATE SET keep=excluded.keep, states=excluded.states")                \
+  X(MARK, "DELETE FROM progress WHERE row>?1 AND row<=?2 AND keep=0")                                      \
+  X(PARTIAL, "INSERT OR REPLACE INTO partial(row,idx,handler,state) VALUES(?,?,?,?)")                      \
+  X(PARTIAL_DEL, "DELETE FROM partial WHERE row=?1 AND idx=?2")                                            \
+  X(LEAVE, "UPDATE parked SET open=0, base=?3 WHERE row=?1 AND idx=?2")                                    \
+  X(EVENT_STATE, "SELECT kind, base FROM parked WHERE row=?1 AND idx=?2")                                  \
+  X(PARK, "INSERT INTO parked(id,row,idx,kind,open,base,received,due,attempts,failed,handler,type,source,account,event,error)" \
+          " VALUES(?1,?2,?3,?4,?5,5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")                                 \
+  X(PARKED, "SELECT row, idx, open, base, kind FROM parked WHERE id=?1")                                   \
+  X(REPARK, "UPDATE parked SET kind=?2, attempts=?3, due=?4, error=?5 WHERE id=?1")                        \
+  X(UNPARK, "DELETE FROM parked WHERE id=?1")                                                              \
+  X(BASE, "UPDATE parked SET base=?3 WHERE row=?1 AND idx=?2")                                             \
+  X(KV_SET, "INSERT INTO kv(script,account,key,value,expires) VALUES(?1,?2,?3,?4,?5)"                      \
+            " ON CONFLICT DO UPDATE SET value=excluded.value, expires=excluded.expires")                   \
+  X(KV_DEL, "DELETE FROM kv WHERE script=?1 AND account=?2 AND key=?3")                                    \
+  X(KV_GET, "SELECT value, expires FROM kv WHERE script=?1 AND account=?2 AND key=?3")                     \
+  X(KV_LIST, "SELECT key FROM kv WHERE script=?1 AND account=?2 AND key>=?3 AND key<?6"                    \
+             " AND (expires=0 OR expires>?4) ORDER BY key LIMIT ?5")                                       \
+  X(KV_EXPIRE, "DELETE FROM kv WHERE (script,account,key) IN"                                              \
+               " (SELECT script,account,key FROM kv WHERE expires>0 AND expires<=?1 LIMIT 200)")           \
+  X(AUDIT, "INSERT INTO audit(at,script,account,kind,key,json) VALUES(?,?,?,?,?,?)")                       \
+  X(AUDITS, "SELECT at,script,account,kind,key,json FROM audit WHERE kind=?1 AND key=?2 ORDER BY id DESC LIMIT ?3") \
+  X(FIRED, "INSERT INTO schedule(name,last) VALUES(?1,?2) ON CONFLICT DO UPDATE SET last=excluded.last")   \
+  X(SCHEDULES, "SELECT name,last FROM schedule ORDER BY name")                                             \
+  X(HASHES, "SELECT id,received,hashes FROM log WHERE id>?1 AND id<=?2 AND received>=?3 ORDER BY id")      \
+  X(NEXT_ROW, "SELECT received FROM log WHERE id>?1 ORDER BY id LIMIT 1")                                  \
+  X(READ_LOG, "SELECT l.id,l.received,l.source,l.account,l.n,l.hashes,p.states,l.body"                     \
+              " FROM log l LEFT JOIN progress p ON p.row=l.id WHERE l.id>?1 AND l.id<=?2 ORDER BY l.id")   \
+  X(READ_PARTIAL, "SELECT row,idx,handler,state FROM partial WHERE row>?1 AND row<=?2")                    \
+  X(READ_DUE, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event FROM parked" \
+              " WHERE kind IN (4, 20) ORDER BY due, id LIMIT ?1")                                          \
+  X(READ_HELD, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed FROM parked" \
+               " WHERE kind IN (4, 20) AND kind=4 AND due>?1 AND due<=?2 AND failed>?1 AND due-failed<=?3"  \
+               " ORDER BY failed, id")                                                                     \
+  X(HANDLERS, "SELECT DISTINCT handler FROM parked WHERE kind IN (4, 7)")                                  \
+  X(OF_HANDLER, "SELECT id FROM parked WHERE handler=?1 AND kind=?2")                                      \
+  X(OLDEST, "SELECT id,received FROM log WHERE id>?1 ORDER BY id LIMIT 200")                               \
+  X(FORGET, "DELETE FROM log WHERE id=?1 AND NOT EXISTS(SELECT 1 FROM parked WHERE row=?1)")               \
+  X(FORGET_PROGRESS, "DELETE FROM progress WHERE row=?1 AND NOT EXISTS(SELECT 1 FROM log WHERE id=?1)")
+
+typedef enum statement {
+#define X(name, sql) ST_##name,
+  STATEMENTS(X)
+#undef X
+  ST_COUNT
+} statement;
+
+struct hl_db {
+  sqlite3 *db;
+  sqlite3_stmt *st[ST_COUNT];
+  char *path, *wal_path;
+  struct stat file, wal;   /* which files these were; wal.st_ino 0: not known yet */
+  hl_store_state state;
+  int wal_pages;
+  int64_t expire_after;    /* where the walk over old rows goes on */
+};
+
+enum { SQL_SCHEMA_VERSION = 3, SQL_APPLICATION_ID = 0x6875626c };
+
+/* schema.c: the tables of a new file, and those of an earlier version brought
+ * up to date in place: all of it or nothing. */
+int sql_create(hl_db *db, const unsigned char *key);
+int sql_migrate(hl_db *db, int64_t version);
+
+/* Says on which file what failed and what to do about it; a negative hl_err. */
+int sql_fail(hl_db *db, int rc, const char *what, hl_error *err);
+/* Prepared when first asked for; NULL: see sqlite3_errcode. */
+sqlite3_stmt *sql_statement(hl_db *db, statement id);
+/* Runs a statement that answers no rows. `ints` are bound first, texts after. */
+int sql_run(hl_db *db, statement id, size_t n_ints, const int64_t *ints, size_t n_texts, const hl_str *texts);
+int sql_exec(hl_db *db, const char *sql);
+/* The one number that `sql` answers. */
+int sql_int(hl_db *db, const char *sql, int64_t *out);
+/* Bound without a copy: `s` must outlive the step. */
+void sql_bind_blob(sqlite3_stmt *st, int at, hl_str s);
+/* A column, until the next step; or for as long as the bag. */
+hl_str sql_blob(sqlite3_stmt *st, int i);
+hl_str sql_copy(hl_bag *bag, sqlite3_stmt *st, int i);
+
+#endif
