@@ -39,7 +39,9 @@ static char *scopes_of(const cJSON *json) {
   hl_buf_init(&b, 64 * 1024);
   cJSON_ArrayForEach(s, list)
     if (cJSON_IsString(s)) hl_buf_printf(&b, "%s%s", b.n ? " " : "", s->valuestring);
-  return b.n ? hl_buf_detach(&b, NULL) : NULL;
+  if (b.n) return hl_buf_detach(&b, NULL);
+  hl_buf_deinit(&b); /* a list of nothing but empty names */
+  return NULL;
 }
 
 static hl_oauth_outcome tokens_of(const cJSON *json, hl_oauth_tokens *out, hl_error *err) {
