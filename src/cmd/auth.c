@@ -44,9 +44,7 @@ int hl_auth_place(const hl_args *a, hl_stored *s, hl_error *err) {
   if (rc) return rc;
   s->region = hl_strdup(region);
   if (!base && !region && env && *env) base = env;
-  s->base_url = hl_strdup(base);
-  for (size_t n = base ? strlen(base) : 0; n && s->base_url[n - 1] == '/'; n--) s->base_url[n - 1] = 0;
-  return 0;
+  return base ? hl_base_url_check(a->positional[0], base, &s->base_url, err) : 0;
 }
 
 /* ---- secrets ---- */

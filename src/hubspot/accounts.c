@@ -78,8 +78,7 @@ static bool is_loopback(hl_str host) {
   return parts == 3 && hl_str_starts(host, "127.");
 }
 
-/* Scheme and authority only; *out is the same without a final '/'. */
-static int check_base(const char *account, const char *url, char **out, hl_error *err) {
+int hl_base_url_check(const char *account, const char *url, char **out, hl_error *err) {
   hl_str u = hl_str_of(url);
   bool tls = hl_str_starts(u, "https://");
   if (!tls && !hl_str_starts(u, "http://"))
@@ -180,7 +179,7 @@ int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_accoun
   char whose[160];
   snprintf(whose, sizeof whose, "account \"%.128s\"", o->name);
   int rc = o->credential ? 0 : hl_token_check(whose, hl_str_of(o->token), err);
-  if (!rc) rc = check_base(o->name, o->base_url ? o->base_url : "https://api.hubapi.com", &base, err);
+  if (!rc) rc = hl_base_url_check(o->name, o->base_url ? o->base_url : "https://api.hubapi.com", &base, err);
   if (rc) return rc;
 
   hl_log *log = hl_loop_log(h->loop);

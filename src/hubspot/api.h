@@ -36,6 +36,9 @@ void hl_hubspot_set_call_log(hl_hubspot *h, hl_call_log *log);
 /* Refuses API keys (36-character hex with dashes, "hapikey") with the way to
  * migrate, plain http to anything but loopback, an unknown tier, a name in use. */
 int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_account **out, hl_error *err);
+/* A base_url is scheme and authority, https, or http to loopback; *out is the same
+ * without a final '/', hl_free it. */
+int hl_base_url_check(const char *account, const char *url, char **out, hl_error *err);
 /* NULL name: the only account. HL_ENOTFOUND names the known ones; with several
  * accounts and a NULL name HL_EINVAL (SEMANTICS 21). */
 int hl_hubspot_account(hl_hubspot *h, const char *name, hl_account **out, hl_error *err);

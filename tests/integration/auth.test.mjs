@@ -334,6 +334,9 @@ test('logins that fail say why, in one line', async (t) => {
     new RegExp(`port ${taken.port} is in use.*--port N`));
   refused(await auth(t, dir, ['login', 'shop', '--client-id', APP], { input: '' }), 2, /--scopes/);
   refused(await auth(t, dir, ['login', 'shop'], { input: '' }), 2, /--client-id/);
+  // The client secret does not travel in the clear, nor to what is no address.
+  for (const base of ['http://198.51.100.7', 'ftp://localhost', 'https://user@example.com', 'https://example.com/path'])
+    refused(await auth(t, dir, ['login', 'shop', '--client-id', APP, '--scopes', SCOPES, '--base-url', base], { input: `${APP_SECRET}\n` }), 2, /base_url of account "shop"/);
 });
 
 test('a wrong client secret, and a grant that was revoked', async (t) => {
