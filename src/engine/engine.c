@@ -299,6 +299,8 @@ static void free_handlers(hl_engine *e) {
     hl_free(h->name);
     hl_free(h->account);
     hl_free(h->property);
+    for (size_t i = 0; h->key_fields && h->key_fields[i]; i++) hl_free(h->key_fields[i]);
+    hl_free(h->key_fields);
     hl_free(h->text);
     cJSON_Delete(h->json);
     hl_tz_free(h->tz);

@@ -56,6 +56,10 @@ typedef struct hl_event {   /* borrowed for the length of the handler's callback
   const cJSON *json;        /* HubSpot's own object, or {payload=…} for our own */
 } hl_event;
 
+/* Appends an event's key, which is its lane at this handler; nothing: the object,
+ * as without a key. Not 0: the event is parked for the reason in err. */
+typedef int (*hl_key_cb)(void *arg, const hl_event *event, hl_buf *out, hl_error *err);
+
 typedef struct hl_handler_options {
   const char *script;       /* path relative to the project: with name, the durable name */
   const char *name;         /* NULL: the type (or "every 15m", "cron …") */
@@ -63,6 +67,9 @@ typedef struct hl_handler_options {
   const char *property;     /* NULL: any propertyName */
   unsigned concurrency;     /* 0: 50 */
   unsigned retries;         /* after the first attempt; UINT_MAX: the default, 10 */
+  const char *const *key_fields; /* NULL-terminated names of fields (of an own event also of its payload):
+                                  * their values are the key; events without any go by their object */
+  hl_key_cb key;            /* instead; called with the handler's arg, not for a retry that goes alone */
 } hl_handler_options;
 
 /* Starts the handler's work for one event. Ends, now or later, with exactly one

@@ -104,6 +104,7 @@ struct hl_run {
   int64_t first_failed;        /* mono ms */
   int64_t fired_at;            /* schedules: the time that was due */
   int depth;
+  char *refused;               /* why it is parked instead of run: its key could not be had */
   hl_timer timer;
   hl_effect effects;           /* list head */
   char *script, *account;      /* RUN_FREE */
@@ -127,6 +128,8 @@ struct hl_handler {
   char *type, *script, *name, *account, *property;
   unsigned concurrency, retries, running;
   hl_handler_cb cb;
+  hl_key_cb key;
+  char **key_fields;           /* NULL-terminated */
   void *arg;
   hl_lane *ready, **ready_tail;
   bool active;
@@ -298,12 +301,14 @@ hl_type *hl_type_of(const hl_engine *e, const char *type);
 void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n);
 void hl_lane_again(hl_lane *lane);            /* ready, when it has a run and is not busy */
 void hl_pump_handler(hl_handler *h);          /* a slot or a lane is new */
-void hl_lane_enter(hl_run *run, bool alone);
+void hl_lane_enter(hl_run *run);             /* by its key, or its object */
+void hl_lane_enter_alone(hl_run *run);
 void hl_lane_hold(hl_run *run);              /* takes its lane, busy; one that is taken: a lane of its own */
 void hl_lane_leave(hl_run *run);             /* the next one of its lane may go */
 void hl_pump_soon(hl_engine *e);
 hl_run *hl_run_new(hl_engine *e, hl_run_kind kind, hl_handler *h);
 void hl_run_free(hl_run *run);
+void hl_event_view(const hl_ev *ev, unsigned attempt, hl_event *out);
 void hl_run_start(hl_run *run);              /* calls the handler; run may be gone on return */
 hl_handler *hl_handler_by_name(hl_engine *e, const char *durable);
 void hl_handler_durable(const hl_handler *h, hl_buf *out);

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "engine/inside.h"
 
-enum { STARTS_A_TURN = 256 };
+enum { STARTS_A_TURN = 256, MAX_KEY = 1024 };
 
 /* ---- handlers ---- */
 
@@ -28,6 +28,15 @@ hl_handler *hl_handler_by_name(hl_engine *e, const char *durable) {
   return found;
 }
 
+static char **copy_names(const char *const *names) {
+  size_t n = 0;
+  while (names && names[n]) n++;
+  if (!n) return NULL;
+  char **out = hl_alloc((n + 1) * sizeof *out);
+  for (size_t i = 0; i < n; i++) out[i] = hl_strdup(names[i]);
+  return out;
+}
+
 static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_options *o, const char *name,
                                hl_handler_cb cb, void *arg) {
   hl_handler *h = HL_NEW(hl_handler);
@@ -41,6 +50,8 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->retries = o->retries == UINT_MAX ? DEFAULT_RETRIES : o->retries;
   h->cb = cb;
   h->arg = arg;
+  h->key = o->key;
+  h->key_fields = copy_names(o->key_fields);
   h->ready_tail = &h->ready;
   hl_handler **p = &e->handlers;
   while (*p) p = &(*p)->next;
@@ -134,6 +145,7 @@ void hl_run_free(hl_run *run) {
   /* A lane of one is nowhere else once its run goes; the others die with the map. */
   if (run->lane && !run->lane->mapped) hl_free(run->lane);
   if (run->ev) hl_ev_unref(e, run->ev);
+  hl_free(run->refused);
   hl_free(run->script);
   hl_free(run->account);
   hl_free(run);
@@ -177,7 +189,7 @@ void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials
     run->depth = depth;
     ev->refs++;
     ev->left++;
-    hl_lane_enter(run, !ev->object_id[0]);
+    hl_lane_enter(run);
   }
   if (--ev->left == 0) hl_event_done(e, ev);
   hl_ev_unref(e, ev);
@@ -198,15 +210,10 @@ static hl_lane *new_lane(hl_handler *h, const char *key, size_t n) {
   return lane;
 }
 
-static hl_lane *lane_of(hl_engine *e, hl_handler *h, const hl_ev *ev) {
-  size_t a = strlen(ev->account) + 1, t = strlen(ev->object_type) + 1, o = strlen(ev->object_id), n = a + t + o;
-  hl_lane *lane = hl_alloc(sizeof *lane + n);
-  lane->h = h;
-  lane->key_n = n;
-  memcpy(lane->key, ev->account, a);
-  memcpy(lane->key + a, ev->object_type, t);
-  memcpy(lane->key + a + t, ev->object_id, o);
-  uint64_t hash = hl_map_hash(&e->lanes, lane->key, n) ^ (uintptr_t)h;
+/* "k account NUL key" or "o account NUL type NUL id NUL". */
+static hl_lane *lane_named(hl_engine *e, hl_handler *h, hl_str name) {
+  hl_lane *lane = new_lane(h, name.p, name.n);
+  uint64_t hash = hl_map_hash(&e->lanes, lane->key, name.n) ^ (uintptr_t)h;
   hl_node *node = hl_map_find(&e->lanes, hash, same_lane, lane);
   if (node) {
     hl_free(lane);
@@ -214,6 +221,75 @@ static hl_lane *lane_of(hl_engine *e, hl_handler *h, const hl_ev *ev) {
   }
   lane->mapped = true;
   hl_map_add(&e->lanes, &lane->node, hash);
+  return lane;
+}
+
+static int put(hl_buf *b, const char *text) { return hl_buf_append(b, text, strlen(text) + 1); }
+
+/* Fields one after the other, each with its length, so that no two lists of values look alike. */
+static int fields_key(const hl_handler *h, const hl_ev *ev, hl_buf *out) {
+  const cJSON *payload = cJSON_GetObjectItemCaseSensitive(ev->json, "payload");
+  bool any = false;
+  size_t from = out->n;
+  int rc = 0;
+  for (size_t i = 0; h->key_fields[i] && !rc; i++) {
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(ev->json, h->key_fields[i]);
+    if (!v) v = cJSON_GetObjectItemCaseSensitive(payload, h->key_fields[i]);
+    if (!v || cJSON_IsNull(v)) {
+      rc = hl_buf_puts(out, "-;");
+      continue;
+    }
+    any = true;
+    if (cJSON_IsString(v)) { /* an id is the same key as text and as a number */
+      rc = hl_buf_printf(out, "%zu:%s;", strlen(v->valuestring), v->valuestring);
+    } else {
+      char *text = hl_json_print(v);
+      rc = hl_buf_printf(out, "%zu:%s;", strlen(text), text);
+      hl_free(text);
+    }
+  }
+  if (!any) out->n = from;
+  return rc;
+}
+
+static int key_of(hl_run *run, hl_buf *out, hl_error *err) {
+  hl_handler *h = run->h;
+  hl_event event = {0};
+  if (h->key_fields) {
+    int rc = fields_key(h, run->ev, out);
+    return rc ? hl_fail(err, rc, "the key of the event is too long, at most %d bytes are allowed", MAX_KEY) : 0;
+  }
+  hl_event_view(run->ev, run->attempt + 1, &event);
+  return h->key(h->arg, &event, out, err);
+}
+
+/* The lane that the run belongs to; NULL: none but its own. */
+static hl_lane *lane_of(hl_run *run) {
+  hl_ev *ev = run->ev;
+  hl_lane *lane = NULL;
+  hl_error err;
+  hl_buf name;
+  hl_buf_init(&name, 1 << 16);
+  int rc = 0;
+  if (run->h->key || run->h->key_fields) {
+    rc = hl_buf_puts(&name, "k");
+    if (!rc) rc = put(&name, ev->account);
+    size_t bare = name.n;
+    if (!rc) rc = key_of(run, &name, &err);
+    if (!rc && name.n - bare > MAX_KEY)
+      rc = hl_fail(&err, HL_ELIMIT, "the key of the event has %zu bytes, at most %d are allowed", name.n - bare, MAX_KEY);
+    if (rc && !run->refused) run->refused = hl_strdup(err.text);
+    if (!rc && name.n > bare) lane = lane_named(run->e, run->h, hl_buf_str(&name));
+  }
+  if (!rc && !lane && ev->object_id[0]) {
+    hl_buf_clear(&name);
+    rc = hl_buf_puts(&name, "o");
+    if (!rc) rc = put(&name, ev->account);
+    if (!rc) rc = put(&name, ev->object_type);
+    if (!rc) rc = put(&name, ev->object_id);
+    if (!rc) lane = lane_named(run->e, run->h, hl_buf_str(&name));
+  }
+  hl_buf_deinit(&name);
   return lane;
 }
 
@@ -237,8 +313,8 @@ void hl_lane_again(hl_lane *lane) {
   hl_pump_handler(h);
 }
 
-void hl_lane_enter(hl_run *run, bool alone) {
-  hl_lane *lane = alone ? new_lane(run->h, NULL, 0) : lane_of(run->e, run->h, run->ev);
+static void enter(hl_run *run, hl_lane *lane) {
+  if (!lane) lane = new_lane(run->h, NULL, 0);
   run->lane = lane;
   if (!lane->first) {
     lane->first = lane->last = run;
@@ -255,8 +331,11 @@ void hl_lane_enter(hl_run *run, bool alone) {
   hl_lane_again(lane);
 }
 
+void hl_lane_enter(hl_run *run) { enter(run, lane_of(run)); }
+void hl_lane_enter_alone(hl_run *run) { enter(run, NULL); }
+
 void hl_lane_hold(hl_run *run) {
-  hl_lane *lane = run->ev->object_id[0] ? lane_of(run->e, run->h, run->ev) : NULL;
+  hl_lane *lane = lane_of(run);
   if (!lane || lane->first) lane = new_lane(run->h, NULL, 0);
   run->lane = lane;
   lane->first = lane->last = run;
@@ -284,6 +363,13 @@ static unsigned bucket(int64_t us) {
   return i;
 }
 
+void hl_event_view(const hl_ev *ev, unsigned attempt, hl_event *out) {
+  *out = (hl_event){.type = ev->type, .account = ev->account, .source = ev->source, .occurred_at = ev->occurred,
+                    .received_at = ev->received, .received_us = ev->received_us, .attempt = attempt,
+                    .object_type = ev->object_type, .object_id = ev->object_id, .json = ev->json};
+  snprintf(out->id, sizeof out->id, "%lld.%u", (long long)ev->parked_row, ev->index);
+}
+
 void hl_run_start(hl_run *run) {
   hl_engine *e = run->e;
   hl_handler *h = run->h;
@@ -292,8 +378,12 @@ void hl_run_start(hl_run *run) {
   run->running = true;
   h->running++;
   e->running++;
-  event.attempt = run->attempt + 1;
+  if (run->refused) {
+    hl_run_finish(run, HL_RUN_DEAD, hl_str_of(run->refused));
+    return;
+  }
   if (run->kind == RUN_SCHEDULE) {
+    event.attempt = run->attempt + 1;
     snprintf(event.id, sizeof event.id, "timer.%lld", (long long)run->fired_at);
     event.type = h->text;
     event.account = h->account ? h->account : "";
@@ -303,16 +393,7 @@ void hl_run_start(hl_run *run) {
     event.object_type = event.object_id = "";
     event.json = h->json;
   } else {
-    snprintf(event.id, sizeof event.id, "%lld.%u", (long long)ev->parked_row, ev->index);
-    event.type = ev->type;
-    event.account = ev->account;
-    event.source = ev->source;
-    event.occurred_at = ev->occurred;
-    event.received_at = ev->received;
-    event.received_us = ev->received_us;
-    event.object_type = ev->object_type;
-    event.object_id = ev->object_id;
-    event.json = ev->json;
+    hl_event_view(ev, run->attempt + 1, &event);
     if (ev->committed_us && !run->attempt) e->dispatch_us[bucket(hl_loop_mono_us(e->loop) - ev->committed_us)]++;
   }
   h->cb(h->arg, run, &event);

@@ -13,6 +13,7 @@ struct hl_handler_fn {
   int ref;               /* the function, or handler_body over filter and function */
   char *label;           /* for the log: "contact.creation" */
   char *account;         /* option account, or NULL */
+  int key;               /* a function of the event, or LUA_NOREF */
   int64_t timeout_ms;
   hl_api_class klass;
 };
@@ -27,8 +28,8 @@ typedef struct hl_running {   /* one run of a handler */
 static const char filtered_mark;  /* what a handler's task returns when its filter said no */
 
 static const char *const on_known[] = {"property", "filter", "concurrency", "retries", "timeout",
-                                       "name", "account", "priority", NULL};
-static const char *const on_later[] = {"debounce", "throttle", "batch", "key", "own", NULL};
+                                       "name", "account", "priority", "key", NULL};
+static const char *const on_later[] = {"debounce", "throttle", "batch", "own", "hold", NULL};
 static const char *const every_known[] = {"name", "account", "timeout", "priority", "retries",
                                           "catchup", NULL};
 static const char *const cron_known[] = {"tz", "catchup", "name", "account", "timeout", "priority",
@@ -89,13 +90,13 @@ static void set_str(lua_State *L, const char *key, const char *value) {
   lua_setfield(L, -2, key);
 }
 
-typedef struct start_args { hl_handler_fn *h; const hl_event *event; const char *account; } start_args;
+typedef struct start_args { int fn; const hl_event *event; const char *account; } start_args;
 
-/* Pushes the handler and its event. */
+/* Pushes the function and the event it is called with. */
 static int push_start(lua_State *L) {
   start_args *a = lua_touserdata(L, 1);
   const hl_event *e = a->event;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, a->h->ref);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, a->fn);
   lua_createtable(L, 0, 20);
   const cJSON *item;
   cJSON_ArrayForEach(item, e->json) {
@@ -184,11 +185,15 @@ static void run_ended(void *arg, int code, lua_State *L, int nresults, hl_str te
   hl_free(r);
 }
 
+static const char *account_of(const hl_handler_fn *h, const hl_event *event) {
+  if (event->account && *event->account) return event->account;
+  return h->account ? h->account : hl_host_default_account(h->script->host);
+}
+
 static void start_run(void *arg, hl_run *run, const hl_event *event) {
   hl_handler_fn *h = arg;
-  const char *account = event->account && *event->account ? event->account
-                        : h->account ? h->account : hl_host_default_account(h->script->host);
-  start_args a = {h, event, account};
+  const char *account = account_of(h, event);
+  start_args a = {h->ref, event, account};
   hl_error err;
   if (!hl_script_protected(h->script, push_start, &a, 2, &err)) {
     hl_run_finish(run, HL_RUN_FAILED, hl_str_of(err.text));
@@ -204,6 +209,28 @@ static void start_run(void *arg, hl_run *run, const hl_event *event) {
     hl_free(r);
     hl_run_finish(run, HL_RUN_FAILED, hl_str_of(err.text));
   }
+}
+
+/* The option `key` as a function: under protection, and it cannot wait. */
+static int run_key(void *arg, const hl_event *event, hl_buf *out, hl_error *err) {
+  hl_handler_fn *h = arg;
+  lua_State *L = hl_state_lua(h->script->state);
+  start_args a = {h->key, event, account_of(h, event)};
+  if (!hl_script_protected(h->script, push_start, &a, 2, err)) return HL_ELIMIT;
+  int rc = hl_state_call(L, 1, 1, err);
+  if (rc) {
+    hl_fail_in(err, "option 'key'");
+    return rc;
+  }
+  size_t n = 0;
+  int type = lua_type(L, -1);
+  const char *text = type == LUA_TSTRING || type == LUA_TNUMBER ? lua_tolstring(L, -1, &n) : NULL;
+  if (text) rc = hl_buf_append(out, text, n);
+  if (rc) hl_fail(err, rc, "option 'key': the function returned a text that is too long for a key");
+  if (!text && type != LUA_TNIL)
+    rc = hl_fail(err, HL_EINVAL, "option 'key': the function returned a %s; a key is a string, a number or nil", lua_typename(L, type));
+  lua_pop(L, 1);
+  return rc;
 }
 
 /* ---- registration ---- */
@@ -226,10 +253,15 @@ static hl_handler_fn *new_handler(lua_State *L, int opts, int fn, const char *la
   } else {
     lua_pushvalue(L, fn);
   }
-  int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  int ref = luaL_ref(L, LUA_REGISTRYINDEX), key = LUA_NOREF;
+  if (lua_istable(L, opts)) {
+    if (lua_getfield(L, opts, "key") == LUA_TFUNCTION) key = luaL_ref(L, LUA_REGISTRYINDEX);
+    else lua_pop(L, 1);
+  }
   hl_handler_fn *h = HL_NEW(hl_handler_fn);
   h->script = s;
   h->ref = ref;
+  h->key = key;
   h->label = hl_strdup(label);
   h->account = hl_strdup(account);
   h->timeout_ms = timeout;
@@ -274,6 +306,35 @@ static void read_options(lua_State *L, hl_handler_options *o) {
   if (retries >= 0) o->retries = (unsigned)retries;
 }
 
+/* `key` is a field's name, a list of names, or a function of the event. The list
+ * lies in a userdata on the stack, its strings in the options' table. */
+static void read_key(lua_State *L, hl_handler_options *o) {
+  enum { MOST = 16 };
+  if (!lua_istable(L, 2)) return;
+  switch (lua_getfield(L, 2, "key")) {
+    case LUA_TNIL: return;
+    case LUA_TFUNCTION: o->key = run_key; return;
+    case LUA_TSTRING:
+    case LUA_TTABLE: break;
+    default: luaL_error(L, "option 'key' is a field's name, a list of names, or a function that takes the event; this is a %s",
+                        luaL_typename(L, -1));
+  }
+  bool one = lua_isstring(L, -1);
+  lua_Integer n = one ? 1 : luaL_len(L, -1);
+  if (n < 1 || n > MOST) luaL_error(L, "option 'key': a list has 1 to %d names of fields", MOST);
+  const char **list = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *list, 0);
+  for (lua_Integer i = 1; i <= n; i++) {
+    if (one) lua_pushvalue(L, -2);
+    else lua_rawgeti(L, -2, i);
+    if (lua_type(L, -1) != LUA_TSTRING || !*lua_tostring(L, -1))
+      luaL_error(L, "option 'key': #%d is no name of a field, but a %s", (int)i, luaL_typename(L, -1));
+    list[i - 1] = lua_tostring(L, -1);
+    lua_pop(L, 1);
+  }
+  list[n] = NULL;
+  o->key_fields = list;
+}
+
 static void note_type(hl_host *host, const char *type) {
   for (size_t i = 0; i < host->n_types; i++)
     if (strcmp(host->types[i], type) == 0) return;
@@ -296,6 +357,7 @@ static int l_on(lua_State *L) {
   if (!*type) return luaL_error(L, "on(): the event's name is empty");
   hl_handler_options o;
   read_options(L, &o);
+  read_key(L, &o);
   hl_script *s = hl_script_of(L);
   hl_handler_fn *h = new_handler(L, 2, 3, o.name ? o.name : type, HL_CLASS_LIVE);
   hl_error err;
