@@ -24,6 +24,7 @@ routing.watch_companies = companies.watch
 ---@param lead table
 ---@return routing.match|nil
 function routing.match_account(lead)
+  if type(lead) ~= "table" then error("routing.match_account needs a record with its email, got " .. type(lead), 2) end
   local _, domain = text.email(lead.email)
   if domain and text.is_free_mail(domain) then domain = nil end
   -- A property that was not asked for raises when it is read; the company's name is optional here.

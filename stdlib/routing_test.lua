@@ -110,6 +110,12 @@ describe("declaring", function()
     expect(function() routing.pool("one", { members = { { owner = "a@b.de" } } }) end).to.raise("declared twice")
   end)
 
+  it("says what a company match needs", function()
+    local ok, said = pcall(function() routing.match_account(true) end)
+    expect(ok).to.equal(false)
+    expect(said).to.match("^routing_test.lua:%d+: routing.match_account needs a record")
+  end)
+
   it("says what is wrong with a territory", function()
     local pool = routing.pool("two", { members = { { owner = "a@b.de" } } })
     expect(function() routing.territory {} end).to.raise("needs default")

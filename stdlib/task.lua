@@ -67,6 +67,8 @@ function task.timeout(duration, fn, ...)
   if type(fn) ~= "function" then
     error("task.timeout needs a duration and a function, got " .. type(fn), 2)
   end
+  local said = core.duration_error(duration)
+  if said then error("task.timeout: " .. said, 2) end
   local group <close> = core.group()
   group:start(1, duration, fn, ...)
   return finish(group:take())

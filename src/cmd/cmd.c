@@ -18,6 +18,9 @@ static const char *const later[] = {"record", "check",   "migrate", "webhooks", 
 bool hl_cmd_is_tty(int fd) { return isatty(fd) && !getenv("NO_COLOR"); }
 
 int hl_cmd_columns(void) {
+  int64_t asked;
+  const char *columns = getenv("COLUMNS");
+  if (columns && hl_str_int64(hl_str_of(columns), &asked) == 0 && asked >= 20 && asked <= 1000) return (int)asked;
   struct winsize w;
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col >= 20) return w.ws_col;
   return 80;

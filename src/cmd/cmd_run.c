@@ -81,6 +81,13 @@ static int run(const hl_args *a) {
   hl_loop_on_signal(r.rt->loop, SIGINT, interrupt, &r, NULL);
   hl_loop_on_signal(r.rt->loop, SIGTERM, interrupt, &r, NULL);
   if (r.rt->project) {
+    for (const hl_flag *f = flags; f->name; f++)
+      if (strncmp(f->name, "allow-", 6) == 0 && hl_args_has(a, f->name)) {
+        rc = hl_fail(&err, HL_EINVAL, "--%s is for a lone script; those of a project are permitted in hubloop.lua: "
+                     "permissions = { [\"x.lua\"] = { %s = { \"%s\" } } }",
+                     f->name, strcmp(f->name, "allow-host") == 0 ? "hosts" : f->name + 6, hl_args_get(a, f->name));
+        goto failed;
+      }
     hl_load_result loaded;
     hl_runtime_load(r.rt, &loaded);
     if (loaded.failed) r.code = loaded.loaded ? HL_EXIT_SOME : HL_EXIT_FAILED;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/runtime.h"
+#include "hubspot/seal.h"
 
 /* `hubloop sim`: the simulator over HTTP on loopback. The token and the secrets
  * that it accepts come from the environment (arguments would show in the
@@ -22,12 +23,15 @@ static const hl_flag flags[] = {
     {"webhook-url", "URL", "deliver webhooks here (subscriptions are set through /_sim/subscribe)"},
     {"oauth-app", "CLIENT_ID", "an OAuth app for /oauth/authorize and /oauth/2026-09/token; its secret: HUBSPOT_APP_SECRET"},
     {"oauth-scopes", "LIST", "the scopes that the app requires, with spaces between; default: any that are asked for"},
-    {"oauth-redirect", "URL", "where consent may lead back; default http://127.0.0.1/callback, on any port"},
+    {"oauth-redirect", "URL", "where consent may lead back; default /callback on this machine, at any port"},
     {"oauth-expires", "SECONDS", "how long its access tokens hold; default 1800"},
     {"oauth-rotate", "WHEN", "a refresh ends the old refresh token: now, on_use, or never (default)"},
     {"record", "FILE", "append every request and answer as JSON lines"},
     {NULL, NULL, NULL},
 };
+
+/* What hubloop auth login asks for, and what people write in its place. */
+#define REDIRECTS "http://localhost/callback http://127.0.0.1/callback"
 
 typedef struct simulating {
   hl_log *log;
@@ -81,19 +85,18 @@ static void on_stop(void *arg, int signum) {
   ((simulating *)arg)->stop = true;
 }
 
-/* Takes a credential from the environment or makes one; true when made. */
-static bool credential(cJSON *json, const char *key, const char *variable, hl_rng *rng, const char *prefix) {
+/* Takes a credential from the environment, or makes one and adds its line to `exports`. */
+static void credential(cJSON *json, const char *key, const char *variable, hl_rng *rng, const char *prefix, hl_buf *exports) {
   const char *value = getenv(variable);
   if (value && value[0]) {
     cJSON_AddStringToObject(json, key, value);
-    return false;
+    return;
   }
   char id[37], text[64];
   hl_rng_uuid(rng, id);
   snprintf(text, sizeof text, "%s%s", prefix, id);
   cJSON_AddStringToObject(json, key, text);
-  printf("export %s=%s\n", variable, text);
-  return true;
+  hl_buf_printf(exports, "export %s=%s\n", variable, text);
 }
 
 static cJSON *word_list(const char *words) {
@@ -109,7 +112,7 @@ static cJSON *word_list(const char *words) {
 }
 
 /* The app of --oauth-app, as stdlib/sim/oauth.lua wants it. */
-static int add_app(const hl_args *a, int64_t expires, cJSON *json, hl_rng *rng, hl_error *err) {
+static int add_app(const hl_args *a, int64_t expires, cJSON *json, hl_rng *rng, hl_buf *exports, hl_error *err) {
   const char *id = hl_args_get(a, "oauth-app"), *rotate = hl_args_get(a, "oauth-rotate");
   const char *redirect = hl_args_get(a, "oauth-redirect");
   if (!id) {
@@ -121,10 +124,10 @@ static int add_app(const hl_args *a, int64_t expires, cJSON *json, hl_rng *rng, 
   cJSON *app = cJSON_CreateObject();
   cJSON_AddItemToArray(cJSON_AddArrayToObject(json, "oauth_apps"), app);
   cJSON_AddStringToObject(app, "client_id", id);
-  credential(app, "client_secret", "HUBSPOT_APP_SECRET", rng, "");
+  credential(app, "client_secret", "HUBSPOT_APP_SECRET", rng, "", exports);
   cJSON_AddNumberToObject(app, "expires_in", (double)expires);
   if (hl_args_has(a, "oauth-scopes")) cJSON_AddItemToObject(app, "scopes", word_list(hl_args_get(a, "oauth-scopes")));
-  cJSON_AddItemToObject(app, "redirect_uris", word_list(redirect ? redirect : "http://127.0.0.1/callback"));
+  cJSON_AddItemToObject(app, "redirect_uris", word_list(redirect ? redirect : REDIRECTS));
   if (rotate && strcmp(rotate, "now") == 0) cJSON_AddTrueToObject(app, "rotate");
   else if (rotate && strcmp(rotate, "on_use") == 0) cJSON_AddStringToObject(app, "rotate", rotate);
   else if (rotate && strcmp(rotate, "never") != 0)
@@ -146,6 +149,8 @@ static int run(const hl_args *a) {
   if (rc) return rc;
   cJSON *json = cJSON_CreateObject();
   char *text = NULL;
+  hl_buf exports;
+  hl_buf_init(&exports, 4096);
   for (size_t i = 0; i < HL_COUNT(numbers); i++) {
     if ((rc = hl_args_int(a, numbers[i].flag, 0, numbers[i].max, -1, &v))) {
       cJSON_Delete(json);
@@ -158,9 +163,9 @@ static int run(const hl_args *a) {
   if (hl_args_has(a, "webhook-url")) cJSON_AddStringToObject(json, "webhook_url", hl_args_get(a, "webhook-url"));
   s.log = hl_log_new(HL_LOG_INFO, false);
   if ((rc = hl_loop_new(NULL, s.log, &s.loop, &err))) goto out;
-  credential(json, "token", "HUBSPOT_TOKEN", hl_loop_rng(s.loop), "pat-na1-");
-  credential(json, "client_secret", "HUBSPOT_CLIENT_SECRET", hl_loop_rng(s.loop), "");
-  if ((rc = add_app(a, expires, json, hl_loop_rng(s.loop), &err))) goto out;
+  credential(json, "token", "HUBSPOT_TOKEN", hl_loop_rng(s.loop), "pat-na1-", &exports);
+  credential(json, "client_secret", "HUBSPOT_CLIENT_SECRET", hl_loop_rng(s.loop), "", &exports);
+  if ((rc = add_app(a, expires, json, hl_loop_rng(s.loop), &exports, &err))) goto out;
   text = hl_json_print(json);
   if ((rc = hl_client_new(s.loop, &s.client, &err))) goto out;
   hl_sim_options so = {.json = text, .deliver = s.client, .record = hl_args_get(a, "record")};
@@ -171,7 +176,7 @@ static int run(const hl_args *a) {
   if ((rc = hl_server_new(s.loop, &vo, on_request, &s, &s.server, &err))) goto out;
   hl_loop_on_signal(s.loop, SIGTERM, on_stop, &s, NULL);
   hl_loop_on_signal(s.loop, SIGINT, on_stop, &s, NULL);
-  printf("export HUBSPOT_BASE_URL=http://127.0.0.1:%u\n", hl_server_port(s.server));
+  printf("%sexport HUBSPOT_BASE_URL=http://127.0.0.1:%u\n", exports.p ? exports.p : "", hl_server_port(s.server));
   fflush(stdout);
   hl_log_write(s.log, HL_LOG_INFO, "sim", "listening on http://127.0.0.1:%u", hl_server_port(s.server));
   hl_loop_run_until(s.loop, &s.stop);
@@ -184,6 +189,7 @@ out:
   hl_log_free(s.log);
   cJSON_Delete(json);
   hl_free(text);
+  hl_buf_wipe(&exports);
   return rc;
 }
 

@@ -36,18 +36,34 @@ struct group {
   bool solo;
 };
 
-int64_t hl_lua_check_duration(lua_State *L, int idx) {
+static int read_duration(lua_State *L, int idx, int64_t *ms, hl_error *err) {
   if (lua_type(L, idx) == LUA_TNUMBER) {
     lua_Number sec = lua_tonumber(L, idx);
-    luaL_argcheck(L, sec >= 0 && sec <= 1e10, idx, "a duration is between 0 and 1e10 seconds");
-    return (int64_t)(sec * 1000.0 + 0.5);
+    if (!(sec >= 0 && sec <= 1e10)) return hl_fail(err, HL_EINVAL, "a duration is between 0 and 1e10 seconds");
+    *ms = (int64_t)(sec * 1000.0 + 0.5);
+    return 0;
   }
   size_t n;
-  const char *p = luaL_checklstring(L, idx, &n);
+  const char *p = lua_tolstring(L, idx, &n);
+  if (!p) return hl_fail(err, HL_EINVAL, "a duration is \"15m\", \"4h\", \"2d\" or a number of seconds, not a %s", luaL_typename(L, idx));
+  return hl_duration_parse((hl_str){p, n}, ms, err);
+}
+
+int64_t hl_lua_check_duration(lua_State *L, int idx) {
+  hl_error err;
+  int64_t ms = 0;
+  if (read_duration(L, idx, &ms, &err)) luaL_argerror(L, idx, err.text);
+  return ms;
+}
+
+/* What is wrong with a duration, or nil: for shipped Lua, which raises at its caller's line. */
+static int core_duration_error(lua_State *L) {
   hl_error err;
   int64_t ms;
-  if (hl_duration_parse((hl_str){p, n}, &ms, &err) != 0) luaL_argerror(L, idx, err.text);
-  return ms;
+  lua_settop(L, 1);
+  if (read_duration(L, 1, &ms, &err)) lua_pushstring(L, err.text);
+  else lua_pushnil(L);
+  return 1;
 }
 
 /* ---- groups ---- */
@@ -324,7 +340,8 @@ void hl_bind_task(lua_State *L) {
   static const luaL_Reg group_methods[] = {{"start", group_start}, {"take", group_take}, {"cancel", group_close}, {NULL, NULL}};
   static const luaL_Reg handle_methods[] = {{"wait", handle_wait}, {"join", handle_wait}, {"cancel", handle_cancel}, {"done", handle_done}, {NULL, NULL}};
   static const luaL_Reg cell_methods[] = {{"park", cell_park}, {"wake", cell_wake}, {NULL, NULL}};
-  static const luaL_Reg core[] = {{"group", core_group}, {"spawn", core_spawn}, {"cell", core_cell}, {"sleep", core_sleep}, {NULL, NULL}};
+  static const luaL_Reg core[] = {{"group", core_group}, {"spawn", core_spawn}, {"cell", core_cell}, {"sleep", core_sleep},
+                                  {"duration_error", core_duration_error}, {NULL, NULL}};
   metatable(L, GROUP_MT, "task group", group_methods);
   lua_pushcfunction(L, group_close);
   lua_setfield(L, -2, "__close");

@@ -335,9 +335,25 @@ static bool push_chunk(lua_State *L, hl_state *s, const char *name, bool *shippe
   return false;
 }
 
+/* Whose code calls: that of the nearest Lua function. */
+static bool called_by_shipped(lua_State *L) {
+  static const char test[] = "_test.lua";
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar); level++) {
+    if (*ar.what == 'C') continue;
+    size_t n = strlen(ar.source), m = sizeof test - 1;
+    return hl_str_starts(hl_str_of(ar.source), "@stdlib/") || (n > m && strcmp(ar.source + n - m, test) == 0);
+  }
+  return false;
+}
+
 static int own_require(lua_State *L) {
   hl_state *s = hl_state_of(L);
   const char *name = luaL_checkstring(L, 1);
+  /* The parts of shipped modules are theirs alone (and their tests'): what scripts build on must not change under
+   * them. Only a script's state has a root. */
+  if (s->root && strpbrk(name, "./") && strlen(name) <= 200 && find_shipped(name) && !called_by_shipped(L))
+    return luaL_error(L, "require \"%s\": that is an inner part of hubloop; scripts require \"hubspot\", \"routing\" and \"text\"", name);
   lua_settop(L, 1);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE); /* 2 */
   luaL_getsubtable(L, LUA_REGISTRYINDEX, "hl.loading");     /* 3 */

@@ -201,7 +201,10 @@ int hl_sim_new(hl_loop *loop, const hl_sim_options *o, hl_sim **out, hl_error *e
     goto fail;
   }
   hl_state_push_host(L);
-  if ((rc = hl_state_call(L, 2, 1, err)) != 0) goto fail;
+  if ((rc = hl_state_call(L, 2, 1, err)) != 0) {
+    if (rc == HL_ESCRIPT) err->code = rc = HL_EINVAL; /* what it refuses are the options */
+    goto fail;
+  }
   sim->server_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   *out = sim;
   return 0;

@@ -233,6 +233,9 @@ end
 -- Everything between the first look at a request and its answer's body. Runs protected.
 local function work(S, req)
   S.current = req   -- rooms never wait, so there is one current request
+  for _, text in ipairs { req.path, req.query } do
+    if text:find("%00", 1, true) then E.bad_request("the URL holds a NUL character (%00)") end
+  end
   local seg = split(req.path)
   if seg[1] == "oauth" then
     req.kind = "oauth"

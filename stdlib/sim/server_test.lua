@@ -407,6 +407,14 @@ describe("the rest of the account", function()
     expect((call("GET", "/crm/objects/v3/contacts"))).to.equal(501)
   end)
 
+  it("refuses NUL characters in a URL", function()
+    local call = account()
+    local status, e = call("GET", CONTACTS .. "/%00")
+    expect(status).to.equal(400)
+    expect(e.message).to.contain("NUL")
+    expect((call("GET", CONTACTS .. "?properties=a%00b"))).to.equal(400)
+  end)
+
   it("answers for faults on demand", function()
     local call, S = account { contacts = 1 }
     S:control("fail", { match = { method = "GET", path = "contacts" }, status = 503, times = 2 })

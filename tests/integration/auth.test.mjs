@@ -233,7 +233,7 @@ test('settings of accounts that are wrong', async (t) => {
 
 // ---- OAuth ----
 
-const app = (t, args = []) => sim(t, project(t), ['--contacts', '3', '--oauth-app', APP, '--oauth-scopes', SCOPES, '--oauth-redirect', 'http://localhost/callback', ...args],
+const app = (t, args = []) => sim(t, project(t), ['--contacts', '3', '--oauth-app', APP, '--oauth-scopes', SCOPES, ...args],
   { env: { HUBSPOT_APP_SECRET: APP_SECRET } });
 
 // Starts a login and gives the address of the page that it shows.

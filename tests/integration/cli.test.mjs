@@ -101,6 +101,29 @@ test('misuse: exit code 2 and the nearest name', async (t) => {
   assert.match(number.err, /--port.*http/);
 });
 
+test('a simulator that cannot start prints no exports', async (t) => {
+  const r = await run(t, ['sim', '--port', '0', '--tier', 'gold']);
+  assert.equal(r.code, 2, r.err);
+  assert.match(r.err, /gold.*professional/);
+  assert.equal(r.out, '');
+});
+
+test('permissions of a project are those of its settings: --allow-host is refused, and said', async (t) => {
+  const dir = project(t, { 'hubloop.lua': 'return {}', 'a.lua': 'print("ran")' });
+  const r = await run(t, ['run', '--sim', dir, '--allow-host', 'api.example.com']);
+  assert.equal(r.code, 2, r.err);
+  assert.match(r.err, /--allow-host.*hubloop\.lua.*hosts = \{ "api\.example\.com" \}/);
+  assert.equal(r.out, '');
+});
+
+test('COLUMNS is the width where no terminal tells one', async (t) => {
+  const dir = project(t);
+  const env = { HUBSPOT_TOKEN: TOKEN, COLUMNS: '40' };
+  const r = await run(t, ['auth', 'list'], { cwd: dir, env });
+  assert.equal(r.code, 0, r.err);
+  for (const line of r.out.split('\n')) assert.ok(line.length <= 40, line);
+});
+
 test('no colours or bars when the output is not a terminal', async (t) => {
   const r = await run(t, ['run', 'nothing.lua']);
   assert.doesNotMatch(r.out + r.err, /\x1b\[/); // eslint-disable-line no-control-regex

@@ -41,7 +41,7 @@ function login(t, dir, s, args = []) {
 
 test('a person connects an account, refuses once, and scripts go on past the token\'s end', async (t) => {
   const dir = project(t, { 'who.lua': whoami });
-  const s = await sim(t, dir, ['--contacts', '3', '--oauth-app', APP, '--oauth-scopes', SCOPES, '--oauth-redirect', 'http://localhost/callback',
+  const s = await sim(t, dir, ['--contacts', '3', '--oauth-app', APP, '--oauth-scopes', SCOPES,
     '--oauth-expires', '2', '--oauth-rotate', 'now'], { env: { HUBSPOT_APP_SECRET: APP_SECRET } });
   const page = await open(t);
 

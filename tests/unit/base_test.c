@@ -245,6 +245,19 @@ static void http_dates(void **state) {
 
 static void keep(void *arg, const char *line, size_t n) { hl_buf_append(arg, line, n); }
 
+static void log_lines_are_ours(void **state) {
+  (void)state;
+  hl_buf b;
+  hl_buf_init(&b, 4096);
+  hl_log *log = hl_log_new(HL_LOG_INFO, false);
+  hl_log_set_sink(log, keep, &b);
+  hl_log_write(log, HL_LOG_INFO, "route", "%s", "from X\r\n12:00:00.000 error auth: broken\033[2J\tend\302\233é\177\n");
+  assert_string_equal(strstr(b.p, "route: "),
+                      "route: from X\\x0d\n    12:00:00.000 error auth: broken\\x1b[2J\tend\\x9bé\\x7f\n");
+  hl_log_free(log);
+  hl_buf_deinit(&b);
+}
+
 static void log_redacts(void **state) {
   (void)state;
   hl_buf b;
@@ -299,7 +312,7 @@ int main(void) {
       cmocka_unit_test(strings), cmocka_unit_test(buffers_are_bounded),
       cmocka_unit_test(memory_ends_while_parsing_and_printing), cmocka_unit_test(json_keeps_big_integers),
       cmocka_unit_test(json_refuses), cmocka_unit_test(durations), cmocka_unit_test(iso_times), cmocka_unit_test(http_dates),
-      cmocka_unit_test(zones_round_trip), cmocka_unit_test(cron_expressions), cmocka_unit_test(log_redacts),
+      cmocka_unit_test(zones_round_trip), cmocka_unit_test(cron_expressions), cmocka_unit_test(log_redacts), cmocka_unit_test(log_lines_are_ours),
       cmocka_unit_test(seeded_ids), cmocka_unit_test(errors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,15 @@ static void load_takes_text_only(void **state) {
   fx_gives(f, "return tostring(load('return x', 'c', 't', nil) ~= nil)", "true");
 }
 
+static void inner_modules_are_not_for_scripts(void **state) {
+  fixture *f = *state;
+  fx_raises(f, "require 'sim.server'", "inner part of hubloop");
+  fx_raises(f, "require 'hubspot/calls'", "inner part of hubloop");
+  fx_gives(f, "require 'text' return tostring(select(2, pcall(require, 'text.countries')))",
+           "require \"text.countries\": that is an inner part of hubloop; scripts require \"hubspot\", \"routing\" and \"text\"");
+  fx_raises(f, "coroutine.wrap(require)('sim.server')", "inner part of hubloop");
+}
+
 static void require_stays_inside(void **state) {
   fixture *f = *state;
   fx_gives(f, "return require('one').name", "one");
@@ -196,7 +205,7 @@ static void log_joins_values_and_redacts(void **state) {
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      T(nothing_dangerous_is_there), T(load_takes_text_only), T(require_stays_inside),
+      T(nothing_dangerous_is_there), T(load_takes_text_only), T(inner_modules_are_not_for_scripts), T(require_stays_inside),
       T(strings_of_another_state_are_untouched), T(pairs_is_ordered_in_virtual_time),
       T(random_numbers_are_seeded), T(print_joins_with_tabs), T(crypto_and_time), T(log_joins_values_and_redacts),
       T(no_way_to_a_finalizer), T(endless_calls_are_refused), T(list_functions_keep_their_meaning),

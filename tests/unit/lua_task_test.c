@@ -61,6 +61,8 @@ static void all_race_timeout_map(void **state) {
               "return r[1] .. r[2]", "ab");
   fx_gives(f, "return task.race{function() task.sleep(2) return 'slow' end, function() task.sleep(1) return 'fast' end}", "fast");
   fx_gives(f, "local ok, e = pcall(task.timeout, 1, function() task.sleep(2) end) return e.kind", "timeout");
+  fx_raises(f, "task.timeout('soon', print)", "test.lua:1: task.timeout: “soon” is no duration");
+  fx_raises(f, "task.timeout(nil, print)", "test.lua:1: task.timeout: a duration is");
   fx_gives(f, "return task.timeout(3, function(x) task.sleep(2) return x end, 'in time')", "in time");
   fx_gives(f, "local live, most = 0, 0\n"
               "local r = task.map({1,2,3,4,5,6}, function(x) live = live + 1 most = math.max(most, live)\n"
