@@ -121,6 +121,22 @@ describe("events", function()
     expect(sim.events().dead).to.equal(1)
     expect(sim.log()).to.contain("never well")
   end)
+
+  it("that are parked are told to the alert handler", function()
+    local alerts = {}
+    on("hubloop.alert", function(event) alerts[#alerts + 1] = event.payload end)
+    on("contact.creation", { retries = 0 }, function() error("never well") end)
+    local id = sim.create("contacts", { email = "ana@example.com" })
+    sim.settle()
+    expect(#alerts).to.equal(1)
+    expect(alerts[1].kind).to.equal("dead_letter")
+    expect(alerts[1].text).to.contain("never well")
+    expect(alerts[1].objectId).to.equal(id)
+  end)
+
+  it("of hubloop's own are known by name", function()
+    expect(function() on("hubloop.alerts", function() end) end).to.raise("hubloop.alert")
+  end)
 end)
 
 describe("emit", function()

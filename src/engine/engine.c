@@ -61,12 +61,11 @@ static void on_probe(hl_timer *t, void *arg) {
 static void commit_failed(hl_engine *e, hl_tx *tx, int code, const char *why) {
   hl_receipts kept = {NULL, NULL};
   hl_receipt_job *job;
+  bool first = false;
   kept.tail = &kept.first;
   if (!e->stalled) {
-    e->stalled = true;
+    e->stalled = first = true;
     e->probe_ms = PROBE_MIN_MS;
-    hl_log_write(e->log, HL_LOG_WARN, "store",
-                 "cannot commit, so nothing is dispatched and webhooks get 503 until it can: %s", why);
   } else if ((e->probe_ms *= 2) > PROBE_MAX_MS) {
     e->probe_ms = PROBE_MAX_MS;
   }
@@ -80,6 +79,11 @@ static void commit_failed(hl_engine *e, hl_tx *tx, int code, const char *why) {
     if (job->cb) hl_inbox_refuse(e, job, code, why);
     else hl_receipts_push(&kept, job);
   while ((job = receipts_take(&kept))) hl_receipts_push(&e->receipts, job);
+  if (first) {
+    char text[600];
+    snprintf(text, sizeof text, "the store cannot commit, so nothing is dispatched and webhooks get 503 until it can: %s", why);
+    hl_engine_alert(e, "store_stalled", text, NULL); /* waits for the commit like everything else */
+  }
   hl_timer_start(e->loop, &e->probe, e->probe_ms, on_probe, e);
 }
 
@@ -324,6 +328,7 @@ static void engine_free(hl_engine *e, bool keep) {
   for (size_t i = 0; i < HL_COUNT(timers); i++) hl_timer_stop(e->loop, timers[i]);
   hl_defer_stop(e->loop, &e->flush);
   hl_defer_stop(e->loop, &e->pump);
+  hl_alerts_deinit(e);
   hl_inbox_deinit(e);
   hl_kv_deinit(e);
   hl_node *node;

@@ -157,6 +157,16 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error);
  * run lives on. HL_EIO when the store cannot commit at the moment: it stays buffered. */
 void hl_run_commit(hl_run *run, void (*cb)(void *arg, int code), void *arg);
 
+/* ---- alerts ---- */
+#define HL_ALERT_TYPE "hubloop.alert"
+/* Something a person should know: logged, and, when a script listens to HL_ALERT_TYPE,
+ * appended as an event with the payload {kind, text, …details}. kind: "dead_letter"
+ * "uncertain_step" "journal_expired" "budget_ending" "store_stalled" "supervisor_restart"
+ * "depth". `details`: an object of more fields, taken over; NULL: none. Of one kind ten a
+ * minute are told alone, the rest as one with `count`. What goes wrong with an alert's own
+ * handler must not be alerted. */
+void hl_engine_alert(hl_engine *e, const char *kind, const char *text, cJSON *details);
+
 /* ---- reading ---- */
 typedef struct hl_engine_stats {
   /* States (SEMANTICS 3); their sum is `acknowledged`. */

@@ -204,6 +204,16 @@ void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl
   hl_elements_deinit(&elements);
 }
 
+static void alert_depth(hl_engine *e, int64_t row, const char *type) {
+  char text[400], id[40];
+  cJSON *details = cJSON_CreateObject();
+  snprintf(text, sizeof text, "event “%s” parked: own events chained deeper than %d", type, MAX_DEPTH);
+  snprintf(id, sizeof id, "%lld.0", (long long)row);
+  cJSON_AddStringToObject(details, "event", id);
+  cJSON_AddStringToObject(details, "type", type);
+  hl_engine_alert(e, "depth", text, details);
+}
+
 /* An event of our own, in the commit that gathers now. Refused never: the
  * handler that emitted it has finished. */
 void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
@@ -214,6 +224,7 @@ void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
   assert(rc == 0 && cJSON_GetArraySize(array) == 1); /* printed by hl_run_emit */
   (void)rc;
   const char *type = hl_json_str(array->child, "subscriptionType", "");
+  bool too_deep = false;
   hl_state state = hl_type_of(e, type) || !e->started ? HL_ST_PENDING : HL_ST_UNHANDLED;
   job->source = hl_intern(e, "emit");
   job->account = hl_intern(e, hl_json_str(array->child, "account", ""));
@@ -229,7 +240,7 @@ void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
                    .error = HL_STR("own events chained deeper than 8: handlers that emit to each other without end?")};
     state = HL_ST_DEAD;
     hl_tx_park(e->tx, &p, false);
-    hl_log_write(e->log, HL_LOG_ERROR, "engine", "event “%s” parked: own events chained deeper than %d", type, MAX_DEPTH);
+    too_deep = true;
   }
   job->states[0] = (uint8_t)state;
   job->pending = state == HL_ST_PENDING;
@@ -237,8 +248,9 @@ void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
                  .body = hl_str_of(body), .states = {job->pending ? NULL : (char *)job->states, job->pending ? 0 : 1}};
   a.counts[state] = 1;
   job->body = hl_tx_append(e->tx, &a, false);
-  cJSON_Delete(array);
   hl_receipts_push(&e->receipts, job);
+  if (too_deep) alert_depth(e, job->id, type);
+  cJSON_Delete(array);
   hl_free(body);
   hl_touch(e);
 }

@@ -34,6 +34,7 @@ typedef struct hl_lane hl_lane;
 typedef struct hl_receipt_job hl_receipt_job;
 typedef struct hl_kv_entry hl_kv_entry;
 typedef struct hl_waiter hl_waiter;
+typedef struct hl_alert_kind hl_alert_kind;
 
 /* A log row with events that are not done. */
 struct hl_row {
@@ -266,6 +267,8 @@ struct hl_engine {
   void (*drained)(void *arg);
   void *drained_arg;
 
+  hl_alert_kind *alerts;       /* by kind: how many of late */
+
   char **names;                /* interned sources and accounts */
   size_t n_names;
   char *path;
@@ -327,6 +330,9 @@ void hl_parked_check(hl_engine *e);
 hl_parked_ref *hl_parked_hold(hl_engine *e, int64_t id);
 void hl_parked_leave(hl_engine *e, hl_parked_ref *ref);  /* its going is in e->tx */
 void hl_parked_committed(hl_engine *e);
+
+/* alert.c */
+void hl_alerts_deinit(hl_engine *e);
 
 /* kv.c */
 void hl_kv_write(hl_engine *e, const hl_effect *f);      /* applies SET or INCR to the cache */

@@ -197,6 +197,26 @@ void hl_run_hold(hl_run *run, int64_t delay) {
   hl_timer_start(run->e->loop, &run->timer, delay, on_retry, run);
 }
 
+static void report_dead(const hl_run *run, hl_str error) {
+  const hl_ev *ev = run->ev;
+  char text[1024], id[40];
+  snprintf(id, sizeof id, "%lld.%u", (long long)ev->parked_row, ev->index);
+  snprintf(text, sizeof text, "%s “%s” event %s: dead letter after %u attempt%s: " HL_STR_FMT, run->h->script, ev->type, id,
+           run->attempt, run->attempt == 1 ? "" : "s", (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");
+  if (strcmp(run->h->type, HL_ALERT_TYPE) == 0) { /* it would alert itself for ever */
+    hl_log_write(run->e->log, HL_LOG_ERROR, "alert", "an alert's own handler failed: %s", text);
+    return;
+  }
+  cJSON *details = cJSON_CreateObject();
+  cJSON_AddStringToObject(details, "event", id);
+  cJSON_AddStringToObject(details, "type", ev->type);
+  cJSON_AddStringToObject(details, "script", run->h->script);
+  cJSON_AddStringToObject(details, "handler", run->h->name);
+  cJSON_AddStringToObject(details, "objectId", ev->object_id);
+  cJSON_AddNumberToObject(details, "attempts", run->attempt);
+  hl_engine_alert(run->e, "dead_letter", text, details);
+}
+
 static void finish_failed(hl_run *run, bool dead, hl_str error) {
   hl_engine *e = run->e;
   hl_ev *ev = run->ev;
@@ -234,10 +254,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
     ev->split = ev->parks = true;
     settle(run, HL_ST_WAITING);
   }
-  if (dead)
-    hl_log_write(e->log, HL_LOG_WARN, "engine", "%s “%s” event %lld.%u: dead letter after %u attempt%s: " HL_STR_FMT,
-                 run->h->script, ev->type, (long long)ev->parked_row, ev->index, run->attempt, run->attempt == 1 ? "" : "s",
-                 (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");
+  if (dead) report_dead(run, error);
   run->running = false;
   run->h->running--;
   e->running--;

@@ -355,6 +355,8 @@ static int l_on(lua_State *L) {
     return luaL_error(L, "unknown event type '%s': HubSpot has no such webhook subscription", type);
   }
   if (!*type) return luaL_error(L, "on(): the event's name is empty");
+  if (strncmp(type, "hubloop.", 8) == 0 && strcmp(type, HL_ALERT_TYPE) != 0)
+    return luaL_error(L, "unknown event type '%s'; of hubloop's own there is '%s'", type, HL_ALERT_TYPE);
   hl_handler_options o;
   read_options(L, &o);
   read_key(L, &o);
