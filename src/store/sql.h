@@ -71,6 +71,7 @@ struct hl_db {
   struct stat file, wal;   /* which files these were; wal.st_ino 0: not known yet */
   hl_store_state state;
   int wal_pages;
+  int64_t page_bytes;      /* files keep the size they were made with */
   int64_t expire_after;    /* where the walk over old rows goes on */
 };
 

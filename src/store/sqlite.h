@@ -39,8 +39,8 @@ int hl_db_kv_list(hl_db *db, const char *script, const char *account, hl_str pre
 
 int hl_db_read_audits(hl_db *db, const char *kind, hl_str key, size_t max, hl_bag *bag, hl_audit **out, size_t *n);
 
-/* Pages in the write-ahead log that are not yet in the file. */
-int hl_db_wal_pages(const hl_db *db);
+/* What is in the write-ahead log and not yet in the file. */
+int64_t hl_db_wal_bytes(const hl_db *db);
 void hl_db_checkpoint(hl_db *db);
 /* One small step of deleting what was received before `before`; true when there may be more. */
 bool hl_db_expire(hl_db *db, int64_t before, int64_t now);
