@@ -297,9 +297,11 @@ void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
   for (size_t i = 0; i < HL_COUNT(engine_rows); i++)
     cJSON_AddItemToObject(engine, engine_rows[i].name, hl_json_int64((int64_t)engine_rows[i].v));
   cJSON_AddBoolToObject(engine, "stalled", e.stalled);
-  cJSON *dispatch = cJSON_AddArrayToObject(engine, "dispatch_us");
-  for (size_t i = 0; i < HL_COUNT(e.dispatch_us); i++)
+  cJSON *dispatch = cJSON_AddArrayToObject(engine, "dispatch_us"), *start = cJSON_AddArrayToObject(engine, "start_us");
+  for (size_t i = 0; i < HL_COUNT(e.dispatch_us); i++) {
     cJSON_AddItemToArray(dispatch, hl_json_int64((int64_t)e.dispatch_us[i]));
+    cJSON_AddItemToArray(start, hl_json_int64((int64_t)e.start_us[i]));
+  }
   for (size_t i = 0; i < HL_COUNT(webhook_rows); i++)
     cJSON_AddItemToObject(webhook, webhook_rows[i].name, hl_json_int64((int64_t)webhook_rows[i].v));
   hl_account *accounts[64];

@@ -374,6 +374,7 @@ void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out) {
       .stalled = e->stalled,
   };
   memcpy(out->dispatch_us, e->dispatch_us, sizeof out->dispatch_us);
+  memcpy(out->start_us, e->start_us, sizeof out->start_us);
 }
 
 void hl_engine_audits(hl_engine *e, const char *kind, const char *key, unsigned max, hl_audits_cb cb, void *arg) {

@@ -175,6 +175,7 @@ typedef struct hl_engine_stats {
   uint64_t commits;             /* transactions so far */
   bool stalled;                 /* the store cannot commit (SEMANTICS 12) */
   uint64_t dispatch_us[32];     /* histogram of commit to handler start, bucket i: < 2^i us */
+  uint64_t start_us[32];        /* the same from receipt */
 } hl_engine_stats;
 void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out);
 /* The newest `max` committed audit records of a kind about a key. Answers later, unless

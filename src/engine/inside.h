@@ -246,7 +246,7 @@ struct hl_engine {
   hl_run *runs;
   size_t running, held;
   uint64_t retried, failed_runs, commits;
-  uint64_t dispatch_us[32];
+  uint64_t dispatch_us[32], start_us[32];
 
   /* parked rows */
   hl_map parked;

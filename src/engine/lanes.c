@@ -394,7 +394,11 @@ void hl_run_start(hl_run *run) {
     event.json = h->json;
   } else {
     hl_event_view(ev, run->attempt + 1, &event);
-    if (ev->committed_us && !run->attempt) e->dispatch_us[bucket(hl_loop_mono_us(e->loop) - ev->committed_us)]++;
+    if (ev->committed_us && !run->attempt) {
+      int64_t now = hl_loop_mono_us(e->loop);
+      e->dispatch_us[bucket(now - ev->committed_us)]++;
+      e->start_us[bucket(now - ev->received_us)]++;
+    }
   }
   h->cb(h->arg, run, &event);
 }

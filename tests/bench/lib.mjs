@@ -27,6 +27,21 @@ for (const s of ['SIGINT', 'SIGTERM']) process.on(s, () => process.exit(130));
 
 export const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 export const round = (v) => (v >= 100 ? v.toFixed(0) : v >= 10 ? v.toFixed(1) : v.toPrecision(2));
+// The quantile of a histogram whose bucket i counts what took less than 2^i µs,
+// linear within the bucket.
+export function quantile(histogram, q) {
+  const total = histogram.reduce((a, b) => a + b, 0);
+  let rest = total * q;
+  for (let i = 0; i < histogram.length; i++) {
+    if (rest <= histogram[i]) {
+      const low = i ? 2 ** (i - 1) : 0;
+      return low + (2 ** i - low) * (rest / histogram[i]);
+    }
+    rest -= histogram[i];
+  }
+  return 2 ** (histogram.length - 1);
+}
+
 export const say = (text) => console.log(text);
 
 // `bench NAME VALUE UNIT vs PEER VALUE ratio R target >=X ok|short`

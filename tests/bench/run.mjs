@@ -7,7 +7,8 @@ import crypto from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
 import * as api from './api.mjs';
-import { HUBLOOP, ROUNDS, SECONDS, SECRET, SPAWN, TOKEN, here, line, load, median, project, round, rss, say, serve, started, stopped } from './lib.mjs';
+import * as engine from './engine.mjs';
+import { HUBLOOP, ROUNDS, SECONDS, SECRET, SPAWN, TOKEN, here, line, load, median, project, quantile, round, rss, say, serve, started, stopped } from './lib.mjs';
 
 // ---- durable receipt ----
 
@@ -55,21 +56,6 @@ async function receipt(name, batch, targets) {
 }
 
 // ---- dispatch ----
-
-// The quantile of a histogram whose bucket i counts what took less than 2^i µs,
-// linear within the bucket.
-function quantile(histogram, q) {
-  const total = histogram.reduce((a, b) => a + b, 0);
-  let rest = total * q;
-  for (let i = 0; i < histogram.length; i++) {
-    if (rest <= histogram[i]) {
-      const low = i ? 2 ** (i - 1) : 0;
-      return low + (2 ** i - low) * (rest / histogram[i]);
-    }
-    rest -= histogram[i];
-  }
-  return 2 ** (histogram.length - 1);
-}
 
 async function dispatch() {
   const seconds = 10;
@@ -156,6 +142,7 @@ const benches = {
   dispatch,
   idle_task: idleTask,
   startup,
+  ...engine,
   ...api,
 };
 
