@@ -1,12 +1,13 @@
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/runtime.h"
+#include "loop/stop.h"
 
 /* `hubloop run`: a script's main task, and what it emits, until nothing is left
- * to do. Its store lies in the user's state folder (SEMANTICS 29). */
+ * to do. Its store lies in the user's state folder (SEMANTICS 29). It has no
+ * supervisor: one C call that does not return is ended by the second signal. */
 
 static const hl_flag flags[] = {
     {"sim", NULL, "HubSpot is the built-in simulator; nothing leaves this machine"},
@@ -78,8 +79,7 @@ static int run(const hl_args *a) {
       .account = hl_args_get(a, "account"), .simulator = hl_args_has(a, "sim"), .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_WARN,
   };
   if ((rc = hl_runtime_new(&o, &r.rt, &err))) goto failed;
-  hl_loop_on_signal(r.rt->loop, SIGINT, interrupt, &r, NULL);
-  hl_loop_on_signal(r.rt->loop, SIGTERM, interrupt, &r, NULL);
+  if ((rc = hl_stop_watch(r.rt->loop, 0, interrupt, &r, &err))) goto failed;
   if (r.rt->project) {
     for (const hl_flag *f = flags; f->name; f++)
       if (strncmp(f->name, "allow-", 6) == 0 && hl_args_has(a, f->name)) {
@@ -89,8 +89,8 @@ static int run(const hl_args *a) {
         goto failed;
       }
     hl_load_result loaded;
-    hl_runtime_load(r.rt, &loaded);
-    if (loaded.failed) r.code = loaded.loaded ? HL_EXIT_SOME : HL_EXIT_FAILED;
+    hl_runtime_load(r.rt, &r.interrupted, &loaded);
+    if (loaded.failed && !r.interrupted) r.code = loaded.loaded ? HL_EXIT_SOME : HL_EXIT_FAILED;
   } else {
     hl_permissions p = {split(a, "allow-host", &copies[0], hosts, HL_COUNT(hosts)),
                         split(a, "allow-fs", &copies[1], fs, HL_COUNT(fs)),
@@ -100,7 +100,7 @@ static int run(const hl_args *a) {
   }
   /* Registration ends with the main task's first wait or its end; events that a
    * finished main task emitted are handled before the program ends. */
-  if ((rc = hl_engine_start(r.rt->engine, &err))) goto failed;
+  if (!r.interrupted && (rc = hl_engine_start(r.rt->engine, &err))) goto failed;
   hl_runtime_run_idle(r.rt, &r.interrupted);
   if (r.interrupted) hl_host_cancel_all(r.rt->host);
   hl_runtime_drain(r.rt, r.interrupted ? 0 : 10 * 1000);

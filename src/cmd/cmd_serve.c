@@ -1,21 +1,21 @@
-#include <signal.h>
-
 #include "base/mem.h"
 #include "cmd/audit.h"
 #include "cmd/cmd.h"
 #include "cmd/runtime.h"
+#include "loop/stop.h"
 
 /* `hubloop serve`: webhooks, timers and routes for good. Two listeners: the
  * public one (webhooks and the scripts' routes) and the operators' one, on
  * loopback by default, which answers /status and /audit. SIGTERM and SIGINT drain. */
 
-enum { DRAIN_MS = 10 * 1000 };
+enum { DRAIN_MS = 30 * 1000, DRAIN_MAX_MS = 24 * 60 * 60 * 1000 };
 
 static const hl_flag flags[] = {
     {"listen", "ADDR:PORT", "webhooks and routes; default http.listen of the settings, or 127.0.0.1:8480"},
     {"admin", "ADDR:PORT", "status for operators; default admin.listen, or 127.0.0.1:8481; \"off\": none"},
     {"account", "NAME", "without settings: call HubSpot with this stored account (hubloop auth list)"},
     {"store", "FILE", "the database; default the settings' store, or data/hubloop.db"},
+    {"drain", "TIME", "after SIGTERM running handlers get so long to end; default 30s"},
     {"json", NULL, "log as JSON lines"},
     {"verbose", NULL, "log what the host does"},
     {NULL, NULL, NULL},
@@ -24,6 +24,7 @@ static const hl_flag flags[] = {
 typedef struct serving {
   hl_runtime *rt;
   hl_server *server, *admin;
+  int64_t drain_ms;
   bool stop, drained;
 } serving;
 
@@ -120,8 +121,10 @@ static void on_admin(void *arg, hl_request *q) {
 
 static void on_stop(void *arg, int signum) {
   serving *s = arg;
-  if (s->stop) _Exit(128 + signum); /* the second one does not wait */
-  hl_log_write(s->rt->log, HL_LOG_INFO, "serve", "stopping: no new requests, running handlers end within %d s", DRAIN_MS / 1000);
+  (void)signum;
+  if (s->stop) return;
+  hl_log_write(s->rt->log, HL_LOG_INFO, "serve", "stopping: no new requests, running handlers end within %g s; a second signal does not wait",
+               (double)s->drain_ms / 1000);
   s->stop = true;
 }
 
@@ -145,7 +148,7 @@ static void warn_without_secrets(const serving *s) {
 }
 
 static int run(const hl_args *a) {
-  serving s = {0};
+  serving s = {.drain_ms = DRAIN_MS};
   hl_error err = {0};
   hl_load_result loaded = {0};
   int rc;
@@ -154,12 +157,20 @@ static int run(const hl_args *a) {
       .account = hl_args_get(a, "account"), .serving = true,
       .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_INFO, .log_json = hl_args_has(a, "json"),
   };
+  if (hl_args_has(a, "drain") && (hl_duration_parse(hl_str_of(hl_args_get(a, "drain")), &s.drain_ms, &err) ||
+                                  s.drain_ms < 0 || s.drain_ms > DRAIN_MAX_MS))
+    return hl_cmd_fail(HL_EXIT_MISUSE, "--drain takes a time of at most a day, such as 30s, not “%s”", hl_args_get(a, "drain"));
   if ((rc = hl_runtime_new(&o, &s.rt, &err))) goto out;
   if (!s.rt->project) {
     rc = hl_fail(&err, HL_EINVAL, "serve takes a folder of scripts, not %s; a single script runs with hubloop run", o.path);
     goto out;
   }
-  hl_runtime_load(s.rt, &loaded);
+  if ((rc = hl_stop_watch(s.rt->loop, 0, on_stop, &s, &err))) goto out;
+  hl_runtime_load(s.rt, &s.stop, &loaded);
+  if (s.stop) {
+    loaded.failed = 0;
+    goto stopped;
+  }
   if (loaded.loaded == 0) {
     rc = hl_fail(&err, HL_ESCRIPT, "no script of %s could be loaded", s.rt->root);
     goto out;
@@ -173,8 +184,6 @@ static int run(const hl_args *a) {
   }
   if ((rc = listen_on(&s, listen, on_request, &s.server, &err))) goto out;
   if (strcmp(admin, "off") != 0 && (rc = listen_on(&s, admin, on_admin, &s.admin, &err))) goto out;
-  hl_loop_on_signal(s.rt->loop, SIGTERM, on_stop, &s, NULL);
-  hl_loop_on_signal(s.rt->loop, SIGINT, on_stop, &s, NULL);
   warn_without_secrets(&s);
   /* The address may have named port 0. */
   int host_len = (int)(strrchr(listen, ':') - listen);
@@ -186,9 +195,17 @@ static int run(const hl_args *a) {
     hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "status on http://%.*s:%u/status", (int)(strrchr(admin, ':') - admin), admin,
                  hl_server_port(s.admin));
   hl_loop_run_until(s.rt->loop, &s.stop);
-  hl_server_drain(s.server, DRAIN_MS, set_flag, &s.drained);
+  /* Both at once, so that no handler starts while requests in hand are answered. What
+   * arrives until the listener has closed is stored as ever. */
+  int64_t until = hl_loop_mono(s.rt->loop) + s.drain_ms;
+  bool idle = false;
+  hl_engine_drain(s.rt->engine, s.drain_ms, set_flag, &idle);
+  hl_server_drain(s.server, s.drain_ms, set_flag, &s.drained);
   hl_loop_run_until(s.rt->loop, &s.drained);
-  hl_runtime_drain(s.rt, DRAIN_MS);
+  hl_loop_run_until(s.rt->loop, &idle);
+  int64_t left = until - hl_loop_mono(s.rt->loop);
+  hl_runtime_drain(s.rt, left > 0 ? left : 0);
+stopped:
   hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "stopped");
 out:
   if (rc) rc = hl_cmd_error(&err);

@@ -55,7 +55,7 @@ int hubloop_new(const hubloop_options *o, hubloop **out, hubloop_error *error) {
   uv_unref((uv_handle_t *)&h->async);
   h->async.data = h;
   hl_load_result loaded = {0};
-  if (o->project) hl_runtime_load(h->rt, &loaded);
+  if (o->project) hl_runtime_load(h->rt, NULL, &loaded);
   if (loaded.failed) {
     rc = give(error, &loaded.first);
     hubloop_free(h);

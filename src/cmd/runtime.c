@@ -166,11 +166,13 @@ typedef struct loading {
   hl_runtime *rt;
   hl_load_result *result;
   size_t open;
-  bool done;
+  const bool *stop;
 } loading;
 
 static void script_ended(void *arg, int code, hl_str text) {
   loading *l = arg;
+  l->open--;
+  if (code == HL_ECANCELLED) return;
   if (code) {
     l->result->failed++;
     hl_log_write(l->rt->log, HL_LOG_ERROR, "script", HL_STR_FMT, HL_STR_ARG(text));
@@ -178,11 +180,15 @@ static void script_ended(void *arg, int code, hl_str text) {
   } else {
     l->result->loaded++;
   }
-  l->done = --l->open == 0;
 }
 
-void hl_runtime_load(hl_runtime *rt, hl_load_result *out) {
-  loading l = {.rt = rt, .result = out, .open = 1};
+static bool is_loading(void *arg) {
+  const loading *l = arg;
+  return l->open > 0 && !(l->stop && *l->stop);
+}
+
+void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out) {
+  loading l = {.rt = rt, .result = out, .stop = stop};
   *out = (hl_load_result){0};
   for (size_t i = 0; i < rt->project->n_scripts; i++) {
     hl_permissions p = hl_project_permissions(rt->project, rt->project->scripts[i]);
@@ -197,8 +203,11 @@ void hl_runtime_load(hl_runtime *rt, hl_load_result *out) {
     l.open++;
     hl_script_on_end(script, script_ended, &l);
   }
-  l.done = --l.open == 0;
-  hl_loop_run_until(rt->loop, &l.done);
+  hl_loop_run_while(rt->loop, is_loading, &l);
+  if (!l.open) return;
+  hl_host_cancel_all(rt->host);
+  l.stop = NULL;
+  hl_loop_run_while(rt->loop, is_loading, &l);
 }
 
 typedef struct idling {

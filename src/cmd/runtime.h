@@ -47,8 +47,9 @@ typedef struct hl_load_result {
   size_t loaded, failed;
   hl_error first;            /* of the failures */
 } hl_load_result;
-/* Loads the project's scripts and runs the loop until their main tasks have ended. */
-void hl_runtime_load(hl_runtime *rt, hl_load_result *out);
+/* Loads the project's scripts and runs the loop until their main tasks have ended.
+ * Once *stop is true (NULL: never) those that still run are cut, and count nowhere. */
+void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out);
 /* Runs the loop until no task lives and no event is pending or due. */
 void hl_runtime_run_idle(hl_runtime *rt, const bool *stop);
 /* Lets running handlers end and commit; what is cut after deadline_ms stays pending. */
