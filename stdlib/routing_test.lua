@@ -189,3 +189,35 @@ describe("one load for many", function()
     expect(loaded).to.equal(1)
   end)
 end)
+
+describe("assign in a handler", function()
+  local routing = require "routing"
+
+  it("is a step: an attempt after it has the same pick, and the pick counts once", function()
+    sim.start { owners = 2 }
+    local emails = {}
+    for i, owner in ipairs(sim.control("owners").results) do emails[i] = owner.email end
+    local pool = routing.pool("kept", {
+      members = {
+        { owner = emails[1], cap = { per = "day", count = 9 } },
+        { owner = emails[2], cap = { per = "day", count = 9 } },
+      },
+    })
+    local picks = {}
+    on("lead", { retries = 3 }, function()
+      local first = pool:assign { id = "1" }
+      local second = pool:assign { id = "1" }   -- the same lead again is another pick
+      picks[#picks + 1] = first.owner_email .. " " .. second.owner_email
+      if #picks < 3 then error("not yet") end
+    end)
+    emit("lead", {})
+    sim.advance("1h")
+    expect(#picks).to.equal(3)
+    expect(picks[2]).to.equal(picks[1])
+    expect(picks[3]).to.equal(picks[1])
+    local counted = {}
+    for i, m in ipairs(pool:standing()) do counted[i] = m.counted end
+    expect(counted).to.equal { 1, 1 }
+    expect(#sim.audit("routing")).to.equal(2)
+  end)
+end)

@@ -216,10 +216,12 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->active_tail = &e->active;
   e->leaving_tail = &e->leaving;
   e->kv_asks.prev = e->kv_asks.next = &e->kv_asks;
+  e->step_ops.prev = e->step_ops.next = &e->step_ops;
   e->kv_lru.prev = e->kv_lru.next = &e->kv_lru;
   e->next_due = INT64_MAX;
   e->due_timer.unref = true;
   e->counts = state.counts;
+  e->steps_stored = state.steps;
   e->mark = e->cursor = state.mark;
   e->committed = state.last_row;
   e->next_row = state.last_row + 1;
@@ -331,6 +333,7 @@ static void engine_free(hl_engine *e, bool keep) {
   hl_alerts_deinit(e);
   hl_inbox_deinit(e);
   hl_kv_deinit(e);
+  hl_steps_deinit(e);
   hl_node *node;
   while ((node = hl_map_pop(&e->parked))) hl_free(HL_CONTAINER(node, hl_parked_ref, node));
   while ((node = hl_map_pop(&e->lanes))) hl_free(HL_CONTAINER(node, hl_lane, node));

@@ -35,6 +35,7 @@ typedef struct hl_receipt_job hl_receipt_job;
 typedef struct hl_kv_entry hl_kv_entry;
 typedef struct hl_waiter hl_waiter;
 typedef struct hl_alert_kind hl_alert_kind;
+typedef struct hl_steps hl_steps;
 
 /* A log row with events that are not done. */
 struct hl_row {
@@ -70,6 +71,7 @@ typedef enum hl_effect_kind { EF_SET, EF_INCR, EF_EMIT, EF_AUDIT } hl_effect_kin
 typedef struct hl_effect {
   struct hl_effect *next, *prev;
   hl_effect_kind kind;
+  unsigned writer;             /* the task of the run that made it */
   int64_t number, at;          /* INCR: delta; SET: expiry; EMIT: delay */
   char *script, *account;      /* kv; AUDIT: kind, key; EMIT: object type, id */
   char *name;                  /* EMIT; kv: key */
@@ -108,6 +110,8 @@ struct hl_run {
   char *refused;               /* why it is parked instead of run: its key could not be had */
   hl_timer timer;
   hl_effect effects;           /* list head */
+  hl_steps *steps;             /* NULL: nobody has asked for one */
+  unsigned writer;             /* who works for it now */
   char *script, *account;      /* RUN_FREE */
 };
 
@@ -256,6 +260,9 @@ struct hl_engine {
   int64_t due_again_ms;        /* as reread_ms, for what is due */
   bool reading_due, due_blocked; /* blocked: no room in memory when it was due */
 
+  hl_link step_ops;            /* list head: what steps wait for */
+  bool steps_stored;           /* there may be some in the store */
+
   /* kv */
   hl_map kv;
   hl_link kv_lru, kv_asks;     /* list heads */
@@ -320,8 +327,16 @@ void hl_handler_durable(const hl_handler *h, hl_buf *out);
 void hl_run_hold(hl_run *run, int64_t delay); /* it waits in memory, and its busy lane with it */
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind);
 void hl_run_drop_effects(hl_run *run);
+void hl_run_drop_effects_of(hl_run *run, unsigned writer);
+void hl_run_apply_of(hl_run *run, unsigned writer); /* its effects into e->tx */
 const char *hl_run_script(const hl_run *run);
 const char *hl_run_account(const hl_run *run);
+
+/* step.c */
+void hl_steps_leave(hl_run *run);            /* the event leaves the handler: into e->tx */
+void hl_steps_again(hl_run *run);            /* the attempt is over, another will come */
+void hl_steps_free(hl_run *run);
+void hl_steps_deinit(hl_engine *e);
 
 /* parked.c */
 int hl_parked_start(hl_engine *e, hl_error *err); /* before the log is read: retries that hold their lanes */

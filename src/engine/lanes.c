@@ -138,6 +138,7 @@ hl_run *hl_run_new(hl_engine *e, hl_run_kind kind, hl_handler *h) {
 void hl_run_free(hl_run *run) {
   hl_engine *e = run->e;
   hl_run_drop_effects(run);
+  hl_steps_free(run);
   if (run->prev) run->prev->next = run->next;
   else e->runs = run->next;
   if (run->next) run->next->prev = run->prev;

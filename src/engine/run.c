@@ -24,23 +24,32 @@ const char *hl_run_account(const hl_run *run) {
 
 /* ---- buffered effects ---- */
 
+static void drop_effect(hl_run *run, hl_effect *f) {
+  f->prev->next = f->next;
+  f->next->prev = f->prev;
+  if (f->pinned) hl_kv_unpin(run->e, f->pinned);
+  hl_free(f->script);
+  hl_free(f->account);
+  hl_free(f->name);
+  hl_free(f->text);
+  hl_free(f);
+}
+
 void hl_run_drop_effects(hl_run *run) {
-  while (run->effects.next != &run->effects) {
-    hl_effect *f = run->effects.next;
-    run->effects.next = f->next;
-    f->next->prev = &run->effects;
-    if (f->pinned) hl_kv_unpin(run->e, f->pinned);
-    hl_free(f->script);
-    hl_free(f->account);
-    hl_free(f->name);
-    hl_free(f->text);
-    hl_free(f);
+  while (run->effects.next != &run->effects) drop_effect(run, run->effects.next);
+}
+
+void hl_run_drop_effects_of(hl_run *run, unsigned writer) {
+  for (hl_effect *f = run->effects.next, *next; f != &run->effects; f = next) {
+    next = f->next;
+    if (f->writer == writer) drop_effect(run, f);
   }
 }
 
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind) {
   hl_effect *f = HL_NEW(hl_effect);
   f->kind = kind;
+  f->writer = run->writer;
   f->next = &run->effects;
   f->prev = run->effects.prev;
   f->prev->next = f;
@@ -100,28 +109,37 @@ static char *own_body(hl_run *run, const hl_effect *f, int64_t at) {
   return body;
 }
 
-/* All of a run's effects into the transaction that gathers. */
-static void apply(hl_run *run) {
+static void apply_effect(hl_run *run, const hl_effect *f) {
   hl_engine *e = run->e;
   int64_t now = hl_loop_now(e->loop);
-  for (hl_effect *f = run->effects.next; f != &run->effects; f = f->next) {
-    if (f->kind == EF_SET || f->kind == EF_INCR) {
-      hl_kv_write(e, f);
-    } else if (f->kind == EF_AUDIT) {
-      hl_tx_audit(e->tx, now, hl_run_script(run), hl_run_account(run), f->script, f->account, (hl_str){f->text, f->text_n});
-    } else if (f->number > 0) {
-      char *body = own_body(run, f, now + f->number);
-      hl_parked p = {.id = e->next_parked++, .kind = HL_ST_DELAYED, .handler = "", .type = f->name, .source = "emit",
-                     .account = hl_run_account(run), .received = now, .due = now + f->number, .event = hl_str_of(body)};
-      hl_tx_park(e->tx, &p, false);
-      hl_free(body);
-      hl_parked_due(e, p.due);
-    } else {
-      hl_inbox_append_own(e, own_body(run, f, now), now);
-    }
+  if (f->kind == EF_SET || f->kind == EF_INCR) {
+    hl_kv_write(e, f);
+  } else if (f->kind == EF_AUDIT) {
+    hl_tx_audit(e->tx, now, hl_run_script(run), hl_run_account(run), f->script, f->account, (hl_str){f->text, f->text_n});
+  } else if (f->number > 0) {
+    char *body = own_body(run, f, now + f->number);
+    hl_parked p = {.id = e->next_parked++, .kind = HL_ST_DELAYED, .handler = "", .type = f->name, .source = "emit",
+                   .account = hl_run_account(run), .received = now, .due = now + f->number, .event = hl_str_of(body)};
+    hl_tx_park(e->tx, &p, false);
+    hl_free(body);
+    hl_parked_due(e, p.due);
+  } else {
+    hl_inbox_append_own(e, own_body(run, f, now), now);
   }
+}
+
+/* All of a run's effects into the transaction that gathers. */
+static void apply(hl_run *run) {
+  for (hl_effect *f = run->effects.next; f != &run->effects; f = f->next) apply_effect(run, f);
   hl_run_drop_effects(run);
-  hl_touch(e);
+  hl_touch(run->e);
+}
+
+void hl_run_apply_of(hl_run *run, unsigned writer) {
+  for (hl_effect *f = run->effects.next; f != &run->effects; f = f->next)
+    if (f->writer == writer) apply_effect(run, f);
+  hl_run_drop_effects_of(run, writer);
+  hl_touch(run->e);
 }
 
 void hl_run_commit(hl_run *run, void (*cb)(void *arg, int code), void *arg) {
@@ -167,6 +185,7 @@ static void settle(hl_run *run, hl_state state) {
 static void finish_done(hl_run *run, hl_state state) {
   hl_engine *e = run->e;
   if (state == HL_ST_RAN) apply(run);
+  hl_steps_leave(run);
   if (run->parked) {
     hl_tx_unpark(e->tx, run->parked, state);
     if (state == HL_ST_RAN) run->ev->base = HL_ST_RAN;
@@ -222,6 +241,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
   hl_ev *ev = run->ev;
   int64_t now = hl_loop_now(e->loop), mono = hl_loop_mono(e->loop), delay = 0;
   hl_run_drop_effects(run);
+  hl_steps_again(run);
   e->failed_runs++;
   run->attempt++;
   if (run->attempt == 1) run->first_failed = mono;
@@ -281,6 +301,7 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
   assert(run->running);
   if (run->kind == RUN_SCHEDULE) {
     if (outcome == HL_RUN_DONE) apply(run);
+    if (outcome != HL_RUN_CUT) hl_steps_leave(run);
     if (outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD) {
       e->failed_runs++;
       hl_log_write(e->log, HL_LOG_WARN, "engine", "%s “%s” failed; it goes on at its next time: " HL_STR_FMT, run->h->script,
@@ -296,6 +317,7 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
     run->h->running--;
     e->running--;
     hl_run_drop_effects(run);
+    hl_steps_again(run);
     lane->busy = false;
     hl_lane_again(lane);
   } else if (outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD) {

@@ -147,7 +147,7 @@ static int handler_body(lua_State *L) {
   return filter_then_handler(L, LUA_OK, 0);
 }
 
-/* HubSpot has refused what was asked, and will again. */
+/* What is refused now will be refused again. */
 static bool incurable(lua_State *L, int idx) {
   if (!lua_istable(L, idx)) return false;
   idx = lua_absindex(L, idx);
@@ -157,6 +157,7 @@ static bool incurable(lua_State *L, int idx) {
   lua_pushliteral(L, "status");
   lua_rawget(L, idx);
   const char *kind = lua_tostring(L, -2);
+  if (kind && strcmp(kind, "unstorable") == 0) dead = true; /* the step will say so each time */
   if (kind && strcmp(kind, "hubspot") == 0) {
     switch (lua_tointeger(L, -1)) {
       case 400: case 404: case 409: case 414: case 422: dead = true; break;
@@ -481,7 +482,7 @@ static int l_not_yet(lua_State *L) {
 void hl_bind_engine(lua_State *L) {
   static const luaL_Reg fns[] = {{"on", l_on}, {"every", l_every}, {"cron", l_cron},
                                  {"emit", l_emit}, {"after", l_after}, {NULL, NULL}};
-  static const char *const later[] = {"step", "wait", NULL};
+  static const char *const later[] = {"wait", NULL};
   for (const luaL_Reg *r = fns; r->name; r++) lua_register(L, r->name, r->func);
   for (size_t i = 0; later[i]; i++) {
     lua_pushfstring(L, "%s()", later[i]);

@@ -115,6 +115,7 @@ static void on_load(void *arg, int code) {
     op_free(op);
     return;
   }
+  hl_run_as(op->run, hl_task_writer(op->task));
   op->code = code ? code : attempt(op);
   /* Memory is short and it went again: once more, then it is an error. */
   if (op->code == HL_EBUSY && op->loads++ < LOADS_MAX) {

@@ -38,6 +38,7 @@ struct hl_state {
   unsigned fail_at, fail_left; /* tests: the n-th limited allocation and its retry fail */
   int64_t cpu_ms;
   unsigned max_tasks, live;
+  unsigned writers;            /* children numbered so far */
   unsigned cancel_depth;
   hl_task *current;            /* the task whose code runs now */
   hl_threads outer;            /* threads of code that runs outside tasks */
@@ -89,6 +90,8 @@ struct hl_task {
   const char *account;         /* owned by state->accounts */
   hl_api_class klass;
   bool offline, wait_children, exposed;
+  unsigned writer;             /* 0: not a child */
+  hl_step *step;               /* that it works in, or has worked in; NULL: none */
 };
 
 /* The extra word of a Lua thread: its state, and two marks in the low bits. Busy:

@@ -72,6 +72,10 @@ void hl_works_cancel(hl_script *s);  /* every task is told to end; `end` comes l
 void hl_works_cut(hl_script *s);
 void hl_works_free(hl_script *s);
 
+/* Calls the host.on_end functions that the running task has left for `run`, well: a step
+ * seals what was done so far. HL_ESCRIPT: one raised. */
+int hl_script_seal(lua_State *L, hl_run *run, hl_error *err);
+
 /* Runs fn(L, arg), which pushes `want` values on the state's main stack, under
  * protection. False: nothing is pushed and the message is in err. */
 bool hl_script_protected(hl_script *s, lua_CFunction fn, void *arg, int want, hl_error *err);
@@ -112,6 +116,7 @@ int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err);
 /* ---- each bind file's entry; the state is new, nothing runs yet ---- */
 void hl_bind_engine(lua_State *L);
 void hl_bind_effects(lua_State *L);
+void hl_bind_step(lua_State *L);
 void hl_bind_serve(lua_State *L);
 void hl_bind_secret(lua_State *L);
 void hl_bind_kv(lua_State *L);

@@ -28,6 +28,9 @@ const char *hl_task_account(const hl_task *t) { return t->account ? t->account :
 hl_api_class hl_task_class(const hl_task *t) { return t->klass; }
 bool hl_task_offline(const hl_task *t) { return t->offline; }
 hl_state *hl_task_state(const hl_task *t) { return t->state; }
+unsigned hl_task_writer(const hl_task *t) { return t->writer; }
+hl_step *hl_task_step(const hl_task *t) { return t->step && hl_step_active(t->step) ? t->step : NULL; }
+void hl_task_set_step(hl_task *t, hl_step *step) { t->step = step; }
 
 static const char *intern_account(hl_state *s, const char *name) {
   if (!name || !*name) return NULL;
@@ -325,6 +328,8 @@ int hl_task_spawn(lua_State *L, hl_task *parent, int nargs, const hl_task_option
   t->parent = parent;
   if (parent) {
     t->run = parent->run;
+    t->step = parent->step;
+    t->writer = ++s->writers ? s->writers : ++s->writers;
     t->account = parent->account;
     t->klass = parent->klass;
     t->offline = parent->offline;

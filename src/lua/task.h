@@ -18,6 +18,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "engine/step.h"
 #include "lua/host.h"
 
 typedef struct hl_state hl_state;
@@ -84,6 +85,11 @@ void hl_task_set_account(hl_task *t, const char *name);
 hl_api_class hl_task_class(const hl_task *t);
 bool hl_task_offline(const hl_task *t);
 hl_state *hl_task_state(const hl_task *t);
+/* Of its effects (hl_run_as): 0 for a handler's own task, else a child's number. */
+unsigned hl_task_writer(const hl_task *t);
+/* The open step whose work this is, or NULL; children inherit it. */
+hl_step *hl_task_step(const hl_task *t);
+void hl_task_set_step(hl_task *t, hl_step *step);
 
 hl_task *hl_task_check_wait(lua_State *L);         /* raises when this code cannot wait, and says why */
 void hl_task_wait(hl_task *t, void (*cleanup)(void *arg), void *arg);

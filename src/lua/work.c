@@ -30,14 +30,13 @@ const char *hl_script_account(lua_State *L) {
 hl_run *hl_script_run(lua_State *L, bool *at_once) {
   hl_script *s = hl_script_of(L);
   hl_run *run = s->hook_run;
-  if (!run) {
-    hl_task *t = hl_task_current(L);
-    run = t ? hl_task_run(t) : NULL;
-  }
+  hl_task *t = hl_task_current(L);
+  if (!run) run = t ? hl_task_run(t) : NULL;
   if (!run) {
     hl_lua_raise(L, "invalid", "there is nothing here that this could be stored with");
     return NULL;
   }
+  hl_run_as(run, t ? hl_task_writer(t) : 0);
   if (at_once) *at_once = run == s->main_run && run != s->hook_run;
   return run;
 }
@@ -49,6 +48,8 @@ void hl_script_check_loading(lua_State *L, const char *what) {
 }
 
 /* ---- host.on_end: functions kept under the run's address in the registry ---- */
+
+/* A list: function, its task's number, function, … */
 static const char hooks_key;
 
 static void push_hooks(lua_State *L) {
@@ -70,23 +71,45 @@ static int l_on_end(lua_State *L) {
     lua_pushvalue(L, -1);
     lua_rawsetp(L, -3, run);
   }
+  hl_task *t = hl_task_current(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
   lua_pushvalue(L, 1);
-  lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+  lua_rawseti(L, -2, n + 1);
+  lua_pushinteger(L, t ? hl_task_writer(t) : 0);
+  lua_rawseti(L, -2, n + 2);
   return 0;
 }
 
-/* Arguments: run (light userdata), ok. Every function is called, also after one
- * raised; the first error is raised at the end. */
+/* Arguments: run (light userdata), ok, the task's number or nil for all. Every function is
+ * called, also after one raised; the first error is raised at the end. */
 static int call_hooks(lua_State *L) {
   void *run = lua_touserdata(L, 1);
+  lua_settop(L, 3);
   push_hooks(L);
-  if (lua_rawgetp(L, -1, run) != LUA_TTABLE) return 0;
-  lua_pushnil(L);
-  lua_rawsetp(L, -3, run);
-  lua_Integer n = luaL_len(L, -1);
+  if (lua_rawgetp(L, 4, run) != LUA_TTABLE) return 0;
+  lua_newtable(L); /* those of other tasks stay */
+  lua_Integer n = (lua_Integer)lua_rawlen(L, 5), kept = 0;
   bool failed = false;
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, 4, i);
+  for (lua_Integer i = 1; i < n; i += 2) {
+    lua_rawgeti(L, 5, i);
+    lua_rawgeti(L, 5, i + 1);
+    if (lua_isnil(L, 3) || lua_rawequal(L, 3, -1)) {
+      lua_pop(L, 2);
+      continue;
+    }
+    lua_rawseti(L, 6, kept + 2);
+    lua_rawseti(L, 6, kept + 1);
+    kept += 2;
+  }
+  if (kept) lua_pushvalue(L, 6);
+  else lua_pushnil(L);
+  lua_rawsetp(L, 4, run);
+  for (lua_Integer i = 1; i < n; i += 2) {
+    lua_rawgeti(L, 5, i + 1);
+    bool mine = lua_isnil(L, 3) || lua_rawequal(L, 3, -1);
+    lua_pop(L, 1);
+    if (!mine) continue;
+    lua_rawgeti(L, 5, i);
     lua_pushvalue(L, 2);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
       if (failed) lua_pop(L, 1);
@@ -96,8 +119,9 @@ static int call_hooks(lua_State *L) {
   return failed ? lua_error(L) : 0;
 }
 
-static bool run_hooks(hl_script *s, hl_run *run, bool ok, hl_error *err) {
-  lua_State *L = hl_state_lua(s->state);
+/* `writer` below 0: of all tasks. */
+static bool run_hooks(lua_State *L, hl_script *s, hl_run *run, bool ok, int64_t writer, hl_error *err) {
+  luaL_checkstack(L, 8, NULL);
   /* Most runs have none. */
   bool any = false;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &hooks_key) == LUA_TTABLE) {
@@ -111,9 +135,16 @@ static bool run_hooks(hl_script *s, hl_run *run, bool ok, hl_error *err) {
   lua_pushcfunction(L, call_hooks);
   lua_pushlightuserdata(L, run);
   lua_pushboolean(L, ok);
-  int rc = hl_state_call(L, 2, 0, err);
+  if (writer < 0) lua_pushnil(L);
+  else lua_pushinteger(L, writer);
+  int rc = hl_state_call(L, 3, 0, err);
   s->hook_run = before;
   return rc == 0;
+}
+
+int hl_script_seal(lua_State *L, hl_run *run, hl_error *err) {
+  hl_task *t = hl_task_current(L);
+  return run_hooks(L, hl_script_of(L), run, true, t ? hl_task_writer(t) : 0, err) ? 0 : HL_ESCRIPT;
 }
 
 static void unlink_work(hl_work *w) {
@@ -128,7 +159,7 @@ static void work_ended(void *arg, hl_task *t, int code, lua_State *L, int nresul
   hl_error err;
   if (!w->end) return;
   unlink_work(w);
-  if (w->run && !run_hooks(w->script, w->run, code == 0, &err) && code == 0) {
+  if (w->run && !run_hooks(hl_state_lua(w->script->state), w->script, w->run, code == 0, -1, &err) && code == 0) {
     code = HL_ESCRIPT;
     nresults = 0;
     lua_pushnil(L); /* the error value's place */
@@ -164,7 +195,7 @@ void hl_works_cut(hl_script *s) {
   for (hl_work *w = s->works; w; w = w->next) {
     hl_work_end end = w->end;
     w->end = NULL;
-    if (w->run) run_hooks(s, w->run, false, &err);
+    if (w->run) run_hooks(hl_state_lua(s->state), s, w->run, false, -1, &err);
     end(w->arg, HL_ECANCELLED, NULL, 0, HL_STR("the host is closing"));
   }
 }

@@ -28,7 +28,10 @@ static const char *const SCHEMA =
     "CREATE TABLE schedule(name TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;";
 
 /* What version 3 adds. */
-static const char *const SCHEMA_3 = "";
+static const char *const SCHEMA_3 =
+    "CREATE TABLE step(row INTEGER NOT NULL, idx INTEGER NOT NULL, handler TEXT NOT NULL, name TEXT NOT NULL,"
+    " n INTEGER NOT NULL, place INTEGER NOT NULL, kind INTEGER NOT NULL, what TEXT, json TEXT,"
+    " UNIQUE(row, idx, handler, name, n));";
 
 int sql_create(hl_db *db, const unsigned char *key) {
   sqlite3_stmt *st = NULL;

@@ -40,6 +40,11 @@
   X(AUDIT, "INSERT INTO audit(at,script,account,kind,key,json) VALUES(?,?,?,?,?,?)")                       \
   X(AUDITS, "SELECT at,script,account,kind,key,json FROM audit WHERE kind=?1 AND key=?2 ORDER BY id DESC LIMIT ?3") \
   X(FIRED, "INSERT INTO schedule(name,last) VALUES(?1,?2) ON CONFLICT DO UPDATE SET last=excluded.last")   \
+  X(STEP, "INSERT OR REPLACE INTO step(row,idx,handler,name,n,place,kind,what,json) VALUES(?,?,?,?,?,?,?,?,?)") \
+  X(STEP_DEL, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3 AND name=?4 AND n=?5")              \
+  X(STEP_WRITES_DEL, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3 AND name=?4 AND n>0")        \
+  X(STEPS_DROP, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3")                                 \
+  X(STEPS, "SELECT name,n,place,kind,what,json FROM step WHERE row=?1 AND idx=?2 AND handler=?3 ORDER BY place,n") \
   X(SCHEDULES, "SELECT name,last FROM schedule ORDER BY name")                                             \
   X(HASHES, "SELECT id,received,hashes FROM log WHERE id>?1 AND id<=?2 AND received>=?3 ORDER BY id")      \
   X(NEXT_ROW, "SELECT received FROM log WHERE id>?1 ORDER BY id LIMIT 1")                                  \
@@ -81,6 +86,11 @@ enum { SQL_SCHEMA_VERSION = 3, SQL_APPLICATION_ID = 0x6875626c };
  * up to date in place: all of it or nothing. */
 int sql_create(hl_db *db, const unsigned char *key);
 int sql_migrate(hl_db *db, int64_t version);
+
+/* sqlite_steps.c: operations of a transaction. */
+int sql_apply_step(hl_db *db, const hl_op *op);
+int sql_apply_step_forget(hl_db *db, const hl_op *op);
+int sql_apply_steps_drop(hl_db *db, const hl_op *op);
 
 /* Says on which file what failed and what to do about it; a negative hl_err. */
 int sql_fail(hl_db *db, int rc, const char *what, hl_error *err);

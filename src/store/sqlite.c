@@ -62,6 +62,9 @@ static int read_state(hl_db *db) {
   /* Ids below the mark are never given again, also when their rows are gone. */
   if (!rc) rc = sql_int(db, "SELECT max((SELECT coalesce(max(id),0) FROM log), (SELECT mark FROM tally))", &s->last_row);
   if (!rc) rc = sql_int(db, "SELECT coalesce(max(id),0) FROM parked", &s->last_parked);
+  int64_t steps = 0;
+  if (!rc) rc = sql_int(db, "SELECT EXISTS(SELECT 1 FROM step)", &steps);
+  s->steps = steps != 0;
   return rc;
 }
 
@@ -337,6 +340,9 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_REPARK: return apply_repark(db, op);
     case OP_UNPARK: return apply_unpark(db, op);
     case OP_RELEASE: return apply_release(db, op);
+    case OP_STEP: return sql_apply_step(db, op);
+    case OP_STEP_FORGET: return sql_apply_step_forget(db, op);
+    case OP_STEPS_DROP: return sql_apply_steps_drop(db, op);
     case OP_KV: return apply_kv(db, op);
     case OP_AUDIT: return sql_run(db, ST_AUDIT, 1, op->i, 5, op->s);
     case OP_FIRED: {

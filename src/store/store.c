@@ -21,7 +21,7 @@ enum {
 };
 static const int64_t EXPIRE_EVERY_MS = 60 * 1000;
 
-typedef enum job_kind { JOB_COMMIT, JOB_LOG, JOB_DUE, JOB_KV_GET, JOB_KV_LIST, JOB_AUDITS } job_kind;
+typedef enum job_kind { JOB_COMMIT, JOB_LOG, JOB_DUE, JOB_KV_GET, JOB_KV_LIST, JOB_AUDITS, JOB_STEPS } job_kind;
 
 typedef struct job {
   struct job *next;
@@ -34,6 +34,7 @@ typedef struct job {
     void (*kv_get)(void *, int, hl_str, int64_t);
     void (*kv_list)(void *, int, const hl_str *, size_t);
     hl_audits_cb audits;
+    hl_steps_cb steps;
   } cb;
   /* asked */
   hl_tx *tx;
@@ -50,6 +51,7 @@ typedef struct job {
   hl_str value, *keys;
   size_t n_keys;
   hl_audit *audits;
+  hl_step_row *steps;
   int64_t expires;
   hl_bag bag;
 } job;
@@ -127,6 +129,9 @@ static void execute(hl_store *s, job *j) {
     case JOB_AUDITS:
       j->code = hl_db_read_audits(s->db, j->script, j->key, j->max, &j->bag, &j->audits, &j->n_keys);
       break;
+    case JOB_STEPS:
+      j->code = hl_db_read_steps(s->db, j->a, j->b, j->key, &j->bag, &j->steps, &j->n_keys);
+      break;
   }
   uv_mutex_unlock(&s->db_lock);
 }
@@ -142,6 +147,7 @@ static void answer(job *j) {
     case JOB_KV_GET: j->cb.kv_get(j->arg, j->code, j->value, j->expires); break;
     case JOB_KV_LIST: j->cb.kv_list(j->arg, j->code, j->keys, j->n_keys); break;
     case JOB_AUDITS: j->cb.audits(j->arg, j->code, j->audits, j->n_keys); break;
+    case JOB_STEPS: j->cb.steps(j->arg, j->code, j->steps, j->n_keys); break;
   }
   free_job(j);
 }
@@ -424,6 +430,15 @@ void hl_store_read_audits(hl_store *s, const char *kind, const char *key, size_t
   job *j = kv_job(JOB_AUDITS, kind, "", hl_str_of(key), 0, arg);
   j->max = max;
   j->cb.audits = cb;
+  submit(s, j);
+}
+
+void hl_store_read_steps(hl_store *s, const hl_step_key *key, hl_steps_cb cb, void *arg) {
+  job *j = new_job(JOB_STEPS, arg);
+  j->key = hl_bag_copy(&j->bag, key->handler, strlen(key->handler));
+  j->a = key->row;
+  j->b = key->index;
+  j->cb.steps = cb;
   submit(s, j);
 }
 

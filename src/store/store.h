@@ -44,6 +44,7 @@ typedef struct hl_store_state {
   int64_t mark;                          /* every event of a row up to here is done */
   int64_t last_row, last_parked;
   hl_store_counts counts;
+  bool steps;                            /* some are stored, as of the start */
 } hl_store_state;
 void hl_store_state_get(hl_store *s, hl_store_state *out);
 /* Rows after `after` up to `upto` that were received since `since`, oldest first; bodies are not read. */

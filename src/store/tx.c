@@ -1,6 +1,7 @@
 #include "store/tx.h"
 
 #include "base/mem.h"
+#include "store/steps.h"
 
 hl_tx *hl_tx_new(void) {
   hl_tx *tx = HL_NEW(hl_tx);
@@ -135,6 +136,32 @@ void hl_tx_unpark(hl_tx *tx, int64_t id, hl_state state) {
 }
 
 void hl_tx_release(hl_tx *tx, int64_t id) { add(tx, OP_RELEASE, false, NULL, 0)->i[0] = id; }
+
+static hl_op *add_step(hl_tx *tx, hl_op_kind kind, const hl_step_key *key, hl_str *s, size_t n) {
+  s[0] = hl_str_of(key->handler);
+  hl_op *op = add(tx, kind, false, s, n);
+  op->i[0] = key->row;
+  op->i[1] = key->index;
+  return op;
+}
+
+void hl_tx_step(hl_tx *tx, const hl_step_key *key, const hl_step_row *row) {
+  hl_str s[] = {{0}, row->name, row->what, row->json};
+  hl_op *op = add_step(tx, OP_STEP, key, s, HL_COUNT(s));
+  op->i[2] = row->n;
+  op->i[3] = row->place;
+  op->i[4] = row->kind;
+}
+
+void hl_tx_step_forget(hl_tx *tx, const hl_step_key *key, hl_str name, unsigned n) {
+  hl_str s[] = {{0}, name};
+  add_step(tx, OP_STEP_FORGET, key, s, HL_COUNT(s))->i[2] = n;
+}
+
+void hl_tx_steps_drop(hl_tx *tx, const hl_step_key *key) {
+  hl_str s[1];
+  add_step(tx, OP_STEPS_DROP, key, s, HL_COUNT(s));
+}
 
 void hl_tx_kv(hl_tx *tx, const char *script, const char *account, hl_str key, hl_str value, int64_t expires) {
   hl_str s[] = {hl_str_of(script), hl_str_of(account), key, value};

@@ -2,6 +2,7 @@
 local _, host = ...
 local owners = require "routing.owners"
 local rotation = require "routing.rotation"
+local step = require "engine.step"
 
 local pool = {}
 local Pool = {}
@@ -169,8 +170,9 @@ end
 ---@field count boolean|nil false: a preferred pick does not count against that owner's cap
 ---@field because string|nil why this pool was asked, for the record
 
---- Picks an owner for a lead. Waits only when the owners or the pool's state are not in memory yet. Takes effect at
---- once for every other task, is stored with the handler's completion, and undone when the handler fails.
+--- Picks an owner for a lead. In a handler this is a step: it waits until the pick is stored, and when the handler runs
+--- again the pick is the same. Inside a step of the script it is stored with that one, elsewhere at the end. Takes
+--- effect at once for every other task, and is undone when it is not stored.
 --- Raises kind "routing" when nobody can take it and there is no fallback.
 ---@param lead table a record with an id
 ---@param options routing.assign_options|nil
@@ -181,7 +183,12 @@ function Pool:assign(lead, options)
   local prefer, prefer_reason = options.prefer, nil
   if type(prefer) == "table" then prefer, prefer_reason = prefer.owner, prefer.reason end
   prefer = prefer and owner_key(prefer, "prefer", 2) or nil
+  local name = host.step.name(("pool %s: %s"):format(self.name, tostring(lead.id)):sub(1, 180))
+  if not name then return self:_pick(lead, options, prefer, prefer_reason) end
+  return step(name, function() return self:_pick(lead, options, prefer, prefer_reason) end)
+end
 
+function Pool:_pick(lead, options, prefer, prefer_reason)
   owners.prepare(self.keys)
   if prefer then owners.prepare { prefer } end
   local stored = self.kv.get("state")

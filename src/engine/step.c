@@ -1,0 +1,364 @@
+#include "engine/step.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+#include "engine/inside.h"
+#include "store/steps.h"
+
+struct hl_write {
+  hl_write *next;
+  hl_step *step;
+  unsigned n;
+  bool used;             /* by this attempt */
+  hl_step_kind kind;
+  char *what, *answer;
+  size_t what_n, answer_n;
+};
+
+struct hl_step {
+  hl_step *next;
+  hl_run *run;
+  char *name, *json;
+  size_t name_n, json_n;
+  unsigned place, writer, last_write;
+  bool used, active;     /* used: its name was asked for in this attempt */
+  hl_step_kind kind;
+  hl_write *writes;
+};
+
+struct hl_steps {
+  hl_step *first, **tail;
+  unsigned n, place;
+  bool known;            /* what is stored has been read, or there can be nothing */
+  bool stored;           /* rows may be in the store */
+  uint64_t seq;          /* of the newest transaction that carries some */
+};
+
+/* Something out for a run: it outlives the run, its caller does not hear of it then. */
+struct hl_step_op {
+  hl_link link;          /* e->step_ops */
+  hl_engine *e;
+  hl_run *run;           /* NULL: gone */
+  hl_step_cb cb;         /* NULL: dropped */
+  void *arg;
+};
+
+static hl_step_op *new_op(hl_run *run, hl_step_cb cb, void *arg) {
+  hl_engine *e = run->e;
+  hl_step_op *op = HL_NEW(hl_step_op);
+  *op = (hl_step_op){.e = e, .run = run, .cb = cb, .arg = arg};
+  op->link.next = &e->step_ops;
+  op->link.prev = e->step_ops.prev;
+  op->link.prev->next = op->link.next->prev = &op->link;
+  return op;
+}
+
+static void end_op(hl_step_op *op, int code) {
+  hl_step_cb cb = op->run ? op->cb : NULL;
+  void *arg = op->arg;
+  op->link.prev->next = op->link.next;
+  op->link.next->prev = op->link.prev;
+  hl_free(op);
+  if (cb) cb(arg, code);
+}
+
+void hl_step_op_drop(hl_step_op *op) { op->cb = NULL; }
+
+static void on_waited(void *arg, int code) { end_op(arg, code); }
+
+static hl_step_op *after_commit(hl_run *run, hl_step_cb cb, void *arg) {
+  hl_step_op *op = new_op(run, cb, arg);
+  hl_waiter_add(run->e, false, 0, on_waited, op);
+  return op;
+}
+
+/* ---- the list ---- */
+
+bool hl_run_has_steps(const hl_run *run) { return run->kind != RUN_FREE; }
+void hl_run_as(hl_run *run, unsigned writer) { run->writer = writer; }
+
+/* An event that came straight from its receipt has none stored. */
+static hl_steps *steps_of(hl_run *run) {
+  if (!run->steps) {
+    hl_steps *s = HL_NEW(hl_steps);
+    s->tail = &s->first;
+    s->known = !run->e->steps_stored || (run->kind == RUN_EVENT && run->ev->committed_us && !run->parked);
+    s->stored = !s->known;
+    run->steps = s;
+  }
+  return run->steps;
+}
+
+static void free_step(hl_step *step) {
+  while (step->writes) {
+    hl_write *w = step->writes;
+    step->writes = w->next;
+    hl_free(w->what);
+    hl_free(w->answer);
+    hl_free(w);
+  }
+  hl_free(step->name);
+  hl_free(step->json);
+  hl_free(step);
+}
+
+static void clear(hl_steps *s) {
+  while (s->first) {
+    hl_step *step = s->first;
+    s->first = step->next;
+    free_step(step);
+  }
+  s->tail = &s->first;
+  s->n = s->place = 0;
+}
+
+void hl_steps_free(hl_run *run) {
+  hl_engine *e = run->e;
+  for (hl_link *l = e->step_ops.next; l != &e->step_ops; l = l->next) {
+    hl_step_op *op = HL_CONTAINER(l, hl_step_op, link);
+    if (op->run == run) op->run = NULL;
+  }
+  if (!run->steps) return;
+  clear(run->steps);
+  hl_free(run->steps);
+  run->steps = NULL;
+}
+
+/* The next attempt asks by name again. What is stored and committed need not stay
+ * in memory until then. */
+void hl_steps_again(hl_run *run) {
+  hl_steps *s = run->steps;
+  if (!s) return;
+  if (s->stored && s->seq <= run->e->done_seq) {
+    clear(s);
+    s->known = false;
+  }
+  for (hl_step *step = s->first; step; step = step->next) {
+    step->used = step->active = false;
+    for (hl_write *w = step->writes; w; w = w->next) w->used = false;
+  }
+}
+
+static hl_step *find(const hl_steps *s, hl_str name) {
+  for (hl_step *step = s->first; step; step = step->next)
+    if (hl_str_eq((hl_str){step->name, step->name_n}, name)) return step;
+  return NULL;
+}
+
+static hl_step *add(hl_run *run, hl_str name) {
+  hl_steps *s = run->steps;
+  hl_step *step = HL_NEW(hl_step);
+  step->run = run;
+  step->name = hl_strndup(name.p, name.n);
+  step->name_n = name.n;
+  *s->tail = step;
+  s->tail = &step->next;
+  s->n++;
+  return step;
+}
+
+static hl_write *add_write(hl_step *step, unsigned n, hl_str what) {
+  hl_write *w = HL_NEW(hl_write), **p = &step->writes;
+  w->step = step;
+  w->n = n;
+  w->what = hl_strndup(what.p ? what.p : "", what.n);
+  w->what_n = what.n;
+  if (n > step->last_write) step->last_write = n;
+  while (*p) p = &(*p)->next;
+  *p = w;
+  return w;
+}
+
+/* ---- the store ---- */
+
+/* `name` holds the key's text. */
+static hl_step_key key_of(const hl_run *run, hl_buf *name) {
+  hl_buf_init(name, 1 << 16);
+  hl_handler_durable(run->h, name);
+  if (run->kind == RUN_SCHEDULE) return (hl_step_key){.handler = name->p};
+  return (hl_step_key){.row = run->ev->parked_row, .index = run->ev->index, .handler = name->p};
+}
+
+static void store(hl_step *step, unsigned n, hl_step_kind kind, hl_str what, hl_str json) {
+  hl_run *run = step->run;
+  hl_engine *e = run->e;
+  hl_buf name;
+  hl_step_key key = key_of(run, &name);
+  hl_step_row row = {.name = {step->name, step->name_n}, .n = n, .place = step->place, .kind = kind, .what = what, .json = json};
+  hl_tx_step(e->tx, &key, &row);
+  hl_buf_deinit(&name);
+  run->steps->stored = e->steps_stored = true;
+  run->steps->seq = e->seq;
+  hl_touch(e);
+}
+
+void hl_steps_leave(hl_run *run) {
+  hl_engine *e = run->e;
+  hl_buf name;
+  /* One that was never asked about steps may still have some from an earlier life. */
+  bool may = run->steps ? run->steps->stored : run->kind == RUN_EVENT && (run->parked || !run->ev->committed_us);
+  if (!may || !e->steps_stored) return;
+  hl_step_key key = key_of(run, &name);
+  hl_tx_steps_drop(e->tx, &key);
+  hl_buf_deinit(&name);
+}
+
+static void on_rows(void *arg, int code, const hl_step_row *rows, size_t n) {
+  hl_step_op *op = arg;
+  hl_run *run = op->run;
+  hl_steps *s = run ? run->steps : NULL;
+  if (s && !code && !s->known) {
+    s->known = true;
+    s->stored = n > 0;
+    for (size_t i = 0; i < n; i++) {
+      const hl_step_row *r = &rows[i];
+      hl_step *step = find(s, r->name);
+      if (!step) step = add(run, r->name);
+      if (r->place > s->place) s->place = r->place;
+      if (r->n) {
+        hl_write *w = add_write(step, r->n, r->what);
+        w->kind = r->kind;
+        w->answer = hl_strndup(r->json.p, r->json.n);
+        w->answer_n = r->json.n;
+        continue;
+      }
+      step->kind = r->kind;
+      step->place = r->place;
+      step->json = hl_strndup(r->json.p, r->json.n);
+      step->json_n = r->json.n;
+    }
+  }
+  end_op(op, code ? HL_EIO : 0);
+}
+
+static void read_rows(hl_step_op *op) {
+  hl_buf name;
+  hl_step_key key = key_of(op->run, &name);
+  hl_store_read_steps(op->e->store, &key, on_rows, op);
+  hl_buf_deinit(&name);
+}
+
+static void on_gathered(void *arg, int code) {
+  hl_step_op *op = arg;
+  if (code || !op->run) end_op(op, code);
+  else read_rows(op);
+}
+
+/* What gathers may hold the last word on these rows, so it goes first. */
+hl_step_op *hl_run_steps_load(hl_run *run, hl_step_cb cb, void *arg) {
+  hl_engine *e = run->e;
+  hl_step_op *op = new_op(run, cb, arg);
+  if (hl_tx_empty(e->tx)) read_rows(op);
+  else hl_waiter_add(e, false, 0, on_gathered, op);
+  return op;
+}
+
+void hl_steps_deinit(hl_engine *e) {
+  while (e->step_ops.next != &e->step_ops) {
+    hl_step_op *op = HL_CONTAINER(e->step_ops.next, hl_step_op, link);
+    op->run = NULL;
+    end_op(op, 0);
+  }
+}
+
+/* ---- steps ---- */
+
+int hl_run_step(hl_run *run, hl_str name, hl_step **out, hl_error *err) {
+  assert(hl_run_has_steps(run));
+  hl_steps *s = steps_of(run);
+  if (!name.n || name.n > HL_STEP_NAME_MAX)
+    return hl_fail(err, HL_EINVAL, "a step's name has 1 to %d bytes, this one has %zu", HL_STEP_NAME_MAX, name.n);
+  if (!s->known) return HL_EBUSY;
+  hl_step *step = find(s, name);
+  if (step && step->used)
+    return hl_fail(err, HL_EINVAL, "step “" HL_STR_FMT "”: this name is used already in this run; give each step a name of its own",
+                   HL_STR_ARG(name));
+  if (!step) {
+    if (s->n >= HL_STEPS_MAX) return hl_fail(err, HL_ELIMIT, "a handler has at most %d steps", HL_STEPS_MAX);
+    step = add(run, name);
+  }
+  step->used = true;
+  step->writer = run->writer;
+  step->active = step->kind == HL_STEP_NONE;
+  if (!step->active) hl_run_drop_effects_of(run, step->writer);
+  *out = step;
+  return 0;
+}
+
+bool hl_run_step_used(const hl_run *run, hl_str name) {
+  const hl_step *step = run->steps ? find(run->steps, name) : NULL;
+  return step && step->used;
+}
+
+hl_step_state hl_step_is(const hl_step *step) {
+  return step->kind == HL_STEP_DONE ? HL_STEP_IS_DONE : step->kind == HL_STEP_UNSTORABLE ? HL_STEP_IS_UNSTORABLE : HL_STEP_IS_OPEN;
+}
+hl_str hl_step_result(const hl_step *step) { return (hl_str){step->json, step->json_n}; }
+bool hl_step_active(const hl_step *step) { return step->active; }
+
+/* It may be begun again in this attempt: the handler has caught what it raised. */
+void hl_step_leave(hl_step *step) {
+  if (!step->active) return;
+  step->active = step->used = false;
+  for (hl_write *w = step->writes; w; w = w->next) w->used = false;
+}
+
+hl_step_op *hl_step_finish(hl_step *step, hl_str json, bool unstorable, hl_step_cb cb, void *arg) {
+  hl_run *run = step->run;
+  assert(step->active);
+  step->active = false;
+  step->kind = unstorable ? HL_STEP_UNSTORABLE : HL_STEP_DONE;
+  step->place = ++run->steps->place;
+  hl_free(step->json);
+  step->json = hl_strndup(json.p ? json.p : "", json.n);
+  step->json_n = json.n;
+  hl_run_apply_of(run, step->writer);
+  store(step, 0, step->kind, (hl_str){0}, hl_step_result(step));
+  return after_commit(run, cb, arg);
+}
+
+/* ---- writes ---- */
+
+static bool begins_with(const hl_write *w, hl_str head) {
+  return head.n && w->what_n >= head.n && memcmp(w->what, head.p, head.n) == 0;
+}
+
+hl_write *hl_step_write(hl_step *step, hl_str what, hl_str head, hl_write_state *state) {
+  hl_write *same = NULL;
+  for (hl_write *w = step->writes; w && !same; w = w->next)
+    if (!w->used && hl_str_eq((hl_str){w->what, w->what_n}, what)) same = w;
+  for (hl_write *w = step->writes; w && !same; w = w->next)
+    if (!w->used && begins_with(w, head)) same = w;
+  if (!same) same = add_write(step, step->last_write + 1, what);
+  same->used = true;
+  *state = same->kind == HL_STEP_ANSWERED ? HL_WRITE_ANSWERED : same->kind == HL_STEP_INTENDED ? HL_WRITE_LOST : HL_WRITE_NEW;
+  return same;
+}
+
+hl_str hl_write_answer(const hl_write *w) { return (hl_str){w->answer, w->answer_n}; }
+
+hl_step_op *hl_write_intend(hl_write *w, hl_step_cb cb, void *arg) {
+  w->kind = HL_STEP_INTENDED;
+  store(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, (hl_str){0});
+  return after_commit(w->step->run, cb, arg);
+}
+
+void hl_write_answered(hl_write *w, hl_str json) {
+  w->kind = HL_STEP_ANSWERED;
+  hl_free(w->answer);
+  w->answer = hl_strndup(json.p ? json.p : "", json.n);
+  w->answer_n = json.n;
+  if (w->step->active) store(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, json);
+}
+
+void hl_write_refused(hl_write *w) {
+  hl_step *step = w->step;
+  hl_buf name;
+  w->kind = HL_STEP_NONE;
+  if (!step->active) return;
+  hl_step_key key = key_of(step->run, &name);
+  hl_tx_step_forget(step->run->e->tx, &key, (hl_str){step->name, step->name_n}, w->n);
+  hl_buf_deinit(&name);
+  hl_touch(step->run->e);
+}
