@@ -140,21 +140,6 @@ static void json_escape(hl_buf *out, hl_str s) {
   }
 }
 
-/* Text of a script, a request or an answer must neither begin a line that passes
- * for one of ours nor steer a terminal. A traceback stays readable: its lines are
- * set in, where no line of the log begins. */
-static void plain_text(hl_buf *out, hl_str s) {
-  while (s.n && s.p[s.n - 1] == '\n') s.n--;
-  for (size_t i = 0; i < s.n; i++) {
-    unsigned char c = (unsigned char)s.p[i];
-    bool c1 = c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] >= 0x80 && (unsigned char)s.p[i + 1] < 0xA0;
-    if (c == '\n') hl_buf_puts(out, "\n    ");
-    else if (c1) hl_buf_printf(out, "\\x%02x", (unsigned char)s.p[++i]);
-    else if ((c < ' ' && c != '\t') || c == 0x7f) hl_buf_printf(out, "\\x%02x", c);
-    else hl_buf_append(out, &c, 1);
-  }
-}
-
 void hl_log_write(hl_log *log, hl_log_level level, const char *room, const char *fmt, ...) {
   static const char *const names[] = {"debug", "info", "warn", "error"};
   if (!log || level < log->min || level >= HL_LOG_OFF) return;
@@ -187,7 +172,8 @@ void hl_log_write(hl_log *log, hl_log_level level, const char *room, const char 
     hl_buf_puts(&line, "\"}\n");
   } else {
     hl_buf_printf(&line, "%.12s %-5s %s: ", iso + 11, names[level], room);
-    plain_text(&line, hl_buf_str(&raw));
+    /* A traceback's lines are set in, where no line of ours begins: text cannot pass for one. */
+    hl_buf_plain(&line, hl_buf_str(&raw), "\n    ");
     hl_buf_puts(&line, "\n");
   }
   hl_str s = hl_buf_str(&line);

@@ -154,3 +154,17 @@ int hl_buf_urlencode(hl_buf *b, hl_str s) {
   }
   return 0;
 }
+
+int hl_buf_plain(hl_buf *b, hl_str s, const char *newline) {
+  int rc = 0;
+  while (s.n && s.p[s.n - 1] == '\n') s.n--;
+  for (size_t i = 0; i < s.n && !rc; i++) {
+    unsigned char c = (unsigned char)s.p[i];
+    bool c1 = c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] >= 0x80 && (unsigned char)s.p[i + 1] < 0xA0;
+    if (c == '\n') rc = hl_buf_puts(b, newline);
+    else if (c1) rc = hl_buf_printf(b, "\\x%02x", (unsigned char)s.p[++i]);
+    else if ((c < ' ' && c != '\t') || c == 0x7f) rc = hl_buf_printf(b, "\\x%02x", c);
+    else rc = hl_buf_append(b, &c, 1);
+  }
+  return rc;
+}

@@ -41,6 +41,9 @@ typedef struct hl_buf {
 
 void hl_buf_init(hl_buf *b, size_t max);
 void hl_buf_deinit(hl_buf *b);
+/* Appends text of outside without what steers a terminal: control characters (C1, too) as \xNN, tabs as they
+ * are, `newline` for each line's end but the last. */
+int hl_buf_plain(hl_buf *b, hl_str s, const char *newline);
 void hl_buf_clear(hl_buf *b);                  /* keeps the memory */
 int hl_buf_append(hl_buf *b, const void *p, size_t n);
 int hl_buf_puts(hl_buf *b, const char *z);

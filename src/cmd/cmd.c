@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -28,12 +29,18 @@ int hl_cmd_columns(void) {
 
 int hl_cmd_fail(int code, const char *fmt, ...) {
   va_list ap;
+  char text[64 * 1024];
+  hl_buf plain;
   fflush(stdout);
   fputs(hl_cmd_is_tty(STDERR_FILENO) ? "\033[31mhubloop:\033[0m " : "hubloop: ", stderr);
   va_start(ap, fmt);
-  vfprintf(stderr, fmt, ap);
+  vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  fputc('\n', stderr);
+  /* Names and HubSpot's words are in it. */
+  hl_buf_init(&plain, 4 * sizeof text);
+  hl_buf_plain(&plain, hl_str_of(text), "\n");
+  fprintf(stderr, "%s\n", plain.p ? plain.p : "");
+  hl_buf_deinit(&plain);
   return code;
 }
 
@@ -140,6 +147,9 @@ static int run_command(const hl_command *c, int argc, char **argv) {
 
 int hl_cmd_main(int argc, char **argv) {
   signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes fails a write, not the program */
+  /* A core file would hold tokens. 1 is less than any core and keeps one from being piped to a collector, which 0 does not. */
+  struct rlimit core;
+  if (getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur > 1) setrlimit(RLIMIT_CORE, &(struct rlimit){1, core.rlim_max});
   setvbuf(stdout, NULL, _IOLBF, 0); /* whoever reads a pipe sees each line when it is printed */
   if (argc < 2) return run_command(&hl_cmd_help, 0, NULL);
   const char *name = argv[1];

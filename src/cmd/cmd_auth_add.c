@@ -112,7 +112,7 @@ static int add(const hl_args *a) {
   hl_auth_describe(&s, &id, what, sizeof what);
   snprintf(place, sizeof place, "%.180s", hl_vault_path(x.vault));
   printf("stored %s: %s, in %s\n", name, what, place);
-  if (s.base_url) printf("Its calls go to %s.\n", s.base_url);
+  if (s.base_url && !s.secret) printf("Its calls go to %s.\n", s.base_url);
   if (!tried && !s.secret && !hl_args_has(a, "no-test"))
     printf("HubSpot could not be asked (%s); hubloop auth test %s does so later.\n", told.text, name);
   if (s.secret) printf("A script uses it as secret \"%s\".\n", name);

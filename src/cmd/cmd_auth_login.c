@@ -33,7 +33,7 @@ typedef struct login {
   hl_server *server;
   char state[HL_OAUTH_VERIFIER + 1], verifier[HL_OAUTH_VERIFIER + 1], code[1024];
   hl_error err;
-  bool came, done;
+  bool came, done, foreign; /* an answer with another state came */
   uv_process_t browser;
   bool opened, browser_closed;
 } login;
@@ -69,8 +69,16 @@ static void on_request(void *arg, hl_request *q) {
   } else if (!hl_str_eqz(hl_request_path(q), path) || strcmp(hl_request_method(q), "GET") != 0 || l->came) {
     page(q, 404, "Nothing here", "This address takes the answer of one login.");
   } else {
-    l->came = true;
     int rc = hl_oauth_callback(hl_request_query(q), l->state, l->code, sizeof l->code, &l->err);
+    if (rc == HL_EDENIED) {
+      /* Any page in any browser here can send such a one: it must not end the login. */
+      if (!l->foreign) hl_cmd_fail(0, "%s. Waiting for the right one", l->err.text);
+      l->foreign = true;
+      l->err = (hl_error){0};
+      page(q, 400, "Not connected", "This answer is of another login. The terminal says which page to open.");
+      return;
+    }
+    l->came = true;
     if (rc) page(q, 400, "Not connected", "The terminal says why.");
     else page(q, 200, "Connected", "You can close this window and go back to the terminal.");
     l->done = true;

@@ -97,12 +97,19 @@ static void free_scopes(hl_whose *w) {
   w->id.scopes = NULL;
 }
 
+/* Scopes are shown to people and joined by blanks. */
+static bool is_word(const char *s) {
+  const char *p = s;
+  while (*p > ' ' && *p < 0x7f) p++;
+  return p > s && !*p;
+}
+
 static void take_scopes(hl_whose *w, const cJSON *list) {
   if (!cJSON_IsArray(list) || w->id.scopes) return;
   const cJSON *item;
   size_t n = 0;
   w->id.scopes = hl_alloc(((size_t)cJSON_GetArraySize(list) + 1) * sizeof *w->id.scopes);
-  cJSON_ArrayForEach(item, list) if (cJSON_IsString(item)) w->id.scopes[n++] = hl_strdup(item->valuestring);
+  cJSON_ArrayForEach(item, list) if (cJSON_IsString(item) && is_word(item->valuestring)) w->id.scopes[n++] = hl_strdup(item->valuestring);
   w->id.scopes[n] = NULL;
 }
 

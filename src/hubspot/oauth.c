@@ -278,7 +278,7 @@ int hl_oauth_callback(hl_str query, const char *state, char *code, size_t size, 
   /* State first: nothing else of a foreign answer is looked at. */
   if (!field(query, "state", given, sizeof given) || !hl_str_same_secret(hl_str_of(given), hl_str_of(state)))
     return hl_fail(err, HL_EDENIED,
-                   "the answer does not belong to this login (its state is another): begin again with the page that "
+                   "an answer in the browser does not belong to this login (its state is another): use the page that "
                    "this login opened");
   if (field(query, "error", what, sizeof what)) {
     field(query, "error_description", why, sizeof why);

@@ -28,7 +28,8 @@ static char *joined(const char *a, const char *b) {
 }
 
 int hl_vault_new(const char *file, hl_vault **out, hl_error *err) {
-  char place[PATH_MAX];
+  char place[PATH_MAX], real[PATH_MAX];
+  struct stat st;
   const char *env = getenv("HUBLOOP_VAULT"), *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
   if (!file && env && *env) file = env;
   int n;
@@ -36,13 +37,16 @@ int hl_vault_new(const char *file, hl_vault **out, hl_error *err) {
   else if (config && *config == '/') n = snprintf(place, sizeof place, "%s/hubloop/vault", config);
   else if (home && *home == '/') n = snprintf(place, sizeof place, "%s/.config/hubloop/vault", home);
   else return hl_fail(err, HL_EINVAL, "there is no place for stored credentials: HOME is not set; set HUBLOOP_VAULT to a file");
-  if (n < 0 || (size_t)n + 8 > sizeof place) return hl_fail(err, HL_ELIMIT, "the path of the credential store is too long");
+  /* A link stays one: what it names is replaced, or the old tokens would stay there. The key is beside the link. */
+  const char *target = n > 0 && lstat(place, &st) == 0 && S_ISLNK(st.st_mode) && realpath(place, real) ? real : place;
+  if (n < 0 || (size_t)n + 8 > sizeof place || strlen(target) + 8 > sizeof place) return hl_fail(err, HL_ELIMIT, "the path of the credential store is too long");
   hl_vault *v = HL_NEW(hl_vault);
-  v->path = hl_strdup(place);
-  v->folder = hl_strndup(place, (size_t)(strrchr(place, '/') - place) + (strrchr(place, '/') == place));
+  const char *slash = strrchr(target, '/');
+  v->path = hl_strdup(target);
+  v->folder = hl_strndup(target, (size_t)(slash - target) + (slash == target));
   v->key_path = joined(place, ".key");
-  v->lock_path = joined(place, ".lock");
-  v->new_path = joined(place, ".new");
+  v->lock_path = joined(target, ".lock");
+  v->new_path = joined(target, ".new");
   *out = v;
   return 0;
 }

@@ -265,6 +265,33 @@ async function connect(t, dir, s, args) {
   return p;
 }
 
+test('a store behind a link: what the link names is changed, and the link stays', async (t) => {
+  const dir = project(t);
+  const elsewhere = path.join(dir, 'vaults');
+  fs.mkdirSync(elsewhere, { mode: 0o700 });
+  assert.equal((await auth(t, dir, ['add', 'one', '--kind', 'secret'], { input: 'the first\n' })).code, 0);
+  fs.renameSync(vault(dir), path.join(elsewhere, 'v'));
+  fs.symlinkSync(path.join(elsewhere, 'v'), vault(dir));
+  assert.equal((await auth(t, dir, ['remove', 'one'])).code, 0);
+  assert.equal((await auth(t, dir, ['add', 'two', '--kind', 'secret'], { input: 'the second\n' })).code, 0);
+  assert.ok(fs.lstatSync(vault(dir)).isSymbolicLink());
+  assert.deepEqual(JSON.parse((await auth(t, dir, ['list', '--json'])).out).map((a) => a.name), ['two']);
+});
+
+test('what HubSpot answers steers no terminal, and a plain secret has no address', async (t) => {
+  const f = await fake(t, (q, a) => {
+    a.writeHead(403, { 'Content-Type': 'application/json' });
+    a.end(JSON.stringify({ status: 'error', category: 'BANNED', message: 'no \u001b[2J\u009b31m entry', correlationId: 'c' }));
+  });
+  const dir = project(t);
+  const env = { HUBSPOT_BASE_URL: f.url };
+  const r = await auth(t, dir, ['add', 'shop'], { input: `${token()}\n`, env });
+  assert.equal(r.code, 1, r.err);
+  assert.match(r.err, /no \\x1b\[2J\\x9b31m entry/);
+  const plain = await auth(t, dir, ['add', 'KEY', '--kind', 'secret'], { input: 'some text\n', env });
+  assert.doesNotMatch(plain.out, /calls go to/);
+});
+
 test('login, a script with it, renewal after expiry, removal', async (t) => {
   const s = await app(t, ['--oauth-expires', '2', '--oauth-rotate', 'on_use']);
   const dir = project(t, { 'who.lua': whoami });
@@ -313,7 +340,12 @@ test('logins that fail say why, in one line', async (t) => {
   const back = (p, query) => request('GET', `${p.page.searchParams.get('redirect_uri').replace('localhost', '127.0.0.1')}?${new URLSearchParams(query)}`);
   const state = (p) => p.page.searchParams.get('state');
   await fails(async (p) => assert.equal((await request('GET', (await consent(s, p.page, 'cancel')).href)).status, 400), 1, /consent was not given \(access_denied: The user denied/);
-  await fails(async (p) => assert.equal((await back(p, { code: 'x', state: 'another' })).status, 400), 1, /its state is another/);
+  // Any page can send a wrong state: it is refused and said, and ends nothing.
+  await fails(async (p) => {
+    for (let i = 0; i < 2; i++) assert.equal((await back(p, { code: 'x', state: 'another' })).status, 400);
+    assert.match(p.err, /its state is another/);
+    await request('GET', (await consent(s, p.page, 'cancel')).href);
+  }, 1, /consent was not given/);
   await fails(async (p) => assert.equal((await back(p, { state: state(p) })).status, 400), 1, /without a code/);
   await fails((p) => back(p, { code: 'made-up', state: state(p) }), 1, /no token came: HubSpot refused it/);
   await fails(() => {}, 1, /nobody gave consent in time/, ['--timeout', '1']);
