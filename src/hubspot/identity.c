@@ -77,18 +77,22 @@ static void apply(hl_whose *w) {
 
 /* ---- asking ---- */
 
+/* A callback that asks again after an error ends `w`: what it needs is taken out first. */
 static void answer(hl_defer *defer, void *arg) {
   (void)defer;
   hl_whose *w = arg;
-  while (w->waiters) {
-    waiter *first = w->waiters;
-    w->waiters = first->next;
-    hl_identity_cb cb = first->cb;
-    void *cb_arg = first->arg;
+  waiter *first = w->waiters;
+  hl_fault fault = w->fault;
+  const hl_identity *id = w->told ? &w->id : NULL;
+  w->waiters = NULL;
+  w->fault = (hl_fault){0};
+  while (first) {
+    waiter *next = first->next;
+    first->cb(first->arg, id, id ? NULL : &fault.e);
     hl_free(first);
-    if (w->told) cb(cb_arg, &w->id, NULL);
-    else cb(cb_arg, NULL, &w->fault.e);
+    first = next;
   }
+  hl_fault_deinit(&fault);
 }
 
 static void free_scopes(hl_whose *w) {
@@ -140,8 +144,11 @@ static void done(hl_whose *w) {
   w->step = KNOWN;
   if (w->told) {
     hl_fault_deinit(&w->fault);
-    w->fault = (hl_fault){0};
     w->failed = false;
+  } else if (!w->failed) {
+    hl_fault_plain(&w->fault, hl_err_name(HL_EPROTOCOL), NULL, false,
+                   "account \"%s\": HubSpot answered, but not whose token it is: is base_url HubSpot's?", w->account->name);
+    w->failed = true;
   }
   if (w->queue->hubspot->closing) {
     answer(NULL, w);
@@ -274,6 +281,6 @@ void hl_identity_free(hl_queue *q) {
   }
   free_scopes(w);
   hl_free(w->time_zone);
-  if (w->failed) hl_fault_deinit(&w->fault);
+  hl_fault_deinit(&w->fault);
   hl_free(w);
 }

@@ -11,6 +11,7 @@ static struct world {
   char names[TOKENS][64];
   const char *zone;
   bool silent;          /* neither question is known */
+  bool vague;           /* every question is answered, with nothing in it */
   bool old;             /* only the older one */
   size_t asked, refused;
   struct { int64_t at[4096]; size_t n; } calls[8][8], searches[8]; /* [app][portal], [portal] */
@@ -34,6 +35,8 @@ static void serve(model *m, model_request *r) {
     if (world.silent || (world.old && !older && r->path[1] == 'o')) {
       r->status = 404;
       hl_buf_puts(&r->answer, "{\"status\":\"error\",\"message\":\"no such thing\"}");
+    } else if (world.vague) {
+      hl_buf_puts(&r->answer, "{}");
     } else if (r->path[1] == 'a') {
       hl_buf_printf(&r->answer, "{\"portalId\":%d,\"timeZone\":\"%s\"}", w.portal, world.zone);
     } else if (older) {
@@ -64,6 +67,7 @@ static void identified(void *arg, const hl_identity *id, const hl_api_error *err
   assert_false(s->done);
   s->done = true;
   if (error) {
+    assert_non_null(error->message);
     snprintf(s->error, sizeof s->error, "%s", error->kind);
     return;
   }
@@ -217,6 +221,32 @@ static void what_is_not_told_is_borne(void **state) {
   model_free(m);
 }
 
+typedef struct again { hl_account *account; seen second; char *said; } again;
+
+static void asks_again(void *arg, const hl_identity *id, const hl_api_error *error) {
+  again *g = arg;
+  hl_error err;
+  assert_null(id);
+  assert_int_equal(hl_account_identify(g->account, identified, &g->second, &err), 0);
+  g->said = hl_strdup(error->message); /* it is there until the callback returns */
+}
+
+static void an_answer_that_says_nothing_is_an_error(void **state) {
+  (void)state;
+  hl_account *a[2];
+  model *m = two(17, (whose){1, 2}, (whose){1, 2}, a);
+  world.vague = true;
+  again g = {.account = a[0]};
+  hl_error err;
+  assert_int_equal(hl_account_identify(a[0], asks_again, &g, &err), 0);
+  hl_loop_run(m->loop);
+  assert_true(g.second.done);
+  assert_string_equal(g.second.error, "protocol");
+  assert_non_null(strstr(g.said, "account \"one\""));
+  hl_free(g.said);
+  model_free(m);
+}
+
 /* The day ends where the account is. */
 static void the_day_is_the_accounts(void **state) {
   (void)state;
@@ -254,7 +284,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_one_is_counted_as_one), cmocka_unit_test(it_is_found_out_when_it_matters),
       cmocka_unit_test(one_account_alone_asks_nothing), cmocka_unit_test(what_is_not_told_is_borne),
-      cmocka_unit_test(the_day_is_the_accounts),
+      cmocka_unit_test(an_answer_that_says_nothing_is_an_error), cmocka_unit_test(the_day_is_the_accounts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
