@@ -18,6 +18,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "hubspot/errors.h"
 
 enum {
   PENDING_MAX = 4 << 20, FLUSH_BYTES = 64 << 10, FLUSH_MS = 200, RETRY_MS = 2000,
@@ -253,33 +254,6 @@ static void put_number(hl_buf *b, const char *key, int64_t v) {
   put_int(b, v);
 }
 
-static bool local_byte(unsigned char c) { return isalnum(c) || (c && strchr("._%+-'", c)) || c >= 0x80; }
-static bool domain_byte(unsigned char c) { return isalnum(c) || c == '.' || c == '-' || c >= 0x80; }
-
-/* `s` without e-mail addresses (also percent-encoded) and without the text `hide`. */
-static void put_masked(hl_buf *out, hl_str s, hl_str hide) {
-  size_t from = 0;
-  for (size_t i = 0; i < s.n;) {
-    size_t begin = i, end = i, at = s.p[i] == '@' ? 1 : s.n - i >= 3 && memcmp(s.p + i, "%40", 3) == 0 ? 3 : 0;
-    if (hide.n >= 2 && hide.n <= s.n - i && memcmp(s.p + i, hide.p, hide.n) == 0) {
-      end = i + hide.n;
-    } else if (at) {
-      while (begin > from && local_byte((unsigned char)s.p[begin - 1])) begin--;
-      end = i + at;
-      while (end < s.n && domain_byte((unsigned char)s.p[end])) end++;
-      if (begin == i || end == i + at) end = begin = i;
-    }
-    if (end == begin) {
-      i++;
-      continue;
-    }
-    hl_buf_append(out, s.p + from, begin - from);
-    put(out, "[…]");
-    from = i = end;
-  }
-  hl_buf_append(out, s.p + from, s.n - from);
-}
-
 static bool holds_at(hl_str s) { return s.n && (memchr(s.p, '@', s.n) || memmem(s.p, s.n, "%40", 3)); }
 
 /* The path with what may name a person left out: a segment that holds an e-mail
@@ -339,7 +313,7 @@ static void put_error(hl_call_log *l, hl_buf *b, const hl_call_record *r) {
     message.n = MESSAGE_MAX;
     while (message.n && ((unsigned char)message.p[message.n] & 0xC0) == 0x80) message.n--;
   }
-  put_masked(&masked, message, r->by ? hl_str_of(r->id) : (hl_str){NULL, 0});
+  hl_mask(&masked, message, r->by ? hl_str_of(r->id) : (hl_str){NULL, 0});
   hl_log_redact(hl_loop_log(l->loop), hl_buf_str(&masked), &safe);
   put(b, ",\"error\":{\"kind\":");
   put_quoted(b, hl_str_of(r->kind));

@@ -286,3 +286,31 @@ void hl_fault_row(hl_fault *f, const hl_fault_place *at, const cJSON *row, const
   add_existing(f, hl_json_str(row, "message", NULL));
   finish(f);
 }
+
+/* ---- for logs ---- */
+
+static bool local_byte(unsigned char c) { return isalnum(c) || (c && strchr("._%+-'", c)) || c >= 0x80; }
+static bool domain_byte(unsigned char c) { return isalnum(c) || c == '.' || c == '-' || c >= 0x80; }
+
+void hl_mask(hl_buf *out, hl_str s, hl_str hide) {
+  size_t from = 0;
+  for (size_t i = 0; i < s.n;) {
+    size_t begin = i, end = i, at = s.p[i] == '@' ? 1 : s.n - i >= 3 && memcmp(s.p + i, "%40", 3) == 0 ? 3 : 0;
+    if (hide.n >= 2 && hide.n <= s.n - i && memcmp(s.p + i, hide.p, hide.n) == 0) {
+      end = i + hide.n;
+    } else if (at) {
+      while (begin > from && local_byte((unsigned char)s.p[begin - 1])) begin--;
+      end = i + at;
+      while (end < s.n && domain_byte((unsigned char)s.p[end])) end++;
+      if (begin == i || end == i + at) end = begin = i;
+    }
+    if (end == begin) {
+      i++;
+      continue;
+    }
+    hl_buf_append(out, s.p + from, begin - from);
+    hl_buf_puts(out, "[…]");
+    from = i = end;
+  }
+  hl_buf_append(out, s.p + from, s.n - from);
+}

@@ -39,4 +39,7 @@ void hl_fault_copy(hl_fault *f, const hl_api_error *error);
 void hl_fault_plain(hl_fault *f, const char *kind, const char *category, bool retryable, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* Appends `s` without e-mail addresses (percent-encoded ones too) and without the text `hide`: for logs. */
+void hl_mask(hl_buf *out, hl_str s, hl_str hide);
+
 #endif

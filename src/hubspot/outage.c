@@ -275,6 +275,14 @@ static void closes(hl_queue *q, const hl_account *a, int64_t since) {
   hl_queue_kick(q);
 }
 
+static void mask_why(const char *text, char out[160]) {
+  hl_buf b;
+  hl_buf_init(&b, 4096);
+  hl_mask(&b, hl_str_of(text), (hl_str){NULL, 0});
+  snprintf(out, 160, "%.150s", b.p ? b.p : "");
+  hl_buf_deinit(&b);
+}
+
 void hl_outage_answer(hl_call *c, int status, const hl_error *err) {
   hl_queue *q = c->queue;
   hl_loop *loop = q->hubspot->loop;
@@ -284,7 +292,7 @@ void hl_outage_answer(hl_call *c, int status, const hl_error *err) {
   if (hl_breaker_is_failure(status, err->code)) {
     char *why = b == &q->breaker ? q->outage_why : q->family.why;
     if (status) snprintf(why, sizeof q->outage_why, "it answers %d", status);
-    else snprintf(why, sizeof q->outage_why, "%.150s", err->text);
+    else mask_why(err->text, why);
     name_of(c, op, q->outage_what);
     if (hl_breaker_failed(b, now, op ? family_of(op) : 0, c->probe, hl_rng_unit(hl_loop_rng(loop)))) opened(q, c->account);
   } else if (!status) {

@@ -81,6 +81,14 @@ static hl_window *named_window(hl_call *c, const char *policy) {
   return c->window->interval <= HL_SECOND ? c->window : NULL;
 }
 
+/* What a person is told of an address or a failure: without e-mail addresses. The caller frees it. */
+static char *masked(const char *text) {
+  hl_buf b;
+  hl_buf_init(&b, 64 * 1024);
+  hl_mask(&b, hl_str_of(text), (hl_str){NULL, 0});
+  return b.p ? hl_buf_detach(&b, NULL) : hl_strdup("");
+}
+
 /* Pauses only what the 429 names; the ms that this call waits in any case. */
 static int64_t limited(hl_call *c, const hl_http_response *r, const cJSON *body) {
   hl_queue *q = c->queue;
@@ -103,8 +111,10 @@ static int64_t limited(hl_call *c, const hl_http_response *r, const cJSON *body)
       if (w) hl_window_pause(w, now, wait);
     }
   }
+  char *path = masked(c->path);
   hl_log_write(log, HL_LOG_WARN, "hubspot", "account %s: 429 %s for %s: waiting until calls are free again",
-               c->account->name, *policy ? policy : "(no policy named)", c->path);
+               c->account->name, *policy ? policy : "(no policy named)", path);
+  hl_free(path);
   return wait;
 }
 
@@ -121,12 +131,15 @@ static bool may_tell(hl_call *c) {
 static void tell_retry(hl_call *c, const hl_http_response *r) {
   hl_log *log = hl_loop_log(c->queue->hubspot->loop);
   if (r->status == 429 || hl_outage_on(c->queue) || !may_tell(c)) return; /* that has been said */
-  if (r->status)
+  if (r->status) {
     hl_log_write(log, HL_LOG_WARN, "hubspot", "%s: HubSpot answers %d; trying again for up to %d minutes",
                  c->account->name, r->status, HL_RETRY_DEADLINE_MS / 60000);
-  else
-    hl_log_write(log, HL_LOG_WARN, "hubspot", "%s: HubSpot does not answer (%s); trying again for up to %d minutes",
-                 c->account->name, r->err.text, HL_RETRY_DEADLINE_MS / 60000);
+    return;
+  }
+  char *why = masked(r->err.text);
+  hl_log_write(log, HL_LOG_WARN, "hubspot", "%s: HubSpot does not answer (%s); trying again for up to %d minutes",
+               c->account->name, why, HL_RETRY_DEADLINE_MS / 60000);
+  hl_free(why);
 }
 
 /* A wrong clock lets tokens expire unseen, timers fire at the wrong hour and every

@@ -119,6 +119,21 @@ test('429 with Retry-After is waited for', async (t) => {
   assert.equal(r.out, 'ada@example.com\n');
 });
 
+test('what waits for HubSpot is told without the address it asks for', async (t) => {
+  let n = 0;
+  const f = await fake(t, (q, res) => {
+    if (++n === 1) return res.socket.destroy();
+    if (n === 2) return answer(429, ERROR(429, 'RATE_LIMITS', { policyName: 'TEN_SECONDLY_ROLLING' }))(q, res);
+    return answer(200, JSON.stringify({ id: '1', properties: { email: 'ada@example.com' } }))(q, res);
+  });
+  const r = await against(t, f.url, 'local hubspot = require "hubspot"\nhubspot.contacts.get("ada@example.com", { "email" }, { id_property = "email" })\n');
+  assert.equal(r.code, 0, r.err);
+  assert.equal(n, 3);
+  assert.match(r.err, /warn .*HubSpot does not answer/);
+  assert.match(r.err, /warn .*429 TEN_SECONDLY_ROLLING for \S*\/contacts\//);
+  assert.doesNotMatch(r.err, /(@|%40)example/);
+});
+
 test('a create that may have arrived is not repeated', async (t) => {
   const f = await fake(t, (q, res) => res.socket.destroy());
   const r = await against(t, f.url, `
