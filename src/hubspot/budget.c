@@ -198,7 +198,6 @@ static hl_slot_id add(hl_window *w, hl_slot slot) {
 }
 
 hl_slot_id hl_window_take(hl_window *w, int64_t now, hl_rank rank) {
-  assert(hl_window_free_at(w, now, rank) == now);
   forget(w, now);
   if (is_spread(w, now, rank)) {
     double gap = 0.5 * (double)w->interval / allowed(w, now, rank), earliest = (double)now - 2 * gap;

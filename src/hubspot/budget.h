@@ -96,7 +96,8 @@ void hl_window_deinit(hl_window *w);
 /* `now` when a call of this rank may leave, otherwise the first time at which one
  * might; INT64_MAX when that depends on an answer that is out. */
 int64_t hl_window_free_at(hl_window *w, int64_t now, hl_rank rank);
-/* Only when hl_window_free_at(w, now, rank) == now. Gives the slot. */
+/* Only when hl_window_free_at(w, t, rank) == t was seen a moment ago: a real clock
+ * may be some ms past t by now, at which the window need not be free. Gives the slot. */
 hl_slot_id hl_window_take(hl_window *w, int64_t now, hl_rank rank);
 /* The answer came (any but 429): ends a pause. */
 void hl_window_answered(hl_window *w, hl_slot_id slot, int64_t now);

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "hubspot/budget.h"
 #include "hubspot_model.h"
 
 /* What the budgets promise, over seeded histories in virtual time: arrivals,
@@ -444,8 +445,31 @@ static void a_day_that_ends_early_slows_bulk(void **state) {
   world_free(w);
 }
 
+/* A real clock goes on between the decision and the sending; what others are
+ * reckoned to have sent grows meanwhile, and the last free call is one too many. */
+static void a_moment_passes_before_it_leaves(void **state) {
+  (void)state;
+  enum { MAX = 190, OTHERS = 60 };
+  hl_window w;
+  int64_t t = 60;
+  hl_window_init(&w, MAX, 10000);
+  hl_slot_id id = hl_window_take(&w, 0, HL_RANK_LIVE);
+  hl_window_learn(&w, id, 50, MAX, MAX - 1 - OTHERS, 10000);
+  hl_window_answered(&w, id, 50);
+  while (hl_window_free_at(&w, t, HL_RANK_LIVE) == t) id = hl_window_take(&w, t, HL_RANK_LIVE);
+  hl_window_drop(&w, id); /* one is free */
+  while (hl_window_free_at(&w, t + 1, HL_RANK_LIVE) == t + 1) t++;
+  assert_in_range(t, 60, 600);
+  size_t held = w.held;
+  id = hl_window_take(&w, t + 1, HL_RANK_LIVE);
+  assert_int_equal(w.held, held + 1);
+  hl_window_answered(&w, id, t + 51);
+  hl_window_deinit(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_moment_passes_before_it_leaves),
       cmocka_unit_test(others_are_made_room_for),
       cmocka_unit_test(live_calls_do_not_wait),
       cmocka_unit_test(alone_all_is_used),
