@@ -5,7 +5,7 @@
 
 /* What the budgets promise, over seeded histories in virtual time: arrivals,
  * latencies and the others of the same token are random, HubSpot counts as it
- * counts. HL_SLOW=1 runs many more seeds and prints what was reached. */
+ * counts. HL_LONG=1 runs many more seeds and prints what was reached. */
 
 typedef enum { OTHERS_NONE, OTHERS_STEADY, OTHERS_RANDOM, OTHERS_PAIRS, OTHERS_WINDOWS, OTHERS_SHIFTS } others_kind;
 static const char *const others_names[] = {"nobody", "steady", "random", "small bursts", "a window at once", "on and off"};
@@ -27,7 +27,7 @@ typedef struct world {
   bool ending;               /* what is left is cancelled */
 } world;
 
-static bool slow(void) { return getenv("HL_SLOW") != NULL; }
+static bool at_length(void) { return getenv("HL_LONG") != NULL; }
 
 static void others_go(hl_timer *timer, void *arg) {
   world *w = arg;
@@ -158,7 +158,7 @@ static void others_are_made_room_for(void **state) {
   const int64_t minutes = 11;
   for (others_kind kind = OTHERS_STEADY; kind <= OTHERS_SHIFTS; kind++) {
     for (hl_api_class klass = HL_CLASS_NORMAL; klass <= HL_CLASS_BULK; klass++) {
-      for (uint64_t seed = 1; seed <= (slow() ? 20 : 2); seed++) {
+      for (uint64_t seed = 1; seed <= (at_length() ? 20 : 2); seed++) {
         world *w = world_new(seed * 100, 50, klass, minutes * 60000);
         hl_timer early = {0};
         w->others = kind;
@@ -166,7 +166,7 @@ static void others_are_made_room_for(void **state) {
         world_run(w);
         double part = 100 * used(w) / (19.0 * (double)(minutes * 60) - (double)w->others_sent);
         size_t refused = w->m->refused - w->early;
-        if (slow())
+        if (at_length())
           fprintf(stderr, "%s, class %d, seed %d: used %.1f %%, refused %zu, first minute %zu, others %zu refused %zu\n",
                   others_names[kind], klass, (int)seed, part, refused, w->early, w->others_sent, w->others_refused);
         if (part < must[kind].used || refused > must[kind].refused_per_10 || w->early > 30)
@@ -185,7 +185,7 @@ static int by_value(const void *a, const void *b) {
 
 static void live_calls_do_not_wait(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed <= (slow() ? 20 : 2); seed++) {
+  for (uint64_t seed = 1; seed <= (at_length() ? 20 : 2); seed++) {
     for (int random = 0; random < 2; random++) {
       world *w = world_new(seed, 25, HL_CLASS_BULK, 600000);
       w->live_gap = 100;
@@ -194,7 +194,7 @@ static void live_calls_do_not_wait(void **state) {
       qsort(w->live_wait, w->live_n, sizeof *w->live_wait, by_value);
       double rest = 19.0 * 600 - (double)w->live_n, bulk = used(w) / rest;
       int64_t p99 = w->live_wait[w->live_n * 99 / 100];
-      if (slow())
+      if (at_length())
         fprintf(stderr, "live %s, seed %d: p50 %lld p99 %lld max %lld ms, bulk %.1f %%\n", random ? "random" : "steady",
                 (int)seed, (long long)w->live_wait[w->live_n / 2], (long long)p99, (long long)w->live_wait[w->live_n - 1],
                 100 * bulk);
@@ -214,7 +214,7 @@ static void alone_all_is_used(void **state) {
       world_run(w);
       /* Idle only by what is stated: each slot is held for a round trip, and bulk is spread. */
       double part = used(w) / 1140, least = 10000.0 / (10003 + 1.4 * (double)latency) - (klass == HL_CLASS_BULK ? 0.01 : 0);
-      if (slow()) fprintf(stderr, "class %d, latency up to 2 x %lld: %.2f %%\n", klass, (long long)latency, 100 * part);
+      if (at_length()) fprintf(stderr, "class %d, latency up to 2 x %lld: %.2f %%\n", klass, (long long)latency, 100 * part);
       assert_int_equal(w->m->refused, 0);
       if (part < least) fail_msg("class %d, latency up to 2 x %d ms: only %.2f %% used", klass, (int)latency, 100 * part);
       world_free(w);
@@ -241,7 +241,7 @@ static void search_once(world *w) {
  * second where 200 ms of answering say nothing, more where 150 of them are the way. */
 static void the_way_is_not_held(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed <= (slow() ? 50 : 5); seed++) {
+  for (uint64_t seed = 1; seed <= (at_length() ? 50 : 5); seed++) {
     size_t n[2];
     for (int known = 0; known < 2; known++) {
       world *w = world_new(seed, 100, HL_CLASS_NORMAL, 120000);
@@ -253,7 +253,7 @@ static void the_way_is_not_held(void **state) {
       n[known] = w->m->n_searches;
       world_free(w);
     }
-    if (slow()) fprintf(stderr, "searches in 120 s: %zu, with the way known %zu\n", n[0], n[1]);
+    if (at_length()) fprintf(stderr, "searches in 120 s: %zu, with the way known %zu\n", n[0], n[1]);
     if (n[1] < 120 * 5 * 100 / 109 || n[0] < 120 * 5 * 100 / 122) fail_msg("%zu and %zu searches", n[0], n[1]);
   }
 }
