@@ -2,12 +2,16 @@
 
 #include "base/mem.h"
 
-/* `ring` holds the hashes in order of arrival; place p is ring[p & (cap - 1)].
- * `table` maps to places: the upper half of an entry is a part of the hash, so
+/* The hashes are held in order of arrival, in chunks; `table` maps to their places: the upper half of an entry is a part of the hash, so
  * that a miss costs one cache line, the lower half the place's low 32 bits plus
  * one (0: free). The table is at most half full. Ages are kept for runs of
  * hashes: a mark a minute, and one for every MARK_PLACES, so that generations
- * can end there. A mark begins a row: what lies between two marks is whole rows. */
+ * can end there. A mark begins a row: what lies between two marks is whole rows.
+ *
+ * Nothing grows at once: that took a third of a second of the loop at a few million.
+ * A table that is half full gives way to one twice as large, into which each add
+ * moves some of the hashes, in their order. The old one is only read meanwhile:
+ * an entry of it counts when its place is in [moved, split) and the hash is there. */
 typedef struct age {
   int64_t at;
   uint64_t place;            /* of the first hash received then */
@@ -15,13 +19,17 @@ typedef struct age {
   bool cut;
 } age;
 
+enum { CHUNK_BITS = 12, CHUNK = 1 << CHUNK_BITS, FIRST_SLOTS = 2 * CHUNK, MOVE = 4 };
+
 struct hl_dedupe {
-  hl_hash *ring;
+  hl_hash **chunks;          /* of place p: chunks[(p >> CHUNK_BITS) & (n_chunks - 1)] */
+  size_t n_chunks;
   uint64_t head, tail;       /* places: [head, tail) */
   uint64_t settled, saved;   /* below: committed; kept elsewhere */
-  size_t cap, max;
-  uint64_t *table;
-  size_t slots;
+  size_t max;
+  uint64_t *table, *old;     /* old: NULL, or the one that is being left */
+  size_t slots, old_slots;
+  uint64_t moved, split;     /* places: below, in the table; from here on, only ever in the table */
   size_t live;               /* hashes that were not taken back */
   age *ages;
   size_t n_ages, cap_ages;
@@ -46,19 +54,25 @@ hl_dedupe *hl_dedupe_new(int64_t window_ms, size_t max) {
 
 void hl_dedupe_free(hl_dedupe *d) {
   if (!d) return;
-  hl_free(d->ring);
+  for (size_t i = 0; i < d->n_chunks; i++) hl_free(d->chunks[i]);
+  hl_free(d->chunks);
   hl_free(d->table);
+  hl_free(d->old);
   hl_free(d->ages);
   hl_free(d);
 }
 
-static hl_hash *at(const hl_dedupe *d, uint64_t place) { return &d->ring[place & (d->cap - 1)]; }
+static hl_hash **chunk_of(const hl_dedupe *d, uint64_t place) {
+  return &d->chunks[(place >> CHUNK_BITS) & (d->n_chunks - 1)];
+}
+
+static hl_hash *at(const hl_dedupe *d, uint64_t place) { return *chunk_of(d, place) + (place & (CHUNK - 1)); }
 
 static uint64_t entry_of(hl_hash h, uint64_t place) {
   return (h.a & UINT64_C(0xffffffff00000000)) | ((uint32_t)place + UINT32_C(1));
 }
 
-static size_t slot_of(const hl_dedupe *d, hl_hash h) { return (size_t)(h.a * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (d->slots - 1); }
+static size_t slot_of(hl_hash h, size_t slots) { return (size_t)(h.a * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (slots - 1); }
 
 /* The place of an entry: the one in [head, tail) with these low bits. */
 static uint64_t place_of(const hl_dedupe *d, uint64_t entry) {
@@ -66,18 +80,30 @@ static uint64_t place_of(const hl_dedupe *d, uint64_t entry) {
   return d->head + (uint32_t)(low - (uint32_t)d->head);
 }
 
-static bool find(const hl_dedupe *d, hl_hash h, size_t *slot) {
-  size_t i = slot_of(d, h);
-  for (; d->table[i]; i = (i + 1) & (d->slots - 1)) {
-    if ((d->table[i] ^ h.a) >> 32) continue;
-    hl_hash *other = at(d, place_of(d, d->table[i]));
-    if (other->a == h.a && other->b == h.b) {
-      *slot = i;
-      return true;
-    }
+/* *slot: the entry, or the free one where the search ended. */
+static bool look(const hl_dedupe *d, const uint64_t *table, size_t slots, uint64_t from, uint64_t to, hl_hash h,
+                 size_t *slot, uint64_t *place) {
+  size_t i = slot_of(h, slots);
+  for (; table[i]; i = (i + 1) & (slots - 1)) {
+    if ((table[i] ^ h.a) >> 32) continue;
+    *place = place_of(d, table[i]);
+    if (*place < from || *place >= to) continue;
+    const hl_hash *other = at(d, *place);
+    if (other->a == h.a && other->b == h.b) break;
   }
   *slot = i;
-  return false;
+  return table[i] != 0;
+}
+
+typedef enum found { ABSENT, IN_TABLE, IN_OLD } found;
+
+/* *slot is one of the table unless it is in the old one. */
+static found find(const hl_dedupe *d, hl_hash h, size_t *slot, uint64_t *place) {
+  size_t old_slot;
+  if (look(d, d->table, d->slots, d->head, d->tail, h, slot, place)) return IN_TABLE;
+  uint64_t from = d->moved > d->head ? d->moved : d->head;
+  if (d->old && look(d, d->old, d->old_slots, from, d->split, h, &old_slot, place)) return IN_OLD;
+  return ABSENT;
 }
 
 /* Closes the gap, so that searches need no grave marks. */
@@ -88,7 +114,7 @@ static void unslot(hl_dedupe *d, size_t i) {
     for (;;) {
       j = (j + 1) & mask;
       if (!d->table[j]) return;
-      size_t home = slot_of(d, *at(d, place_of(d, d->table[j])));
+      size_t home = slot_of(*at(d, place_of(d, d->table[j])), d->slots);
       if (((j - home) & mask) >= ((j - i) & mask)) break;
     }
     d->table[i] = d->table[j];
@@ -97,13 +123,18 @@ static void unslot(hl_dedupe *d, size_t i) {
 }
 
 static void drop_oldest(hl_dedupe *d) {
-  hl_hash *h = at(d, d->head);
+  hl_hash h = *at(d, d->head);
   size_t slot;
-  if ((h->a || h->b) && find(d, *h, &slot)) {
-    unslot(d, slot);
+  uint64_t place;
+  if (h.a || h.b) {
+    if (find(d, h, &slot, &place) == IN_TABLE) unslot(d, slot);
     d->live--;
   }
   d->head++;
+  if (d->head & (CHUNK - 1)) return;
+  hl_hash **chunk = chunk_of(d, d->head - 1);
+  hl_free(*chunk);
+  *chunk = NULL;
 }
 
 static void forget_ages(hl_dedupe *d) {
@@ -114,23 +145,47 @@ static void forget_ages(hl_dedupe *d) {
   memmove(d->ages, d->ages + k, d->n_ages * sizeof *d->ages);
 }
 
-static void grow(hl_dedupe *d) {
-  size_t cap = d->cap ? 2 * d->cap : 4096;
-  hl_hash *ring = hl_realloc(NULL, cap * sizeof *ring);
-  for (uint64_t p = d->head; p < d->tail; p++) ring[p & (cap - 1)] = *at(d, p);
-  hl_free(d->ring);
-  d->ring = ring;
-  d->cap = cap;
-  hl_free(d->table);
-  d->slots = 2 * cap;
-  d->table = hl_alloc(d->slots * sizeof *d->table);
-  for (uint64_t p = d->head; p < d->tail; p++) {
-    hl_hash *h = at(d, p);
-    size_t slot;
-    if (!h->a && !h->b) continue;
-    for (slot = slot_of(d, *h); d->table[slot]; slot = (slot + 1) & (d->slots - 1)) {}
-    d->table[slot] = entry_of(*h, p);
+static void leave_old(hl_dedupe *d, size_t most) {
+  for (; most && d->old; most--) {
+    if (d->moved < d->head) d->moved = d->head;
+    if (d->moved >= d->split) {
+      hl_free(d->old);
+      d->old = NULL;
+      return;
+    }
+    const hl_hash *h = at(d, d->moved);
+    if (h->a || h->b) {
+      size_t i = slot_of(*h, d->slots);
+      while (d->table[i]) i = (i + 1) & (d->slots - 1);
+      d->table[i] = entry_of(*h, d->moved);
+    }
+    d->moved++;
   }
+}
+
+/* Room for one more: in the chunks, and in a table that is at most half full. */
+static void grow(hl_dedupe *d) {
+  if ((d->tail >> CHUNK_BITS) - (d->head >> CHUNK_BITS) >= d->n_chunks) {
+    size_t n = d->n_chunks ? 2 * d->n_chunks : 16;
+    hl_hash **chunks = hl_alloc(n * sizeof(hl_hash *));
+    for (size_t i = 0; i < d->n_chunks; i++) {
+      uint64_t k = (d->head >> CHUNK_BITS) + i;
+      chunks[k & (n - 1)] = d->chunks[k & (d->n_chunks - 1)];
+    }
+    hl_free(d->chunks);
+    d->chunks = chunks;
+    d->n_chunks = n;
+  }
+  hl_hash **chunk = chunk_of(d, d->tail);
+  if (!*chunk) *chunk = hl_realloc(NULL, CHUNK * sizeof **chunk);
+  if (d->tail - d->head < d->slots / 2) return;
+  leave_old(d, SIZE_MAX); /* done long since: MOVE is more than one */
+  d->old = d->table;
+  d->old_slots = d->slots;
+  d->moved = d->head;
+  d->split = d->tail;
+  d->slots = d->slots ? 2 * d->slots : FIRST_SLOTS;
+  d->table = hl_alloc(d->slots * sizeof *d->table);
 }
 
 static void leave(hl_dedupe *d, int64_t now) {
@@ -172,26 +227,30 @@ static void mark(hl_dedupe *d, int64_t now) {
   d->cut = false;
 }
 
-static void take_out(hl_dedupe *d, size_t slot) {
-  *at(d, place_of(d, d->table[slot])) = (hl_hash){0, 0};
+static void take_out(hl_dedupe *d, found where, size_t slot, uint64_t place) {
+  *at(d, place) = (hl_hash){0, 0};
   /* The entry goes after its hash was zeroed: closing the gap looks at other entries only. */
-  unslot(d, slot);
+  if (where == IN_TABLE) unslot(d, slot);
   d->live--;
 }
 
 void hl_dedupe_prefetch(const hl_dedupe *d, hl_hash h) {
-  if (d->slots) __builtin_prefetch(&d->table[slot_of(d, h)], 1);
+  if (d->slots) __builtin_prefetch(&d->table[slot_of(h, d->slots)], 1);
+  if (d->old) __builtin_prefetch(&d->old[slot_of(h, d->old_slots)]);
 }
 
 bool hl_dedupe_add(hl_dedupe *d, hl_hash h, int64_t now) {
   int64_t after = now - d->window_ms - HL_DEDUPE_MARK_MS;
   size_t slot;
+  uint64_t place;
   leave(d, now);
-  if (d->tail - d->head == d->cap) grow(d);
-  if (find(d, h, &slot)) {
-    if (age_of(d, place_of(d, d->table[slot]))->at > after) return false;
-    take_out(d, slot);
-    find(d, h, &slot);
+  leave_old(d, MOVE);
+  grow(d);
+  found where = find(d, h, &slot, &place);
+  if (where) {
+    if (age_of(d, place)->at > after) return false;
+    take_out(d, where, slot, place);
+    find(d, h, &slot, &place);
   } else if (d->beyond && d->beyond(d->beyond_arg, h, after)) {
     return false;
   }
@@ -206,7 +265,9 @@ bool hl_dedupe_add(hl_dedupe *d, hl_hash h, int64_t now) {
 
 void hl_dedupe_remove(hl_dedupe *d, hl_hash h) {
   size_t slot;
-  if (d->slots && find(d, h, &slot)) take_out(d, slot);
+  uint64_t place;
+  found where = d->slots ? find(d, h, &slot, &place) : ABSENT;
+  if (where) take_out(d, where, slot, place);
 }
 
 size_t hl_dedupe_count(const hl_dedupe *d) { return d->live; }

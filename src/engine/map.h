@@ -24,7 +24,8 @@ hl_node *hl_map_find(const hl_map *m, uint64_t hash, bool (*same)(const hl_node 
                      const void *key);
 void hl_map_add(hl_map *m, hl_node *node, uint64_t hash);
 void hl_map_remove(hl_map *m, hl_node *node);
-/* Takes out any one node; NULL when empty, and the table is then freed. */
+/* Takes out any one node; NULL when empty, and the table is then freed. Until it is,
+ * nothing but this may be asked. */
 hl_node *hl_map_pop(hl_map *m);
 
 #endif

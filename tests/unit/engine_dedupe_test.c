@@ -62,24 +62,31 @@ static void says_when_number_shortens_the_window(void **state) {
   hl_dedupe_free(d);
 }
 
-static void agrees_with_a_model(void **state) {
-  (void)state;
-  enum { KINDS = 3000, STEPS = 200000, MAX = 1500 };
+/* `max` just above a power of two: the oldest leave while the table is being changed. */
+static void walk_beside_a_model(uint64_t kinds, size_t max, unsigned removals) {
+  enum { KINDS = 40000, STEPS = 200000 };
   static uint64_t when[KINDS]; /* arrival + 1, 0: not there */
+  static uint64_t order[STEPS + 1];
   hl_rng r, none = {{0}};
-  uint64_t order[STEPS + 1], n = 0, oldest = 0;
+  uint64_t n = 0, oldest = 0;
+  size_t live = 0;
+  memset(when, 0, sizeof when);
   hl_rng_init(&r, 42);
-  hl_dedupe *d = hl_dedupe_new(INT64_MAX / 4, MAX);
+  hl_dedupe *d = hl_dedupe_new(INT64_MAX / 4, max);
   for (int s = 0; s < STEPS; s++) {
-    uint64_t k = hl_rng_below(&r, KINDS);
-    if (hl_rng_below(&r, 4) == 0) {
+    uint64_t k = hl_rng_below(&r, kinds);
+    if (hl_rng_below(&r, 100) < removals) {
       hl_dedupe_remove(d, hash_of(&none, k));
+      live -= when[k] != 0;
       when[k] = 0;
       continue;
     }
-    if (n - oldest >= MAX) { /* room is made before a look */
+    if (n - oldest >= max) { /* room is made before a look */
       uint64_t gone = order[oldest];
-      if (when[gone] == oldest + 1) when[gone] = 0;
+      if (when[gone] == oldest + 1) {
+        when[gone] = 0;
+        live--;
+      }
       oldest++;
     }
     bool fresh = hl_dedupe_add(d, hash_of(&none, k), 1);
@@ -87,9 +94,21 @@ static void agrees_with_a_model(void **state) {
     if (fresh) {
       order[n] = k;
       when[k] = ++n;
+      live++;
     }
+    assert_int_equal(hl_dedupe_count(d), live);
   }
   hl_dedupe_free(d);
+}
+
+static void agrees_with_a_model(void **state) {
+  (void)state;
+  walk_beside_a_model(3000, 1500, 25);
+  walk_beside_a_model(9000, 4200, 5);
+  walk_beside_a_model(40000, 8200, 2);
+  walk_beside_a_model(40000, 8200, 30);
+  walk_beside_a_model(40000, 17000, 2);
+  walk_beside_a_model(40000, 100000, 10);
 }
 
 int main(void) {
