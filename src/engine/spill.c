@@ -19,6 +19,14 @@ typedef struct write_job {
   hl_error err;
 } write_job;
 
+/* A hash of the log at the start. The table is far larger than a cache, so its lines
+ * are asked for this many hashes ahead. */
+enum { AHEAD = 32 };
+typedef struct logged {
+  hl_hash hash;
+  int64_t row, received;
+} logged;
+
 struct hl_spill {
   hl_engine *e;
   char *stem;                /* of the files; NULL: in memory, nothing is written */
@@ -30,6 +38,9 @@ struct hl_spill {
   hl_timer retry;
   int64_t retry_ms;          /* 0: the last one was written */
   int64_t looked_at;         /* for old ones, mono ms */
+  logged ahead[AHEAD];       /* at the start: in a ring */
+  uint64_t n_ahead, n_added;
+  int64_t row;               /* of the last one added */
 };
 
 static bool is_old(const hl_spill *sp, const hl_segment *s, int64_t now) {
@@ -184,22 +195,40 @@ static void open_all(hl_spill *sp, int64_t now, int64_t last_row) {
   hl_free(folder);
 }
 
-static void remember(void *arg, int64_t row, int64_t received, hl_str hashes) {
-  hl_spill *sp = arg;
+static void add_logged(hl_spill *sp) {
+  const logged *x = &sp->ahead[sp->n_added++ % AHEAD];
   hl_dedupe *d = sp->e->dedupe;
   write_job *job;
-  hl_dedupe_row(d, row);
+  if (x->row != sp->row) {
+    hl_dedupe_settle(d, hl_dedupe_end(d));
+    while (!sp->retry_ms && (job = next_job(sp))) {
+      work(job);
+      take(sp, job);
+      free_job(job);
+    }
+    hl_dedupe_row(d, x->row);
+    sp->row = x->row;
+  }
+  hl_dedupe_add(d, x->hash, x->received);
+}
+
+static void remember(void *arg, int64_t row, int64_t received, hl_str hashes) {
+  hl_spill *sp = arg;
   for (size_t i = 0; i + HL_HASH_BYTES <= hashes.n; i += HL_HASH_BYTES) {
     hl_hash h;
     memcpy(&h, hashes.p + i, sizeof h);
-    if (h.a || h.b) hl_dedupe_add(d, h, received);
+    if (!h.a && !h.b) continue;
+    hl_dedupe_prefetch(sp->e->dedupe, h);
+    if (sp->n_ahead - sp->n_added == AHEAD) add_logged(sp);
+    sp->ahead[sp->n_ahead++ % AHEAD] = (logged){h, row, received};
   }
-  hl_dedupe_settle(d, hl_dedupe_end(d));
-  while (!sp->retry_ms && (job = next_job(sp))) {
-    work(job);
-    take(sp, job);
-    free_job(job);
-  }
+}
+
+static int read_rows(hl_spill *sp, int64_t after, int64_t upto, int64_t since, hl_error *err) {
+  int rc = hl_store_each_hash(sp->e->store, after, upto, since, remember, sp, err);
+  while (sp->n_added < sp->n_ahead) add_logged(sp);
+  hl_dedupe_settle(sp->e->dedupe, hl_dedupe_end(sp->e->dedupe));
+  return rc;
 }
 
 /* Rows in the order of the log, without those that a segment holds. */
@@ -211,11 +240,11 @@ static int fill(hl_spill *sp, int64_t now, int64_t last_row, hl_error *err) {
   struct range { int64_t first, last; } *ranges = hl_alloc((n + 1) * sizeof *ranges);
   for (size_t i = 0; i < n; i++) ranges[i] = (struct range){hl_segment_first_row(sp->v[i]), hl_segment_last_row(sp->v[i])};
   for (size_t i = 0; i < n && !rc; i++) {
-    if (ranges[i].first - 1 > after) rc = hl_store_each_hash(sp->e->store, after, ranges[i].first - 1, since, remember, sp, err);
+    if (ranges[i].first - 1 > after) rc = read_rows(sp, after, ranges[i].first - 1, since, err);
     if (ranges[i].last > after) after = ranges[i].last;
     hl_dedupe_cut(sp->e->dedupe);
   }
-  if (!rc) rc = hl_store_each_hash(sp->e->store, after, last_row, since, remember, sp, err);
+  if (!rc) rc = read_rows(sp, after, last_row, since, err);
   hl_free(ranges);
   return rc;
 }
