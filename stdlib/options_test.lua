@@ -63,3 +63,91 @@ describe("key", function()
     expect(function() on("contact.creation", { key = { "a", 7 } }, print) end).to.raise("#2 is no name of a field")
   end)
 end)
+
+describe("own writes", function()
+  local hubspot = require "hubspot"
+  local runs
+
+  before_each(function() runs = {} end)
+
+  local function note(event) runs[#runs + 1] = event.propertyName .. "=" .. event.propertyValue end
+
+  it("do not run the handler that made them, but others", function()
+    local seen = {}
+    on("contact.propertyChange", function(event)
+      note(event)
+      expect(event.own).to.equal(false)
+      hubspot.contacts.update(event.objectId, { city = "Ulm", zip = 89073 })
+    end)
+    on("contact.propertyChange", { name = "other", property = "zip" }, function(event) seen[#seen + 1] = event.propertyValue end)
+    local id = sim.create("contacts", { email = "ana@example.com" })
+    sim.update("contacts", id, { city = "Bonn" })
+    sim.settle()
+    expect(runs).to.equal { "city=Bonn" }
+    expect(seen).to.equal { "89073" }
+    expect(sim.contact(id).city).to.equal("Ulm")
+    expect(sim.events().own).to.equal(1)
+  end)
+
+  it("run it when it asks", function()
+    on("contact.propertyChange", { own = "include", property = "city" }, function(event)
+      note(event)
+      runs[#runs + 1] = event.own
+      hubspot.contacts.update(event.objectId, { city = "Ulm" })
+    end)
+    local id = sim.create("contacts", { email = "ana@example.com" })
+    sim.update("contacts", id, { city = "Bonn" })
+    sim.settle()
+    expect(runs).to.equal { "city=Bonn", false, "city=Ulm", true }
+  end)
+
+  it("count when an object is made", function()
+    local n = 0
+    on("contact.creation", function(event)
+      n = n + 1
+      hubspot.contacts.create { email = ("copy%d-of-%s@example.com"):format(n, event.objectId) }
+    end)
+    sim.create("contacts", { email = "ana@example.com" })
+    sim.advance("1m")
+    expect(n).to.equal(1)
+    expect(sim.events().own).to.equal(1)
+  end)
+
+  it("that HubSpot refuses excuse nothing", function()
+    on("contact.propertyChange", function(event)
+      note(event)
+      pcall(hubspot.contacts.update, event.objectId, { city = "Ulm", no_such_property = "1" })
+    end)
+    local id = sim.create("contacts", { email = "ana@example.com" })
+    sim.update("contacts", id, { zip = "1" })
+    sim.settle()
+    sim.trigger("contact.propertyChange", { objectId = id, propertyName = "city", propertyValue = "Ulm",
+      changeSource = "INTEGRATION", sourceId = "1" })
+    sim.settle()
+    expect(runs).to.equal { "zip=1", "city=Ulm" }
+  end)
+
+  it("of two handlers that answer each other end, and an alert says so", function()
+    local alerts, n = {}, 0
+    local function answer(name)
+      return function(event)
+        n = n + 1
+        hubspot.contacts.update(event.objectId, { [name] = "v" .. n })
+      end
+    end
+    on("contact.propertyChange", { name = "a", property = "city" }, answer("zip"))
+    on("contact.propertyChange", { name = "b", property = "zip" }, answer("city"))
+    on("hubloop.alert", function(event) alerts[#alerts + 1] = event.payload.kind end)
+    local id = sim.create("contacts", { email = "ana@example.com" })
+    sim.update("contacts", id, { city = "Bonn" })
+    sim.advance("1m")
+    expect(n).to.equal(9)
+    expect(sim.events().dead).to.equal(1)
+    expect(alerts).to.contain("depth")
+  end)
+
+  it("is true, false or \"include\"", function()
+    expect(function() on("contact.creation", { own = "yes" }, print) end).to.raise("options_test.lua:%d+: option 'own' is \"include\"")
+    expect(function() on("contact.creation", { own = 1 }, print) end).to.raise("option 'own' is")
+  end)
+end)

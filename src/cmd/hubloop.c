@@ -142,5 +142,6 @@ void hubloop_count(hubloop *h, hubloop_counts *out) {
   hl_engine_stats_get(h->rt->engine, &s);
   *out = (hubloop_counts){.acknowledged = s.acknowledged, .pending = s.pending, .ran = s.ran, .filtered = s.filtered,
                           .duplicate = s.duplicate, .waiting = s.waiting, .dead = s.dead, .unhandled = s.unhandled,
-                          .orphaned = s.orphaned};
+                          .orphaned = s.orphaned,
+                          .own = s.own};
 }

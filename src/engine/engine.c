@@ -227,6 +227,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->next_row = state.last_row + 1;
   e->next_parked = state.last_parked + 1;
   e->dedupe = hl_dedupe_new(window, memory);
+  e->own = hl_own_new();
   /* Before anything can be received, so that the window is in the order of the log. */
   rc = hl_spill_new(e, window, memory, o->dedupe_generation ? o->dedupe_generation : WINDOW_GENERATION, &e->spill, err);
   if (rc) hl_engine_abandon(e);
@@ -246,6 +247,7 @@ int hl_engine_start(hl_engine *e, hl_error *err) {
   int64_t now = hl_loop_now(e->loop);
   int rc = hl_store_reconcile(e->store, handler_exists, e, now, &e->counts, err);
   if (!rc) rc = hl_store_each_schedule(e->store, remember_schedule, e, err);
+  if (!rc) rc = hl_own_start(e, err);
   if (!rc) rc = hl_parked_start(e, err);
   if (rc) return rc;
   e->started = true;
@@ -343,6 +345,7 @@ static void engine_free(hl_engine *e, bool keep) {
   hl_tx_free(e->tx);
   hl_spill_free(e->spill);
   hl_dedupe_free(e->dedupe);
+  hl_own_free(e->own);
   for (size_t i = 0; i < e->n_names; i++) hl_free(e->names[i]);
   hl_free(e->names);
   hl_free(e->path);
@@ -370,6 +373,7 @@ void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out) {
       .dead = (uint64_t)s[HL_ST_DEAD],
       .unhandled = (uint64_t)s[HL_ST_UNHANDLED],
       .orphaned = (uint64_t)s[HL_ST_ORPHANED],
+      .own = (uint64_t)s[HL_ST_OWN],
       .running = e->running,
       .retried = e->retried,
       .runs_failed = e->failed_runs,

@@ -51,6 +51,7 @@ typedef struct hl_event {   /* borrowed for the length of the handler's callback
   int64_t occurred_at, received_at;  /* epoch ms */
   int64_t received_us;      /* hl_loop_mono_us at receipt; 0 after a restart */
   unsigned attempt;         /* 1 for the first */
+  bool own;                 /* a write of this handler caused it, and it asked for such events */
   const char *object_type;  /* "contact", a type id, or "" */
   const char *object_id;    /* decimal text or "" */
   const cJSON *json;        /* HubSpot's own object, or {payload=…} for our own */
@@ -69,6 +70,7 @@ typedef struct hl_handler_options {
   unsigned retries;         /* after the first attempt; UINT_MAX: the default, 10 */
   const char *const *key_fields; /* NULL-terminated names of fields (of an own event also of its payload):
                                   * their values are the key; events without any go by their object */
+  bool own;                 /* events that its own writes cause run it too */
   hl_key_cb key;            /* instead; called with the handler's arg, not for a retry that goes alone */
 } hl_handler_options;
 
@@ -126,6 +128,15 @@ int hl_run_emit(hl_run *run, const char *name, hl_str payload, int64_t delay_ms,
 /* A record for people: `kind` "routing", `key` what it is about ("contact 123"), JSON text. */
 int hl_run_audit(hl_run *run, const char *kind, const char *key, hl_str json, hl_error *err);
 
+/* A run of an event has written to an object: the event that this causes does not run its
+ * handler again (SEMANTICS 11). Durable with the next commit, whatever becomes of the run. Call it
+ * before the write leaves when the id is known. `type` "contacts" or a type id; body {"properties":{…}} or empty. */
+typedef enum { HL_WRITE_UPDATE, HL_WRITE_CREATE, HL_WRITE_DELETE } hl_write_kind;
+typedef struct hl_own_mark { int64_t first; unsigned n; } hl_own_mark;
+hl_own_mark hl_run_wrote(hl_run *run, hl_write_kind kind, const char *account, const char *type, const char *id, hl_str body);
+/* The write failed after all. */
+void hl_engine_not_written(hl_engine *e, hl_own_mark mark);
+
 /* kv: values are JSON text of at most 256 KiB, keys 1-512 bytes. Scope is the
  * script (or "pool:NAME" for routing state) and account. Reads see the run's own writes, then what
  * finished runs wrote. */
@@ -170,7 +181,7 @@ void hl_engine_alert(hl_engine *e, const char *kind, const char *text, cJSON *de
 /* ---- reading ---- */
 typedef struct hl_engine_stats {
   /* States (SEMANTICS 3); their sum is `acknowledged`. */
-  uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned;
+  uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned, own;
   uint64_t running, retried, runs_failed;
   uint64_t commits;             /* transactions so far */
   bool stalled;                 /* the store cannot commit (SEMANTICS 12) */

@@ -204,11 +204,11 @@ void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl
   hl_elements_deinit(&elements);
 }
 
-static void alert_depth(hl_engine *e, int64_t row, const char *type) {
+void hl_alert_depth(hl_engine *e, int64_t row, unsigned index, const char *type, const char *what) {
   char text[400], id[40];
   cJSON *details = cJSON_CreateObject();
-  snprintf(text, sizeof text, "event “%s” parked: own events chained deeper than %d", type, MAX_DEPTH);
-  snprintf(id, sizeof id, "%lld.0", (long long)row);
+  snprintf(text, sizeof text, "event “%.200s” parked: %s chained deeper than %d", type, what, MAX_DEPTH);
+  snprintf(id, sizeof id, "%lld.%u", (long long)row, index);
   cJSON_AddStringToObject(details, "event", id);
   cJSON_AddStringToObject(details, "type", type);
   hl_engine_alert(e, "depth", text, details);
@@ -249,7 +249,7 @@ void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
   a.counts[state] = 1;
   job->body = hl_tx_append(e->tx, &a, false);
   hl_receipts_push(&e->receipts, job);
-  if (too_deep) alert_depth(e, job->id, type);
+  if (too_deep) hl_alert_depth(e, job->id, 0, type, "own events");
   cJSON_Delete(array);
   hl_free(body);
   hl_touch(e);

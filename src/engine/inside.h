@@ -11,6 +11,7 @@
 #include "engine/dedupe.h"
 #include "engine/engine.h"
 #include "engine/map.h"
+#include "engine/own.h"
 #include "engine/spill.h"
 #include "store/store.h"
 
@@ -107,6 +108,8 @@ struct hl_run {
   int64_t first_failed;        /* mono ms */
   int64_t fired_at;            /* schedules: the time that was due */
   int depth;
+  bool own;                    /* its handler's own write caused the event */
+  int64_t own_id;              /* of the write's record, not yet dropped in the store; 0: none */
   char *refused;               /* why it is parked instead of run: its key could not be had */
   hl_timer timer;
   hl_effect effects;           /* list head */
@@ -132,6 +135,7 @@ struct hl_handler {
   hl_engine *e;
   char *type, *script, *name, *account, *property;
   unsigned concurrency, retries, running;
+  bool own;                    /* wants events of its own writes */
   hl_handler_cb cb;
   hl_key_cb key;
   char **key_fields;           /* NULL-terminated */
@@ -240,6 +244,7 @@ struct hl_engine {
   size_t events, bytes;
   hl_dedupe *dedupe;
   hl_spill *spill;             /* what of it is on disk */
+  hl_own *own;
 
   /* handlers */
   hl_map types, lanes;
@@ -296,6 +301,7 @@ int64_t hl_longer_wait(int64_t ms);
 /* inbox.c */
 void hl_inbox_deinit(hl_engine *e);
 void hl_inbox_append_own(hl_engine *e, char *body, int64_t received); /* body taken over */
+void hl_alert_depth(hl_engine *e, int64_t row, unsigned index, const char *type, const char *what);
 void hl_inbox_committed(hl_engine *e, hl_receipt_job *job); /* and frees it */
 void hl_inbox_refuse(hl_engine *e, hl_receipt_job *job, int code, const char *why);
 void hl_inbox_more(hl_engine *e);            /* reads on when there is room */

@@ -51,6 +51,7 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->cb = cb;
   h->arg = arg;
   h->key = o->key;
+  h->own = o->own;
   h->key_fields = copy_names(o->key_fields);
   h->ready_tail = &h->ready;
   hl_handler **p = &e->handlers;
@@ -171,27 +172,62 @@ static bool already(const hl_handler *h, hl_ev *ev, const hl_store_partial *part
     found = true;
     if (partials[i].state == HL_ST_WAITING) ev->parks = true;
     if (partials[i].state == HL_ST_RAN) ev->base = HL_ST_RAN;
+    if (partials[i].state == HL_ST_OWN && ev->base == HL_ST_FILTERED) ev->base = HL_ST_OWN;
   }
   hl_buf_deinit(&b);
   return found;
 }
 
+/* Whether the event is skipped for `h`, which caused it. */
+static bool is_own(hl_handler *h, hl_ev *ev) {
+  int64_t id = h->own ? 0 : hl_own_take(h->e, h, ev);
+  if (!id) return false;
+  hl_tx_own_drop(h->e->tx, id);
+  if (ev->base == HL_ST_FILTERED) ev->base = HL_ST_OWN;
+  return true;
+}
+
+/* What is skipped must be known after a restart too, when others still have the event. */
+static void note_skipped(hl_engine *e, hl_ev *ev, hl_handler *h) {
+  hl_buf name;
+  hl_buf_init(&name, 1 << 16);
+  hl_handler_durable(h, &name);
+  hl_tx_partial(e->tx, ev->row->id, ev->index, name.p, HL_ST_OWN);
+  hl_buf_deinit(&name);
+  ev->split = true;
+}
+
 void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n) {
   hl_type *t = hl_type_of(e, ev->type);
+  hl_handler **skipped = NULL;
+  size_t n_skipped = 0;
   ev->refs = ev->left = 1; /* ours, until all its handlers have been found */
   for (size_t i = 0; i < n; i++)
     if (partials[i].index == ev->index) ev->split = true;
-  int depth = (int)hl_json_int(ev->json, "depth", 0);
+  int depth = (int)hl_json_int(ev->json, "depth", 0), written = hl_own_depth(e, ev);
+  if (written > depth) depth = written;
   for (hl_handler *h = t ? t->handlers : NULL; h; h = h->type_next) {
     if (!wants(h, ev) || already(h, ev, partials, n)) continue;
+    if (is_own(h, ev)) {
+      skipped = hl_realloc(skipped, (n_skipped + 1) * sizeof *skipped);
+      skipped[n_skipped++] = h;
+      continue;
+    }
     hl_run *run = hl_run_new(e, RUN_EVENT, h);
     run->ev = ev;
     run->occurred = ev->occurred;
     run->depth = depth;
+    if (h->own) run->own_id = hl_own_take(e, h, ev);
+    run->own = run->own_id != 0;
+    if (written > MAX_DEPTH)
+      run->refused = hl_strdup("writes to HubSpot chained deeper than 8: handlers that answer each other's writes without end?");
     ev->refs++;
     ev->left++;
     hl_lane_enter(run);
   }
+  if (written > MAX_DEPTH && ev->left > 1) hl_alert_depth(e, ev->parked_row, ev->index, ev->type, "writes to HubSpot");
+  for (size_t i = 0; i < n_skipped && ev->left > 1; i++) note_skipped(e, ev, skipped[i]);
+  hl_free(skipped);
   if (--ev->left == 0) hl_event_done(e, ev);
   hl_ev_unref(e, ev);
 }
@@ -395,6 +431,7 @@ void hl_run_start(hl_run *run) {
     event.json = h->json;
   } else {
     hl_event_view(ev, run->attempt + 1, &event);
+    event.own = run->own;
     if (ev->committed_us && !run->attempt) {
       int64_t now = hl_loop_mono_us(e->loop);
       e->dispatch_us[bucket(now - ev->committed_us)]++;

@@ -82,6 +82,7 @@ static hl_run *run_of(hl_engine *e, const hl_parked *p) {
   run->attempt = p->attempts;
   run->first_failed = INT64_MIN / 2; /* long ago: it waits in the store */
   run->depth = (int)hl_json_int(ev->json, "depth", 0);
+  run->own = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(ev->json, "own"));
   run->ref = hl_parked_hold(e, p->id);
   return run;
 }

@@ -182,8 +182,15 @@ static void settle(hl_run *run, hl_state state) {
   }
 }
 
+/* The record of the write that caused the event goes with the event. */
+static void drop_own(hl_run *run) {
+  if (run->own_id) hl_tx_own_drop(run->e->tx, run->own_id);
+  run->own_id = 0;
+}
+
 static void finish_done(hl_run *run, hl_state state) {
   hl_engine *e = run->e;
+  drop_own(run);
   if (state == HL_ST_RAN) apply(run);
   hl_steps_leave(run);
   if (run->parked) {
@@ -258,7 +265,13 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
     hl_tx_repark(e->tx, run->parked, kind, run->attempt, now + delay, error);
     hl_touch(e);
   } else {
+    /* What is not HubSpot's is kept with the row: this handler's own write, and the depth. */
+    cJSON_DeleteItemFromObjectCaseSensitive(ev->json, "own");
+    cJSON_DeleteItemFromObjectCaseSensitive(ev->json, "depth");
+    if (run->own) cJSON_AddTrueToObject(ev->json, "own");
+    if (run->depth) cJSON_AddNumberToObject(ev->json, "depth", run->depth);
     char *json = hl_json_print(ev->json);
+    drop_own(run);
     hl_buf name;
     hl_buf_init(&name, 1 << 16);
     hl_handler_durable(run->h, &name);

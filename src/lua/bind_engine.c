@@ -28,8 +28,8 @@ typedef struct hl_running {   /* one run of a handler */
 static const char filtered_mark;  /* what a handler's task returns when its filter said no */
 
 static const char *const on_known[] = {"property", "filter", "concurrency", "retries", "timeout",
-                                       "name", "account", "priority", "key", NULL};
-static const char *const on_later[] = {"debounce", "throttle", "batch", "own", "hold", NULL};
+                                       "name", "account", "priority", "key", "own", NULL};
+static const char *const on_later[] = {"debounce", "throttle", "batch", "hold", NULL};
 static const char *const every_known[] = {"name", "account", "timeout", "priority", "retries",
                                           "catchup", NULL};
 static const char *const cron_known[] = {"tz", "catchup", "name", "account", "timeout", "priority",
@@ -109,6 +109,8 @@ static int push_start(lua_State *L) {
   set_str(L, "account", a->account);
   set_str(L, "source", e->source);
   if (e->object_id && *e->object_id) set_str(L, "objectId", e->object_id);
+  lua_pushboolean(L, e->own);
+  lua_setfield(L, -2, "own");
   lua_pushinteger(L, e->attempt ? e->attempt : 1);
   lua_setfield(L, -2, "attempt");
   lua_pushinteger(L, e->occurred_at);
@@ -336,6 +338,16 @@ static void read_key(lua_State *L, hl_handler_options *o) {
   o->key_fields = list;
 }
 
+static bool read_own(lua_State *L) {
+  if (!lua_istable(L, 2)) return false;
+  int type = lua_getfield(L, 2, "own");
+  bool own = type == LUA_TBOOLEAN ? lua_toboolean(L, -1) : type == LUA_TSTRING && strcmp(lua_tostring(L, -1), "include") == 0;
+  if (!own && type != LUA_TNIL && type != LUA_TBOOLEAN)
+    luaL_error(L, "option 'own' is \"include\" or true to run on events that the handler's own writes cause, or false");
+  lua_pop(L, 1);
+  return own;
+}
+
 static void note_type(hl_host *host, const char *type) {
   for (size_t i = 0; i < host->n_types; i++)
     if (strcmp(host->types[i], type) == 0) return;
@@ -361,6 +373,7 @@ static int l_on(lua_State *L) {
   hl_handler_options o;
   read_options(L, &o);
   read_key(L, &o);
+  o.own = read_own(L);
   hl_script *s = hl_script_of(L);
   hl_handler_fn *h = new_handler(L, 2, 3, o.name ? o.name : type, HL_CLASS_LIVE);
   hl_error err;

@@ -10,12 +10,69 @@ typedef struct call_op {
   hl_api_op *op;
   bool null_as_nil;
   const hl_api_result *result;
+  hl_api_kind kind;
+  hl_run *run;            /* of a handler, that a write belongs to; NULL: none */
+  hl_engine *engine;
+  hl_own_mark mark;       /* remembered when it was sent */
+  char *account, *type;   /* not NULL: remembered when the answer tells the id */
+  char *body;
 } call_op;
+
+static void free_call(call_op *c) {
+  if (!c) return;
+  hl_free(c->account);
+  hl_free(c->type);
+  hl_free(c->body);
+  hl_free(c);
+}
+
+/* Own writes (SEMANTICS 11): before the write leaves if the id is known, since its
+ * event may be here before its answer. */
+static void remember_write(call_op *c, const hl_api_call *call, const char *account) {
+  bool by_id = call->id && (!call->id_property || strcmp(call->id_property, "hs_object_id") == 0);
+  switch (call->kind) {
+    case HL_API_UPDATE:
+      if (by_id) c->mark = hl_run_wrote(c->run, HL_WRITE_UPDATE, account, call->type, call->id, call->body);
+      break;
+    case HL_API_ARCHIVE:
+      if (by_id) c->mark = hl_run_wrote(c->run, HL_WRITE_DELETE, account, call->type, call->id, call->body);
+      return;
+    case HL_API_CREATE:
+    case HL_API_UPSERT: by_id = false; break;
+    default: return;
+  }
+  if (by_id) return;
+  c->account = hl_strdup(account);
+  c->type = hl_strdup(call->type);
+  c->body = hl_strndup(call->body.p ? call->body.p : "", call->body.n);
+}
+
+static void remember_answer(call_op *c, const hl_api_result *result) {
+  cJSON *tree = NULL;
+  if (result->error) {
+    hl_engine_not_written(c->engine, c->mark);
+    return;
+  }
+  if (!c->type) return;
+  const cJSON *json = result->json;
+  if (result->text.n && !hl_json_parse(result->text, &tree, NULL)) json = tree;
+  char id[32];
+  const char *text = hl_json_str(json, "id", "");
+  int64_t number = *text ? 0 : hl_json_int(json, "id", 0);
+  if (number) {
+    snprintf(id, sizeof id, "%lld", (long long)number);
+    text = id;
+  }
+  const cJSON *made = cJSON_GetObjectItemCaseSensitive(json, "new");
+  hl_write_kind kind = c->kind == HL_API_CREATE || cJSON_IsTrue(made) ? HL_WRITE_CREATE : HL_WRITE_UPDATE;
+  if (*text) hl_run_wrote(c->run, kind, c->account, c->type, text, hl_str_of(c->body));
+  cJSON_Delete(tree);
+}
 
 static void call_cancel(void *arg) {
   call_op *c = arg;
   hl_api_cancel(c->op);
-  hl_free(c);
+  free_call(c);
 }
 
 /* Returns the answer and its status, or raises HubSpot's error. */
@@ -40,8 +97,9 @@ static int push_answer(lua_State *L, void *arg) {
 static void answered(void *arg, const hl_api_result *result) {
   call_op *c = arg;
   c->result = result;
+  if (c->run) remember_answer(c, result);
   hl_task_resume(c->task, push_answer, c);
-  hl_free(c);
+  free_call(c);
 }
 
 static const char *need(lua_State *L, const char *key) {
@@ -121,11 +179,15 @@ static int l_api(lua_State *L) {
     c = HL_NEW(call_op);
     c->task = t;
     c->null_as_nil = null_as_nil;
+    c->kind = call.kind;
+    c->engine = s->host->o.engine;
+    c->run = call.kind == HL_API_RAW || call.kind == HL_API_GET ? NULL : hl_task_run(t);
     rc = hl_api_send(account, &call, answered, c, &c->op, &err);
+    if (!rc && c->run) remember_write(c, &call, hl_account_name(account));
   }
   hl_buf_deinit(&body);
   if (rc) {
-    hl_free(c);
+    free_call(c);
     return hl_lua_raise(L, hl_err_name(rc), "%s", err.text);
   }
   hl_task_wait(t, call_cancel, c);

@@ -31,7 +31,10 @@ static const char *const SCHEMA =
 static const char *const SCHEMA_3 =
     "CREATE TABLE step(row INTEGER NOT NULL, idx INTEGER NOT NULL, handler TEXT NOT NULL, name TEXT NOT NULL,"
     " n INTEGER NOT NULL, place INTEGER NOT NULL, kind INTEGER NOT NULL, what TEXT, json TEXT,"
-    " UNIQUE(row, idx, handler, name, n));";
+    " UNIQUE(row, idx, handler, name, n));"
+    "ALTER TABLE tally ADD COLUMN s8 INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE own(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, depth INTEGER NOT NULL, handler TEXT NOT NULL,"
+    " hash BLOB NOT NULL);";
 
 int sql_create(hl_db *db, const unsigned char *key) {
   sqlite3_stmt *st = NULL;

@@ -14,7 +14,7 @@
   X(BEGIN, "BEGIN IMMEDIATE")                                                                              \
   X(COMMIT, "COMMIT")                                                                                      \
   X(ROLLBACK, "ROLLBACK")                                                                                  \
-  X(TALLY, "UPDATE tally SET mark=?1, acknowledged=?2, s0=?3, s1=?4, s2=?5, s3=?6, s4=?7, s5=?8, s6=?9, s7=?10") \
+  X(TALLY, "UPDATE tally SET mark=?1, acknowledged=?2, s0=?3, s1=?4, s2=?5, s3=?6, s4=?7, s5=?8, s6=?9, s7=?10, s8=?11") \
   X(APPEND, "INSERT INTO log(id,received,source,account,n,hashes,body) VALUES(?,?,?,?,?,?,?)")             \
   X(PROGRESS, "INSERT INTO progress(row,keep,states) VALUES(?1,?2,?3)"                                     \
               " ON CONFLICT(row) DO UPDATE SET keep=excluded.keep, states=excluded.states")                \
@@ -45,6 +45,10 @@
   X(STEP_WRITES_DEL, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3 AND name=?4 AND n>0")        \
   X(STEPS_DROP, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3")                                 \
   X(STEPS, "SELECT name,n,place,kind,what,json FROM step WHERE row=?1 AND idx=?2 AND handler=?3 ORDER BY place,n") \
+  X(OWN, "INSERT INTO own(id,at,depth,handler,hash) VALUES(?1,?2,?3,?4,?5)")                               \
+  X(OWN_DROP, "DELETE FROM own WHERE id=?1")                                                               \
+  X(OWN_UPTO, "DELETE FROM own WHERE id<=?1")                                                              \
+  X(OWNS, "SELECT id,at,depth,handler,hash FROM own ORDER BY id")                                          \
   X(SCHEDULES, "SELECT name,last FROM schedule ORDER BY name")                                             \
   X(HASHES, "SELECT id,received,hashes FROM log WHERE id>?1 AND id<=?2 AND received>=?3 ORDER BY id")      \
   X(NEXT_ROW, "SELECT received FROM log WHERE id>?1 ORDER BY id LIMIT 1")                                  \
@@ -92,6 +96,8 @@ int sql_apply_step(hl_db *db, const hl_op *op);
 int sql_apply_step_forget(hl_db *db, const hl_op *op);
 int sql_apply_steps_drop(hl_db *db, const hl_op *op);
 
+/* sqlite_own.c: operations of a transaction. */
+int sql_apply_own(hl_db *db, const hl_op *op);
 /* Says on which file what failed and what to do about it; a negative hl_err. */
 int sql_fail(hl_db *db, int rc, const char *what, hl_error *err);
 /* Prepared when first asked for; NULL: see sqlite3_errcode. */

@@ -357,6 +357,13 @@ int hl_store_each_schedule(hl_store *s, void (*each)(void *arg, const char *name
   return rc;
 }
 
+int hl_store_each_own(hl_store *s, void (*each)(void *arg, const hl_own_row *row), void *arg, hl_error *err) {
+  uv_mutex_lock(&s->db_lock);
+  int rc = hl_db_each_own(s->db, each, arg, err);
+  uv_mutex_unlock(&s->db_lock);
+  return rc;
+}
+
 int hl_store_each_held(hl_store *s, int64_t since, int64_t hold_ms, void (*each)(void *arg, const hl_parked *p), void *arg,
                        hl_error *err) {
   uv_mutex_lock(&s->db_lock);

@@ -174,6 +174,17 @@ void hl_tx_audit(hl_tx *tx, int64_t at, const char *script, const char *account,
   add(tx, OP_AUDIT, false, s, HL_COUNT(s))->i[0] = at;
 }
 
+void hl_tx_own(hl_tx *tx, int64_t id, const char *handler, hl_str hash, int64_t at, int depth) {
+  hl_str s[] = {hl_str_of(handler), hash};
+  hl_op *op = add(tx, OP_OWN, false, s, HL_COUNT(s));
+  op->i[0] = id;
+  op->i[1] = at;
+  op->i[2] = depth;
+}
+
+void hl_tx_own_drop(hl_tx *tx, int64_t id) { add(tx, OP_OWN_DROP, false, NULL, 0)->i[0] = id; }
+void hl_tx_own_upto(hl_tx *tx, int64_t id) { add(tx, OP_OWN_UPTO, false, NULL, 0)->i[0] = id; }
+
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at) {
   hl_str s = hl_str_of(schedule);
   add(tx, OP_FIRED, false, &s, 1)->i[0] = at;

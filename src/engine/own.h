@@ -1,0 +1,24 @@
+/* Own writes (SEMANTICS 11): what a handler wrote to HubSpot is remembered for
+ * ten minutes, so that the event which this write causes does not run it again.
+ * One write excuses one event. Records are durable and hold a keyed hash of what
+ * was written, no value. They also carry the depth of chains from handler to
+ * handler over HubSpot. Inside src/engine; hl_run_wrote is in engine.h. */
+#ifndef HL_ENGINE_OWN_H
+#define HL_ENGINE_OWN_H
+
+#include "engine/engine.h"
+
+struct hl_ev;
+typedef struct hl_own hl_own;
+
+hl_own *hl_own_new(void);
+void hl_own_free(hl_own *o);
+/* The records of an earlier life. */
+int hl_own_start(hl_engine *e, hl_error *err);
+/* How deep in a chain of writes the event is: 0 when no write of ours is known. */
+int hl_own_depth(hl_engine *e, const struct hl_ev *ev);
+/* Takes the record of a write of `h` that caused the event: its number, for
+ * hl_tx_own_drop in the commit that finishes the event for `h`; 0 when there is none. */
+int64_t hl_own_take(hl_engine *e, const hl_handler *h, const struct hl_ev *ev);
+
+#endif
