@@ -115,6 +115,7 @@ struct hl_run {
   hl_effect effects;           /* list head */
   hl_steps *steps;             /* NULL: nobody has asked for one */
   unsigned writer;             /* who works for it now */
+  bool uncertain;              /* a step has left a write of which nobody knows whether it was made */
   char *script, *account;      /* RUN_FREE */
 };
 

@@ -223,7 +223,7 @@ void hl_run_hold(hl_run *run, int64_t delay) {
   hl_timer_start(run->e->loop, &run->timer, delay, on_retry, run);
 }
 
-static void report_dead(const hl_run *run, hl_str error) {
+static void report_dead(const hl_run *run, bool uncertain, hl_str error) {
   const hl_ev *ev = run->ev;
   char text[1024], id[40];
   snprintf(id, sizeof id, "%lld.%u", (long long)ev->parked_row, ev->index);
@@ -240,13 +240,22 @@ static void report_dead(const hl_run *run, hl_str error) {
   cJSON_AddStringToObject(details, "handler", run->h->name);
   cJSON_AddStringToObject(details, "objectId", ev->object_id);
   cJSON_AddNumberToObject(details, "attempts", run->attempt);
-  hl_engine_alert(run->e, "dead_letter", text, details);
+  hl_engine_alert(run->e, uncertain ? "uncertain_step" : "dead_letter", text, details);
 }
 
 static void finish_failed(hl_run *run, bool dead, hl_str error) {
   hl_engine *e = run->e;
   hl_ev *ev = run->ev;
   int64_t now = hl_loop_now(e->loop), mono = hl_loop_mono(e->loop), delay = 0;
+  bool uncertain = run->uncertain;
+  hl_buf why;
+  hl_buf_init(&why, MAX_ERROR);
+  if (uncertain) { /* a retry would only find the same */
+    dead = true;
+    if (hl_buf_printf(&why, "uncertain: " HL_STR_FMT, (int)(error.n > MAX_ERROR / 2 ? MAX_ERROR / 2 : error.n), error.p ? error.p : ""))
+      hl_mem_ended();
+    error = hl_buf_str(&why);
+  }
   hl_run_drop_effects(run);
   hl_steps_again(run);
   e->failed_runs++;
@@ -287,7 +296,8 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
     ev->split = ev->parks = true;
     settle(run, HL_ST_WAITING);
   }
-  if (dead) report_dead(run, error);
+  if (dead) report_dead(run, uncertain, error);
+  hl_buf_deinit(&why);
   run->running = false;
   run->h->running--;
   e->running--;

@@ -10,7 +10,7 @@ struct hl_write {
   hl_write *next;
   hl_step *step;
   unsigned n;
-  bool used;             /* by this attempt */
+  bool used, sent;       /* by this attempt */
   hl_step_kind kind;
   char *what, *answer;
   size_t what_n, answer_n;
@@ -23,6 +23,7 @@ struct hl_step {
   size_t name_n, json_n;
   unsigned place, writer, last_write;
   bool used, active;     /* used: its name was asked for in this attempt */
+  bool uncertain;        /* what one of its writes did is not known */
   hl_step_kind kind;
   hl_write *writes;
 };
@@ -129,14 +130,15 @@ void hl_steps_free(hl_run *run) {
  * in memory until then. */
 void hl_steps_again(hl_run *run) {
   hl_steps *s = run->steps;
+  run->uncertain = false;
   if (!s) return;
   if (s->stored && s->seq <= run->e->done_seq) {
     clear(s);
     s->known = false;
   }
   for (hl_step *step = s->first; step; step = step->next) {
-    step->used = step->active = false;
-    for (hl_write *w = step->writes; w; w = w->next) w->used = false;
+    step->used = step->active = step->uncertain = false;
+    for (hl_write *w = step->writes; w; w = w->next) w->used = w->sent = false;
   }
 }
 
@@ -300,8 +302,9 @@ bool hl_step_active(const hl_step *step) { return step->active; }
 /* It may be begun again in this attempt: the handler has caught what it raised. */
 void hl_step_leave(hl_step *step) {
   if (!step->active) return;
+  if (step->uncertain) step->run->uncertain = true;
   step->active = step->used = false;
-  for (hl_write *w = step->writes; w; w = w->next) w->used = false;
+  for (hl_write *w = step->writes; w; w = w->next) w->used = w->sent = false;
 }
 
 hl_step_op *hl_step_finish(hl_step *step, hl_str json, bool unstorable, hl_step_cb cb, void *arg) {
@@ -336,11 +339,34 @@ hl_write *hl_step_write(hl_step *step, hl_str what, hl_str head, hl_write_state 
   return same;
 }
 
+void hl_write_sent(hl_write *w) { w->sent = true; }
+bool hl_write_is_sent(const hl_write *w) { return w->sent; }
+void hl_write_uncertain(hl_write *w) { w->step->uncertain = true; }
+
+static void on_settled(void *arg, int code) {
+  hl_engine *e = arg;
+  if (!code) hl_parked_due(e, hl_loop_now(e->loop));
+}
+
+void hl_engine_settle_uncertain(hl_engine *e, int64_t parked, bool again) {
+  int64_t now = hl_loop_now(e->loop);
+  e->steps_stored = true;
+  hl_tx_steps_settle(e->tx, parked, again);
+  hl_tx_repark(e->tx, parked, HL_ST_WAITING, 0, now, again ? HL_STR("settled by hand: its write is made again")
+                                                           : HL_STR("settled by hand: its step counts as done"));
+  hl_waiter_add(e, false, 0, on_settled, e); /* not before: what is due is read from the store */
+}
+
 hl_str hl_write_answer(const hl_write *w) { return (hl_str){w->answer, w->answer_n}; }
 
 hl_step_op *hl_write_intend(hl_write *w, hl_step_cb cb, void *arg) {
+  char at[24];
   w->kind = HL_STEP_INTENDED;
-  store(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, (hl_str){0});
+  int n = snprintf(at, sizeof at, "%lld", (long long)hl_loop_now(w->step->run->e->loop));
+  hl_free(w->answer);
+  w->answer = hl_strndup(at, (size_t)n);
+  w->answer_n = (size_t)n;
+  store(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, hl_write_answer(w));
   return after_commit(w->step->run, cb, arg);
 }
 

@@ -58,11 +58,23 @@ typedef enum hl_write_state {
 /* `what`: JSON text that is equal for equal writes. `head`: its part that two tries of one create
  * share even if the rest differs (kind and type); empty: only equal ones are the same. */
 hl_write *hl_step_write(hl_step *step, hl_str what, hl_str head, hl_write_state *state);
+/* The answer; of a lost one the time at which it was intended, epoch ms as text. */
 hl_str hl_write_answer(const hl_write *w);
 hl_step_op *hl_write_intend(hl_write *w, hl_step_cb cb, void *arg);
 /* Kept without waiting, with the next commit. */
 void hl_write_answered(hl_write *w, hl_str json);
+/* It is out, or at least in the queue: what becomes of it is told by one of the others. */
+void hl_write_sent(hl_write *w);
+bool hl_write_is_sent(const hl_write *w);
 /* HubSpot refused it, or it was never sent: nothing has happened. */
 void hl_write_refused(hl_write *w);
+/* Nobody can tell whether it was made. Unless the step is finished all the same, the run
+ * that fails now is parked for a person, whatever retries it has, and an alert goes out. */
+void hl_write_uncertain(hl_write *w);
+
+/* A person has looked, and an operator's action puts the dead letter `parked` back to work:
+ * `again`: nothing was made, the writes may be repeated; else it was: the step counts as done, with
+ * no result. Commits with what gathers. */
+void hl_engine_settle_uncertain(hl_engine *e, int64_t parked, bool again);
 
 #endif

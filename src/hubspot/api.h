@@ -130,6 +130,8 @@ typedef struct hl_api_call {     /* borrowed for the length of hl_api_send */
  * them (order.h says for which calls that is known). */
 int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg,
                 hl_api_op **op, hl_error *err);
+/* True while nothing of the call has gone out. */
+bool hl_api_unsent(const hl_api_op *op);
 /* The callback is not called. A request already out is let finish or dropped. */
 void hl_api_cancel(hl_api_op *op);
 

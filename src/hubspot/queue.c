@@ -298,6 +298,8 @@ int hl_queue_add(hl_account *account, const hl_api_call *call, hl_api_cb cb, voi
   return 0;
 }
 
+bool hl_api_unsent(const hl_api_op *op) { return op->state != HL_OP_TRAVELLING && !op->lost; }
+
 void hl_api_cancel(hl_api_op *op) {
   hl_queue *q = op->account->queue;
   op->cb = NULL;

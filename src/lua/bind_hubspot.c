@@ -1,6 +1,7 @@
 /* host.api{…}: one HubSpot call through the account's queue; stdlib/hubspot.lua
  * is what people use. */
 #include "base/mem.h"
+#include "base/siphash.h"
 #include "lua/script.h"
 
 enum { BODY_MAX = 16 * 1024 * 1024, PROPERTIES_MAX = 2000 };
@@ -16,6 +17,7 @@ typedef struct call_op {
   hl_own_mark mark;       /* remembered when it was sent */
   char *account, *type;   /* not NULL: remembered when the answer tells the id */
   char *body;
+  hl_write *write;       /* a step's, intended; or NULL */
 } call_op;
 
 static void free_call(call_op *c) {
@@ -71,6 +73,7 @@ static void remember_answer(call_op *c, const hl_api_result *result) {
 
 static void call_cancel(void *arg) {
   call_op *c = arg;
+  if (c->write && hl_api_unsent(c->op)) hl_write_refused(c->write);
   hl_api_cancel(c->op);
   free_call(c);
 }
@@ -94,10 +97,26 @@ static int push_answer(lua_State *L, void *arg) {
   return 2;
 }
 
+/* What the store keeps of a step's write. An error of a write means that it was not
+ * made, unless it says that nobody knows, or the process is ending. */
+static void note_write(hl_write *w, const hl_api_result *r) {
+  char *text = NULL;
+  if (r->error) {
+    if (strcmp(r->error->kind, hl_err_name(HL_EUNCERTAIN)) == 0) hl_write_uncertain(w);
+    else if (strcmp(r->error->kind, hl_err_name(HL_ECANCELLED)) != 0) hl_write_refused(w);
+    return;
+  }
+  hl_str answer = r->text;
+  if (!answer.n) answer = r->json ? hl_str_of(text = hl_json_print(r->json)) : HL_STR("null");
+  if (answer.n <= HL_STEP_RESULT_MAX) hl_write_answered(w, answer);
+  hl_free(text);
+}
+
 static void answered(void *arg, const hl_api_result *result) {
   call_op *c = arg;
   c->result = result;
   if (c->run) remember_answer(c, result);
+  if (c->write) note_write(c->write, result);
   hl_task_resume(c->task, push_answer, c);
   free_call(c);
 }
@@ -124,9 +143,8 @@ static const char *const *read_properties(lua_State *L) {
   return list;
 }
 
-static int l_api(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
+/* The call at 1, which is all there is. `write`: NULL outside of a step. */
+static int send_call(lua_State *L, hl_write *write) {
   hl_script *s = hl_script_of(L);
   hl_task *t = hl_task_current(L);
   if (t && hl_task_offline(t))
@@ -182,6 +200,7 @@ static int l_api(lua_State *L) {
     c->kind = call.kind;
     c->engine = s->host->o.engine;
     c->run = call.kind == HL_API_RAW || call.kind == HL_API_GET ? NULL : hl_task_run(t);
+    c->write = write;
     rc = hl_api_send(account, &call, answered, c, &c->op, &err);
     if (!rc && c->run) remember_write(c, &call, hl_account_name(account));
   }
@@ -190,8 +209,192 @@ static int l_api(lua_State *L) {
     free_call(c);
     return hl_lua_raise(L, hl_err_name(rc), "%s", err.text);
   }
+  if (write) hl_write_sent(write);
   hl_task_wait(t, call_cancel, c);
   return hl_task_yield(L);
+}
+
+/* ---- writes inside a step (SEMANTICS 16) ---- */
+
+/* POSTs that only read. */
+static bool only_reads(const char *path) {
+  static const char *const ends[] = {"/search", "/batch/read", "/batch/get", "/read", "/query"};
+  size_t n = strlen(path);
+  for (size_t i = 0; i < HL_COUNT(ends); i++) {
+    size_t m = strlen(ends[i]);
+    if (n > m && strcmp(path + n - m, ends[i]) == 0) return true;
+  }
+  return false;
+}
+
+/* True when the call at 1 changes something; *makes: and a second one would change it again. */
+static bool writes(lua_State *L, bool *makes) {
+  hl_api_kind kind;
+  *makes = false;
+  if (!hl_api_kind_of(hl_lua_opt_str(L, 1, "kind", ""), &kind) || kind == HL_API_GET || kind == HL_API_ASSOCIATIONS) return false;
+  *makes = kind == HL_API_CREATE;
+  if (kind != HL_API_RAW) return true;
+  const char *method = hl_lua_opt_str(L, 1, "method", "");
+  if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) return false;
+  if (strcmp(method, "POST") != 0) return true;
+  *makes = true;
+  return !only_reads(hl_lua_opt_str(L, 1, "path", ""));
+}
+
+typedef struct intent_op {
+  hl_task *task;
+  hl_step_op *op;
+  hl_write *write;
+} intent_op;
+
+static void intent_dropped(void *arg) {
+  intent_op *i = arg;
+  hl_step_op_drop(i->op);
+  hl_write_refused(i->write); /* nothing has gone out */
+  hl_free(i);
+}
+
+static int push_intended(lua_State *L, void *arg) {
+  intent_op *i = arg;
+  lua_pushliteral(L, "new");
+  lua_pushlightuserdata(L, i->write);
+  return 2;
+}
+
+static void intended(void *arg, int code) {
+  intent_op *i = arg;
+  (void)code;
+  hl_task_resume(i->task, push_intended, i);
+  hl_free(i);
+}
+
+/* Pushes what tells this write from others as JSON text; its head's length. */
+static size_t push_what(lua_State *L) {
+  static const char *const parts[] = {"kind", "method", "type", "path", "query", "id", "id_property", "to_type", "to_id", NULL};
+  static const unsigned char key[HL_SIPHASH_KEY_BYTES];
+  enum { HEAD = 4 };
+  cJSON *head = cJSON_CreateObject(), *all = cJSON_CreateObject();
+  hl_buf body;
+  uint64_t digest[2];
+  char hex[40];
+  hl_buf_init(&body, BODY_MAX);
+  cJSON_AddStringToObject(all, "account", hl_script_account(L));
+  cJSON_AddStringToObject(head, "account", hl_script_account(L));
+  for (int i = 0; parts[i]; i++) {
+    if (lua_getfield(L, 1, parts[i]) == LUA_TSTRING) {
+      cJSON_AddStringToObject(all, parts[i], lua_tostring(L, -1));
+      if (i < HEAD) cJSON_AddStringToObject(head, parts[i], lua_tostring(L, -1));
+    }
+    lua_pop(L, 1);
+  }
+  if (lua_getfield(L, 1, "body") == LUA_TSTRING) {
+    size_t n;
+    const char *p = lua_tolstring(L, -1, &n);
+    (void)hl_buf_append(&body, p, n);
+  } else if (!lua_isnil(L, -1)) {
+    (void)hl_lua_to_json(L, -1, &body, NULL); /* sending it will say what is wrong */
+  }
+  lua_pop(L, 1);
+  hl_siphash128(key, body.p, body.n, digest);
+  hl_buf_deinit(&body);
+  snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)digest[0], (unsigned long long)digest[1]);
+  cJSON_AddStringToObject(all, "body", hex);
+  char *text = hl_json_print(all), *start = hl_json_print(head);
+  size_t n = strlen(start) - 1; /* without its closing brace */
+  cJSON_Delete(all);
+  cJSON_Delete(head);
+  lua_pushstring(L, text);
+  hl_free(text);
+  hl_free(start);
+  return n;
+}
+
+/* host.step.intend(call, makes) -> "new", write; "lost", write, since when (epoch ms); "answered", write, the answer. */
+static int l_intend(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  hl_task *t = hl_task_check_wait(L);
+  hl_step *step = hl_task_step(t);
+  bool makes = lua_toboolean(L, 2);
+  if (!step) return hl_lua_raise(L, "misuse", "this step is over");
+  lua_getfield(L, 1, "nulls");
+  bool null_as_nil = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+  size_t head = push_what(L), n;
+  const char *what = lua_tolstring(L, -1, &n);
+  hl_write_state state;
+  hl_write *w = hl_step_write(step, (hl_str){what, n}, (hl_str){what, makes ? head : 0}, &state);
+  if (state == HL_WRITE_NEW) {
+    intent_op *i = HL_NEW(intent_op);
+    *i = (intent_op){.task = t, .write = w};
+    hl_task_wait(t, intent_dropped, i);
+    i->op = hl_write_intend(w, intended, i);
+    return hl_task_yield(L);
+  }
+  hl_str answer = hl_write_answer(w);
+  int64_t at = 0;
+  lua_pushstring(L, state == HL_WRITE_ANSWERED ? "answered" : "lost");
+  lua_pushlightuserdata(L, w);
+  if (state == HL_WRITE_ANSWERED) hl_lua_push_json_text(L, answer, null_as_nil);
+  else lua_pushinteger(L, hl_str_int64(answer, &at) == 0 ? at : 0);
+  return 3;
+}
+
+/* host.step.send(call, write) -> answer, status */
+static int l_send(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  hl_write *w = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  return send_call(L, w);
+}
+
+/* host.step.found(write, record): a lost create was made after all. */
+static int l_found(lua_State *L) {
+  hl_buf json;
+  hl_error err;
+  hl_buf_init(&json, HL_STEP_RESULT_MAX);
+  if (!hl_lua_to_json(L, 2, &json, &err)) hl_write_answered(lua_touserdata(L, 1), hl_buf_str(&json));
+  hl_buf_deinit(&json);
+  return 0;
+}
+
+/* host.step.failed(write): an error came; if the call did not even reach the queue, nothing has happened. */
+static int l_failed(lua_State *L) {
+  hl_write *w = lua_touserdata(L, 1);
+  if (!hl_write_is_sent(w)) hl_write_refused(w);
+  return 0;
+}
+
+/* host.step.uncertain(write) */
+static int l_uncertain(lua_State *L) {
+  hl_write_uncertain(lua_touserdata(L, 1));
+  return 0;
+}
+
+static int after_write(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  return lua_gettop(L) - 1;
+}
+
+/* host.api{…} -> answer, status */
+static int l_api(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  hl_task *t = hl_task_current(L);
+  bool makes;
+  if (!t || !hl_task_step(t) || !writes(L, &makes)) {
+    lua_settop(L, 1);
+    return send_call(L, NULL);
+  }
+  lua_settop(L, 1);
+  hl_state_push_host(L);
+  lua_getfield(L, -1, "step");
+  lua_getfield(L, -1, "write");
+  lua_replace(L, 2);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1);
+  lua_pushboolean(L, makes);
+  lua_callk(L, 2, LUA_MULTRET, 0, after_write);
+  return after_write(L, LUA_OK, 0);
 }
 
 /* host.error{kind=, message=, status=, category=, correlation_id=, retryable=, context=}: an error value to raise. */
@@ -266,6 +469,12 @@ static int l_nearest(lua_State *L) {
   list[count] = NULL;
   lua_pushstring(L, hl_str_nearest((hl_str){word, n}, list));
   return 1;
+}
+
+void hl_bind_writes(lua_State *L) {
+  static const luaL_Reg fns[] = {{"intend", l_intend}, {"send", l_send}, {"found", l_found}, {"failed", l_failed}, {"uncertain", l_uncertain},
+                                 {NULL, NULL}};
+  luaL_setfuncs(L, fns, 0);
 }
 
 void hl_bind_hubspot(lua_State *L) {

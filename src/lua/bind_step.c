@@ -180,6 +180,7 @@ void hl_bind_step(lua_State *L) {
   lua_pop(L, 1);
   hl_state_push_host(L);
   luaL_newlib(L, fns);
+  hl_bind_writes(L);
   lua_setfield(L, -2, "step");
   lua_pop(L, 1);
   /* As shipped code: scripts cannot require inner parts. */

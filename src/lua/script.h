@@ -117,6 +117,7 @@ int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err);
 void hl_bind_engine(lua_State *L);
 void hl_bind_effects(lua_State *L);
 void hl_bind_step(lua_State *L);
+void hl_bind_writes(lua_State *L); /* of a step, into the table on top */
 void hl_bind_serve(lua_State *L);
 void hl_bind_secret(lua_State *L);
 void hl_bind_kv(lua_State *L);

@@ -44,6 +44,12 @@
   X(STEP_DEL, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3 AND name=?4 AND n=?5")              \
   X(STEP_WRITES_DEL, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3 AND name=?4 AND n>0")        \
   X(STEPS_DROP, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3")                                 \
+  X(STEPS_DONE, "INSERT OR REPLACE INTO step(row,idx,handler,name,n,place,kind,json)"                      \
+                " SELECT DISTINCT s.row,s.idx,s.handler,s.name,0,(SELECT max(place)+1 FROM step m WHERE m.row=s.row" \
+                " AND m.idx=s.idx AND m.handler=s.handler),1,'null' FROM step s JOIN parked p ON p.row=s.row AND p.idx=s.idx" \
+                " AND p.handler=s.handler WHERE p.id=?1 AND s.n>0 AND s.kind=3")                           \
+  X(STEPS_LOST_DEL, "DELETE FROM step WHERE n>0 AND kind=3 AND EXISTS(SELECT 1 FROM parked p WHERE p.id=?1" \
+                    " AND p.row=step.row AND p.idx=step.idx AND p.handler=step.handler)")                  \
   X(STEPS, "SELECT name,n,place,kind,what,json FROM step WHERE row=?1 AND idx=?2 AND handler=?3 ORDER BY place,n") \
   X(OWN, "INSERT INTO own(id,at,depth,handler,hash) VALUES(?1,?2,?3,?4,?5)")                               \
   X(OWN_DROP, "DELETE FROM own WHERE id=?1")                                                               \
@@ -95,6 +101,7 @@ int sql_migrate(hl_db *db, int64_t version);
 int sql_apply_step(hl_db *db, const hl_op *op);
 int sql_apply_step_forget(hl_db *db, const hl_op *op);
 int sql_apply_steps_drop(hl_db *db, const hl_op *op);
+int sql_apply_steps_settle(hl_db *db, const hl_op *op);
 
 /* sqlite_own.c: operations of a transaction. */
 int sql_apply_own(hl_db *db, const hl_op *op);

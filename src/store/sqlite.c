@@ -342,6 +342,7 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_RELEASE: return apply_release(db, op);
     case OP_STEP: return sql_apply_step(db, op);
     case OP_STEP_FORGET: return sql_apply_step_forget(db, op);
+    case OP_STEPS_SETTLE: return sql_apply_steps_settle(db, op);
     case OP_STEPS_DROP: return sql_apply_steps_drop(db, op);
     case OP_KV: return apply_kv(db, op);
     case OP_OWN: return sql_apply_own(db, op);

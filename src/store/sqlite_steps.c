@@ -53,6 +53,11 @@ int sql_apply_steps_drop(hl_db *db, const hl_op *op) {
   return finish(db, st);
 }
 
+int sql_apply_steps_settle(hl_db *db, const hl_op *op) {
+  int rc = op->i[1] ? 0 : sql_run(db, ST_STEPS_DONE, 1, op->i, 0, NULL);
+  return rc ? rc : sql_run(db, ST_STEPS_LOST_DEL, 1, op->i, 0, NULL);
+}
+
 int hl_db_read_steps(hl_db *db, int64_t row, int64_t index, hl_str handler, hl_bag *bag, hl_step_row **out, size_t *n) {
   sqlite3_stmt *st = sql_statement(db, ST_STEPS);
   hl_step_row *v = NULL;

@@ -36,6 +36,10 @@ void hl_tx_step_forget(hl_tx *tx, const hl_step_key *key, hl_str name, unsigned 
 /* The event leaves the handler. */
 void hl_tx_steps_drop(hl_tx *tx, const hl_step_key *key);
 
+/* Lost writes of a dead letter, settled by a person: `again` drops them, else their steps are done, without
+ * a result. */
+void hl_tx_steps_settle(hl_tx *tx, int64_t parked, bool again);
+
 /* All rows of a key, finished steps in their order. Borrowed for the length of the callback. */
 typedef void (*hl_steps_cb)(void *arg, int code, const hl_step_row *rows, size_t n);
 void hl_store_read_steps(hl_store *s, const hl_step_key *key, hl_steps_cb cb, void *arg);

@@ -158,6 +158,12 @@ void hl_tx_step_forget(hl_tx *tx, const hl_step_key *key, hl_str name, unsigned 
   add_step(tx, OP_STEP_FORGET, key, s, HL_COUNT(s))->i[2] = n;
 }
 
+void hl_tx_steps_settle(hl_tx *tx, int64_t parked, bool again) {
+  hl_op *op = add(tx, OP_STEPS_SETTLE, false, NULL, 0);
+  op->i[0] = parked;
+  op->i[1] = again;
+}
+
 void hl_tx_steps_drop(hl_tx *tx, const hl_step_key *key) {
   hl_str s[1];
   add_step(tx, OP_STEPS_DROP, key, s, HL_COUNT(s));

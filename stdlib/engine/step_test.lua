@@ -135,3 +135,96 @@ describe("step()", function()
     expect(tostring(e.message or e):find("only a handler", 1, true)).to.be_truthy()
   end)
 end)
+
+-- The first attempt is cut while its write is on the way: HubSpot makes it, and nobody hears the answer.
+local function cut(path, fn)
+  sim.fail { match = { path = path }, latency_ms = 8000, times = 1 }
+  handle(fn, { retries = 5, timeout = "5s" })
+end
+
+local function calls_of(method, path)
+  local n = 0
+  for _, c in ipairs(sim.calls()) do
+    if c.method == method and c.path:find(path) then n = n + 1 end
+  end
+  return n
+end
+
+describe("a write in a step that was cut", function()
+  it("is looked for when it is a create with a unique property, and found", function()
+    local attempts, made = 0, nil
+    cut("/contacts", function()
+      attempts = attempts + 1
+      made = step("make", function() return hubspot.contacts.create({ email = "new@example.com" }).id end)
+    end)
+    expect(attempts).to.equal(2)
+    expect(calls_of("POST", "/contacts$")).to.equal(1)
+    expect(made).to.equal(hubspot.contacts.get("new@example.com", {}, { id_property = "email" }).id)
+  end)
+
+  it("is made when it was not: the request never arrived", function()
+    local attempts, made = 0, nil
+    sim.fail { match = { method = "POST", path = "/contacts" }, drop = true, latency_ms = 8000, times = 1 }
+    handle(function()
+      attempts = attempts + 1
+      made = step("make", function() return hubspot.contacts.create({ email = "new@example.com" }).id end)
+    end, { retries = 5, timeout = "5s" })
+    expect(attempts).to.equal(2)
+    expect(made).to.equal(hubspot.contacts.get("new@example.com", {}, { id_property = "email" }).id)
+  end)
+
+  it("is left to a person when nothing tells the record", function()
+    local attempts, alert = 0, nil
+    on("hubloop.alert", function(event) alert = event.payload end)
+    cut("/companies", function()
+      attempts = attempts + 1
+      step("make", function() return hubspot.companies.create { name = "Acme" } end)
+    end)
+    expect(attempts).to.equal(2)
+    expect(calls_of("POST", "/companies$")).to.equal(1)
+    expect(sim.events().dead).to.equal(1)
+    expect(alert.kind).to.equal("uncertain_step")
+    expect(sim.log():find("uncertain: an earlier attempt was ended while it made a companies", 1, true)).to.be_truthy()
+  end)
+
+  it("is repeated when a second one changes nothing more", function()
+    local attempts = 0
+    local one = hubspot.contacts.create { email = "a@example.com" }
+    cut("/contacts/" .. one.id, function()
+      attempts = attempts + 1
+      step("set", function() hubspot.contacts.update(one.id, { jobtitle = "x" }) end)
+    end)
+    expect(attempts).to.equal(2)
+    expect(calls_of("PATCH", "/contacts/")).to.equal(2)
+    expect(sim.events().dead).to.equal(0)
+  end)
+
+  it("is not made again when its answer had come, and the step failed behind it", function()
+    local attempts = 0
+    handle(function()
+      attempts = attempts + 1
+      step("two", function()
+        local firm = hubspot.companies.create { name = "Acme " .. attempts }
+        if attempts < 3 then error("not yet") end
+        return firm.id
+      end)
+    end)
+    expect(attempts).to.equal(3)
+    expect(calls_of("POST", "/companies$")).to.equal(1)
+  end)
+
+  it("is no longer intended when HubSpot has refused it", function()
+    local attempts = 0
+    handle(function()
+      attempts = attempts + 1
+      step("make", function()
+        local name = attempts == 1 and { nme = "Acme" } or { name = "Acme" }
+        local ok, e = pcall(hubspot.companies.create, name)
+        if not ok then error(e.message, 0) end   -- a text: it is tried again
+      end)
+    end)
+    expect(attempts).to.equal(2)
+    expect(calls_of("POST", "/companies$")).to.equal(2)
+    expect(sim.events().dead).to.equal(0)
+  end)
+end)

@@ -353,6 +353,54 @@ static void a_create_with_another_body_is_the_same_create(void **state) {
   }
 }
 
+/* A person settles it: the write is made again, or its step counts as done. */
+static void an_uncertain_step_waits_for_a_person(void **state) {
+  (void)state;
+  for (int again = 0; again < 2; again++) {
+    world w;
+    writer_run r = {0};
+    hl_write_state ws;
+    bool committed = false;
+    fresh();
+    open_life(&w);
+    hl_handler_options o = {.script = "s.lua", .retries = 5};
+    assert_int_equal(hl_engine_on(w.e, "contact.creation", false, &o, on_writer, &r, NULL, &w.err), 0);
+    world_start(&w);
+    store_one(&w, "[" CREATED(1, 10, 100) "]");
+    hl_step *step = begin(&w, &r, "make");
+    hl_write *x = hl_step_write(step, CREATE, HL_STR(HEAD), &ws);
+    hl_write_intend(x, on_flag, &committed);
+    while (!committed) pass(&w, 1);
+    hl_write_uncertain(x);
+    hl_step_leave(step);
+    hl_run_finish(r.run, HL_RUN_FAILED, HL_STR("who knows"));
+    for (int i = 0; i < 10; i++) pass(&w, 1);
+    assert_int_equal(stats_of(&w).dead, 1); /* at once, although it has retries */
+    kill_life(&w);
+
+    open_life(&w);
+    r.run = NULL;
+    assert_int_equal(hl_engine_on(w.e, "contact.creation", false, &o, on_writer, &r, NULL, &w.err), 0);
+    world_start(&w);
+    for (int i = 0; i < 10; i++) pass(&w, 1);
+    assert_null(r.run);
+    hl_engine_settle_uncertain(w.e, 1, again != 0);
+    step = begin(&w, &r, "make");
+    assert_int_equal(hl_step_active(step), again != 0);
+    if (again) {
+      hl_step_write(step, CREATE, HL_STR(HEAD), &ws);
+      assert_int_equal(ws, HL_WRITE_NEW);
+    } else {
+      assert_true(hl_str_eqz(hl_step_result(step), "null"));
+    }
+    hl_run_finish(r.run, HL_RUN_DONE, HL_STR(""));
+    for (int i = 0; i < 10; i++) pass(&w, 1);
+    assert_int_equal(stats_of(&w).ran, 1);
+    kill_life(&w);
+    assert_int_equal(steps_left(), 0);
+  }
+}
+
 /* ---- random lives ---- */
 
 /* Events with handlers of 1 to 6 steps; killed at random instants. Each step's work is
@@ -498,6 +546,7 @@ int main(void) {
       cmocka_unit_test(what_cannot_be_stored_is_never_repeated),
       cmocka_unit_test(a_write_is_intended_before_it_is_made),
       cmocka_unit_test(a_create_with_another_body_is_the_same_create),
+      cmocka_unit_test(an_uncertain_step_waits_for_a_person),
       cmocka_unit_test(random_lives),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
