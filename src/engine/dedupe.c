@@ -316,16 +316,26 @@ bool hl_dedupe_oldest(hl_dedupe *d, size_t max, hl_generation *out) {
   }
   if (last == first || last >= d->n_ages) return false;
   const age *a = &d->ages[first], *b = &d->ages[last];
-  hl_dated *v = hl_try_alloc((size_t)(b->place - a->place) * sizeof *v);
+  hl_dated *v = hl_try_realloc(NULL, (size_t)(b->place - a->place) * sizeof *v);
   if (!v) return false;
   if (a->place > from) d->pushed_out = a->at;
-  *out = (hl_generation){.v = v, .first_row = a->row, .last_row = b->before, .from = a->at, .to = b[-1].at, .end = b->place};
-  for (size_t k = first; k < last; k++) {
-    for (uint64_t p = d->ages[k].place; p < d->ages[k + 1].place; p++) {
-      hl_hash h = *at(d, p);
-      /* The clock may have stepped back: a little too young is on the safe side. */
-      int64_t age_ms = d->ages[k].at - a->at;
-      if (h.a || h.b) v[out->n++] = (hl_dated){h, age_ms < 0 ? 0 : age_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)age_ms};
+  *out = (hl_generation){.v = v, .first_row = a->row, .last_row = b->before, .from = a->at, .to = b[-1].at,
+                         .next = a->place, .end = b->place};
+  return true;
+}
+
+bool hl_dedupe_copy(hl_dedupe *d, hl_generation *g, size_t most) {
+  if (g->next < d->head) return false;
+  uint64_t stop = g->end - g->next > most ? g->next + most : g->end;
+  while (g->next < stop) {
+    const age *run = age_of(d, g->next), *end = d->ages + d->n_ages;
+    uint64_t upto = run + 1 < end && run[1].place < stop ? run[1].place : stop;
+    /* The clock may have stepped back: a little too young is on the safe side. */
+    int64_t ms = run->at - g->from;
+    uint32_t age_ms = ms < 0 ? 0 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+    for (; g->next < upto; g->next++) {
+      hl_hash h = *at(d, g->next);
+      if (h.a || h.b) g->v[g->n++] = (hl_dated){h, age_ms};
     }
   }
   return true;

@@ -48,11 +48,14 @@ typedef struct hl_generation {
   hl_dated *v;
   size_t n;
   int64_t first_row, last_row, from, to;
-  uint64_t end;
+  uint64_t next, end;        /* places: to be copied next */
 } hl_generation;
-/* Copies the oldest committed hashes that are in no generation yet, of about
- * `max` (fewer: rows stay whole; a cut ends it). False: nothing to copy. hl_free(v). */
+/* The oldest committed hashes that are in no generation yet, about `max` of them
+ * (fewer: rows stay whole; a cut ends it), still to be copied. False: there are none. hl_free(v). */
 bool hl_dedupe_oldest(hl_dedupe *d, size_t max, hl_generation *out);
+/* Copies some more of them, at most `most`; done when next is end. A million at once took
+ * 16 ms of the loop. False: some have left meanwhile, so there is no such generation any more. */
+bool hl_dedupe_copy(hl_dedupe *d, hl_generation *g, size_t most);
 /* The generation is safe elsewhere: memory lets go of it, a little with each add. */
 void hl_dedupe_saved(hl_dedupe *d, uint64_t end);
 /* Places taken in memory that are not saved. */

@@ -21,7 +21,7 @@ typedef struct write_job {
 
 /* A hash of the log at the start. The table is far larger than a cache, so its lines
  * are asked for this many hashes ahead. */
-enum { AHEAD = 32 };
+enum { AHEAD = 32, COPY_A_TURN = 1 << 14 };
 typedef struct logged {
   hl_hash hash;
   int64_t row, received;
@@ -34,6 +34,7 @@ struct hl_spill {
   size_t generation, high;   /* high: held in memory, from which on one is written */
   hl_segment **v;            /* by first row */
   size_t n, cap;
+  hl_generation g;           /* v: being copied out of memory */
   write_job *out;
   hl_timer retry;
   int64_t retry_ms;          /* 0: the last one was written */
@@ -118,18 +119,26 @@ static void done(void *arg) {
   free_job(job);
 }
 
-static write_job *next_job(hl_spill *sp) {
-  hl_generation g;
+static void drop_copy(hl_spill *sp) {
+  hl_free(sp->g.v);
+  sp->g = (hl_generation){0};
+}
+
+/* What is to be written, once it has been copied; `most` of that are copied now. */
+static write_job *next_job(hl_spill *sp, size_t most) {
+  hl_dedupe *d = sp->e->dedupe;
   hl_buf path;
-  if (!sp->stem || hl_dedupe_held(sp->e->dedupe) < sp->high) return NULL;
-  if (!hl_dedupe_oldest(sp->e->dedupe, sp->generation, &g)) return NULL;
+  if (!sp->g.v && (!sp->stem || hl_dedupe_held(d) < sp->high || !hl_dedupe_oldest(d, sp->generation, &sp->g))) return NULL;
+  if (!hl_dedupe_copy(d, &sp->g, most)) drop_copy(sp);
+  if (!sp->g.v || sp->g.next < sp->g.end) return NULL;
   hl_buf_init(&path, 1 << 16);
-  if (hl_buf_printf(&path, "%s%lld", sp->stem, (long long)g.first_row)) {
-    hl_free(g.v); /* it stays in memory */
+  if (hl_buf_printf(&path, "%s%lld", sp->stem, (long long)sp->g.first_row)) {
+    drop_copy(sp); /* it stays in memory */
     return NULL;
   }
   write_job *job = HL_NEW(write_job);
-  *job = (write_job){.sp = sp, .path = hl_buf_detach(&path, NULL), .g = g};
+  *job = (write_job){.sp = sp, .path = hl_buf_detach(&path, NULL), .g = sp->g};
+  sp->g = (hl_generation){0};
   memcpy(job->key, sp->e->key, sizeof job->key);
   return job;
 }
@@ -153,7 +162,7 @@ static void drop_old(hl_spill *sp) {
 void hl_spill_check(hl_spill *sp) {
   if (sp->n) drop_old(sp);
   if (sp->out || hl_timer_armed(&sp->retry)) return;
-  sp->out = next_job(sp);
+  sp->out = next_job(sp, COPY_A_TURN);
   if (sp->out) hl_loop_work(sp->e->loop, work, done, sp->out);
 }
 
@@ -201,7 +210,7 @@ static void add_logged(hl_spill *sp) {
   write_job *job;
   if (x->row != sp->row) {
     hl_dedupe_settle(d, hl_dedupe_end(d));
-    while (!sp->retry_ms && (job = next_job(sp))) {
+    while (!sp->retry_ms && (job = next_job(sp, SIZE_MAX))) {
       work(job);
       take(sp, job);
       free_job(job);
@@ -280,6 +289,7 @@ void hl_spill_free(hl_spill *sp) {
   hl_timer_stop(sp->e->loop, &sp->retry);
   hl_dedupe_beyond(sp->e->dedupe, NULL, NULL);
   while (sp->n) take_out(sp, sp->n - 1);
+  drop_copy(sp);
   hl_free(sp->v);
   hl_free(sp->stem);
   hl_free(sp);

@@ -111,11 +111,67 @@ static void agrees_with_a_model(void **state) {
   walk_beside_a_model(40000, 100000, 10);
 }
 
+static hl_dedupe *filled(const hl_rng *seed, uint64_t n, size_t max) {
+  enum { ROW = 50 };
+  hl_rng r = *seed;
+  hl_dedupe *d = hl_dedupe_new(INT64_C(90000000), max);
+  for (uint64_t i = 0; i < n; i++) {
+    if (i % ROW == 0) hl_dedupe_row(d, (int64_t)(i / ROW) + 1);
+    hl_dedupe_add(d, hash_of(&r, i), (int64_t)i * 100);
+  }
+  hl_dedupe_settle(d, hl_dedupe_end(d));
+  return d;
+}
+
+/* A generation is the same whether it is copied at once or while others arrive. */
+static void a_generation_is_copied_bit_by_bit(void **state) {
+  (void)state;
+  hl_rng r = {{0}};
+  hl_generation whole, parts;
+  uint64_t more = 1000000;
+  hl_dedupe *a = filled(&r, 30000, 1000000), *b = filled(&r, 30000, 1000000);
+  assert_true(hl_dedupe_oldest(a, 20000, &whole));
+  assert_true(hl_dedupe_copy(a, &whole, SIZE_MAX));
+  assert_true(hl_dedupe_oldest(b, 20000, &parts));
+  while (parts.next < parts.end) {
+    assert_true(hl_dedupe_copy(b, &parts, 777));
+    for (int i = 0; i < 300; i++) assert_true(hl_dedupe_add(b, hash_of(&r, more++), 30000 * 100));
+  }
+  assert_in_range(whole.n, 10000, 20000);
+  assert_int_equal(parts.n, whole.n);
+  assert_int_equal(parts.first_row, 1);
+  assert_int_equal(parts.last_row, whole.last_row);
+  for (size_t i = 0; i < whole.n; i++) {
+    hl_hash h = hash_of(&r, i);
+    assert_true(parts.v[i].hash.a == h.a && parts.v[i].hash.b == h.b);
+    assert_int_equal(parts.v[i].age, whole.v[i].age);
+  }
+  hl_free(whole.v);
+  hl_free(parts.v);
+  hl_dedupe_free(a);
+  hl_dedupe_free(b);
+}
+
+/* A segment must not claim rows whose hashes it lacks. */
+static void a_generation_that_loses_hashes_is_none(void **state) {
+  (void)state;
+  hl_rng r = {{0}};
+  hl_generation g;
+  hl_dedupe *d = filled(&r, 30000, 30000);
+  assert_true(hl_dedupe_oldest(d, 20000, &g));
+  assert_true(hl_dedupe_copy(d, &g, 100));
+  for (uint64_t i = 0; i < 200; i++) assert_true(hl_dedupe_add(d, hash_of(&r, 1000000 + i), 30000 * 100));
+  assert_false(hl_dedupe_copy(d, &g, 100));
+  hl_free(g.v);
+  hl_dedupe_free(d);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(finds_what_it_was_given),  cmocka_unit_test(looks_at_all_bits),
       cmocka_unit_test(forgets_by_age),           cmocka_unit_test(says_when_number_shortens_the_window),
-      cmocka_unit_test(agrees_with_a_model),
+      cmocka_unit_test(agrees_with_a_model),      cmocka_unit_test(a_generation_is_copied_bit_by_bit),
+      cmocka_unit_test(a_generation_that_loses_hashes_is_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
