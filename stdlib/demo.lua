@@ -162,7 +162,7 @@ end
 
 -- ---------------------------------------------------------------- what must hold
 
-local STATES <const> = { "pending", "ran", "filtered", "duplicate", "waiting", "dead", "unhandled", "orphaned", "own" }
+local STATES <const> = { "pending", "ran", "filtered", "duplicate", "waiting", "dead", "unhandled", "orphaned", "own", "debounced" }
 
 local function api_total(state)
   local sum = {}

@@ -50,7 +50,7 @@ describe("the demo's checks", function()
     local function state()
       return {
         engine = { acknowledged = 104, ran = 100, duplicate = 4, pending = 0, filtered = 0, waiting = 0, dead = 0,
-          unhandled = 0, orphaned = 0, own = 0 },
+          unhandled = 0, orphaned = 0, own = 0, debounced = 0 },
         webhook = { forged = 6, malformed = 3, accepted = 5 }, api = { main = { limited = 0, requests = 9, calls = 209 } },
       }
     end

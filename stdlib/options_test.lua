@@ -151,3 +151,65 @@ describe("own writes", function()
     expect(function() on("contact.creation", { own = 1 }, print) end).to.raise("option 'own' is")
   end)
 end)
+
+describe("debounce", function()
+  local runs
+
+  before_each(function() runs = {} end)
+
+  it("runs once it is quiet, with the newest event", function()
+    on("contact.propertyChange", { debounce = "30s" }, function(event) runs[#runs + 1] = event.propertyValue end)
+    for i = 1, 4 do
+      change(1, "city", "Ort " .. i)
+      sim.advance("20s")
+    end
+    expect(runs).to.equal {}
+    sim.advance("11s")
+    expect(runs).to.equal { "Ort 4" }
+    expect(sim.events().debounced).to.equal(3)
+  end)
+
+  it("waits no longer than max", function()
+    on("contact.propertyChange", { debounce = { wait = "30s", max = "1m" } }, function(event) runs[#runs + 1] = event.propertyValue end)
+    for i = 1, 4 do
+      change(1, "city", "Ort " .. i)
+      sim.advance("20s")
+    end
+    expect(runs).to.equal { "Ort 3" }
+  end)
+
+  it("merges the events and their changes, ids as strings", function()
+    local event
+    on("contact.propertyChange", { debounce = { wait = "30s", mode = "merged" } }, function(e) event = e end)
+    change(7, "city", "Bonn", { occurredAt = 1000 })
+    change(7, "zip", "53111", { occurredAt = 2000 })
+    change(7, "city", "Ulm", { occurredAt = 3000 })
+    sim.advance("1m")
+    expect(event.changes).to.equal { city = "Ulm", zip = "53111" }
+    expect(#event.events).to.equal(3)
+    expect(event.events[1].propertyValue).to.equal("Bonn")
+    expect(event.events[1].objectId).to.equal("7")
+    expect(event.propertyValue).to.equal("Ulm")
+  end)
+
+  it("goes by the key, for events of our own too", function()
+    on("sum up", { key = "team", debounce = 60 }, function(event) runs[#runs + 1] = event.payload.n end)
+    for n = 1, 4 do emit("sum up", { team = n % 2, n = n }) end
+    sim.advance("2m")
+    table.sort(runs)
+    expect(runs).to.equal { 3, 4 }
+  end)
+
+  it("is a time or a table, and what is impossible is said", function()
+    local function with(debounce)
+      return function() on("contact.creation", { debounce = debounce }, print) end
+    end
+    expect(with(true)).to.raise("options_test.lua:%d+: option 'debounce' is a time")
+    expect(with {}).to.raise("it needs how long to wait")
+    expect(with("soon")).to.raise("no duration")
+    expect(with { wait = "30s", mode = "first" }).to.raise("'last' or 'merged', not 'first'")
+    expect(with { wait = "30s", max = "10s" }).to.raise("shorter than wait")
+    expect(with { wait = "30s", mod = "last" }).to.raise("did you mean 'mode'")
+    expect(function() every("1h", { debounce = "1m" }, print) end).to.raise("there is no option 'debounce'")
+  end)
+end)

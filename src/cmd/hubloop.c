@@ -143,5 +143,6 @@ void hubloop_count(hubloop *h, hubloop_counts *out) {
   *out = (hubloop_counts){.acknowledged = s.acknowledged, .pending = s.pending, .ran = s.ran, .filtered = s.filtered,
                           .duplicate = s.duplicate, .waiting = s.waiting, .dead = s.dead, .unhandled = s.unhandled,
                           .orphaned = s.orphaned,
-                          .own = s.own};
+                          .own = s.own,
+                          .debounced = s.debounced};
 }

@@ -296,7 +296,7 @@ void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
       {"acknowledged", e.acknowledged}, {"pending", e.pending},     {"ran", e.ran},
       {"filtered", e.filtered},         {"duplicate", e.duplicate}, {"waiting", e.waiting},
       {"dead", e.dead},                 {"unhandled", e.unhandled}, {"orphaned", e.orphaned},
-      {"own", e.own},
+      {"own", e.own}, {"debounced", e.debounced},
       {"running", e.running},           {"retried", e.retried},     {"runs_failed", e.runs_failed},
       {"commits", e.commits},
   };

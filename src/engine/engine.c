@@ -208,6 +208,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->types.seed = hl_rng_next(&e->rng);
   e->lanes.seed = hl_rng_next(&e->rng);
   e->kv.seed = hl_rng_next(&e->rng);
+  e->debounced.seed = e->debounced_ids.seed = hl_rng_next(&e->rng);
   e->tx = hl_tx_new();
   e->seq = 1;
   e->receipts.tail = &e->receipts.first;
@@ -248,6 +249,7 @@ int hl_engine_start(hl_engine *e, hl_error *err) {
   int rc = hl_store_reconcile(e->store, handler_exists, e, now, &e->counts, err);
   if (!rc) rc = hl_store_each_schedule(e->store, remember_schedule, e, err);
   if (!rc) rc = hl_own_start(e, err);
+  if (!rc) rc = hl_debounce_start(e, err);
   if (!rc) rc = hl_parked_start(e, err);
   if (rc) return rc;
   e->started = true;
@@ -346,6 +348,7 @@ static void engine_free(hl_engine *e, bool keep) {
   hl_spill_free(e->spill);
   hl_dedupe_free(e->dedupe);
   hl_own_free(e->own);
+  hl_debounce_deinit(e);
   for (size_t i = 0; i < e->n_names; i++) hl_free(e->names[i]);
   hl_free(e->names);
   hl_free(e->path);
@@ -374,6 +377,7 @@ void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out) {
       .unhandled = (uint64_t)s[HL_ST_UNHANDLED],
       .orphaned = (uint64_t)s[HL_ST_ORPHANED],
       .own = (uint64_t)s[HL_ST_OWN],
+      .debounced = (uint64_t)s[HL_ST_DEBOUNCED],
       .running = e->running,
       .retried = e->retried,
       .runs_failed = e->failed_runs,

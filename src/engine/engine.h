@@ -70,6 +70,9 @@ typedef struct hl_handler_options {
   unsigned retries;         /* after the first attempt; UINT_MAX: the default, 10 */
   const char *const *key_fields; /* NULL-terminated names of fields (of an own event also of its payload):
                                   * their values are the key; events without any go by their object */
+  int64_t debounce_ms;      /* > 0: runs when no event of its key has come for so long, with the newest */
+  int64_t debounce_max_ms;  /* at the latest so long after the first; 0: no limit */
+  bool debounce_merged;     /* with all of them: event.json has `events` and `changes` */
   bool own;                 /* events that its own writes cause run it too */
   hl_key_cb key;            /* instead; called with the handler's arg, not for a retry that goes alone */
 } hl_handler_options;
@@ -181,7 +184,7 @@ void hl_engine_alert(hl_engine *e, const char *kind, const char *text, cJSON *de
 /* ---- reading ---- */
 typedef struct hl_engine_stats {
   /* States (SEMANTICS 3); their sum is `acknowledged`. */
-  uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned, own;
+  uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned, own, debounced;
   uint64_t running, retried, runs_failed;
   uint64_t commits;             /* transactions so far */
   bool stalled;                 /* the store cannot commit (SEMANTICS 12) */

@@ -137,6 +137,8 @@ struct hl_handler {
   char *type, *script, *name, *account, *property;
   unsigned concurrency, retries, running;
   bool own;                    /* wants events of its own writes */
+  int64_t debounce_ms, debounce_max_ms;
+  bool debounce_merged;
   hl_handler_cb cb;
   hl_key_cb key;
   char **key_fields;           /* NULL-terminated */
@@ -246,6 +248,8 @@ struct hl_engine {
   hl_dedupe *dedupe;
   hl_spill *spill;             /* what of it is on disk */
   hl_own *own;
+  hl_map debounced, debounced_ids; /* by handler and key; by parked row */
+  size_t merged_bytes;
 
   /* handlers */
   hl_map types, lanes;
@@ -325,12 +329,22 @@ void hl_lane_leave(hl_run *run);             /* the next one of its lane may go 
 void hl_pump_soon(hl_engine *e);
 hl_run *hl_run_new(hl_engine *e, hl_run_kind kind, hl_handler *h);
 void hl_run_free(hl_run *run);
+/* The name of its lane, empty: none but its own. Sets run->refused when its key cannot be had. */
+void hl_lane_name(hl_run *run, hl_buf *out);
 void hl_event_view(const hl_ev *ev, unsigned attempt, hl_event *out);
 void hl_run_start(hl_run *run);              /* calls the handler; run may be gone on return */
 hl_handler *hl_handler_by_name(hl_engine *e, const char *durable);
 void hl_handler_durable(const hl_handler *h, hl_buf *out);
 
+/* debounce.c */
+bool hl_debounce(hl_run *run);               /* true: it waits in the store, and run is gone */
+bool hl_debounce_fires(hl_engine *e, int64_t id); /* the parked row was one, and is due */
+int hl_debounce_start(hl_engine *e, hl_error *err);
+void hl_debounce_deinit(hl_engine *e);
+
 /* run.c */
+void hl_run_settle(hl_run *run, hl_state state); /* the event no longer needs this handler in the log */
+char *hl_run_parked_json(hl_run *run, cJSON *json); /* as a parked row keeps it */
 void hl_run_hold(hl_run *run, int64_t delay); /* it waits in memory, and its busy lane with it */
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind);
 void hl_run_drop_effects(hl_run *run);

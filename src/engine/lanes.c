@@ -52,6 +52,9 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->arg = arg;
   h->key = o->key;
   h->own = o->own;
+  h->debounce_ms = o->debounce_ms;
+  h->debounce_max_ms = o->debounce_max_ms;
+  h->debounce_merged = o->debounce_merged;
   h->key_fields = copy_names(o->key_fields);
   h->ready_tail = &h->ready;
   hl_handler **p = &e->handlers;
@@ -172,7 +175,8 @@ static bool already(const hl_handler *h, hl_ev *ev, const hl_store_partial *part
     found = true;
     if (partials[i].state == HL_ST_WAITING) ev->parks = true;
     if (partials[i].state == HL_ST_RAN) ev->base = HL_ST_RAN;
-    if (partials[i].state == HL_ST_OWN && ev->base == HL_ST_FILTERED) ev->base = HL_ST_OWN;
+    if ((partials[i].state == HL_ST_OWN || partials[i].state == HL_ST_DEBOUNCED) && ev->base == HL_ST_FILTERED)
+      ev->base = partials[i].state;
   }
   hl_buf_deinit(&b);
   return found;
@@ -223,6 +227,7 @@ void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials
       run->refused = hl_strdup("writes to HubSpot chained deeper than 8: handlers that answer each other's writes without end?");
     ev->refs++;
     ev->left++;
+    if (h->debounce_ms && !run->refused && hl_debounce(run)) continue;
     hl_lane_enter(run);
   }
   if (written > MAX_DEPTH && ev->left > 1) hl_alert_depth(e, ev->parked_row, ev->index, ev->type, "writes to HubSpot");
@@ -300,32 +305,34 @@ static int key_of(hl_run *run, hl_buf *out, hl_error *err) {
   return h->key(h->arg, &event, out, err);
 }
 
-/* The lane that the run belongs to; NULL: none but its own. */
-static hl_lane *lane_of(hl_run *run) {
+void hl_lane_name(hl_run *run, hl_buf *name) {
   hl_ev *ev = run->ev;
-  hl_lane *lane = NULL;
   hl_error err;
-  hl_buf name;
-  hl_buf_init(&name, 1 << 16);
   int rc = 0;
   if (run->h->key || run->h->key_fields) {
-    rc = hl_buf_puts(&name, "k");
-    if (!rc) rc = put(&name, ev->account);
-    size_t bare = name.n;
-    if (!rc) rc = key_of(run, &name, &err);
-    if (!rc && name.n - bare > MAX_KEY)
-      rc = hl_fail(&err, HL_ELIMIT, "the key of the event has %zu bytes, at most %d are allowed", name.n - bare, MAX_KEY);
+    rc = hl_buf_puts(name, "k");
+    if (!rc) rc = put(name, ev->account);
+    size_t bare = name->n;
+    if (!rc) rc = key_of(run, name, &err);
+    if (!rc && name->n - bare > MAX_KEY)
+      rc = hl_fail(&err, HL_ELIMIT, "the key of the event has %zu bytes, at most %d are allowed", name->n - bare, MAX_KEY);
     if (rc && !run->refused) run->refused = hl_strdup(err.text);
-    if (!rc && name.n > bare) lane = lane_named(run->e, run->h, hl_buf_str(&name));
+    if (!rc && name->n > bare) return;
   }
-  if (!rc && !lane && ev->object_id[0]) {
-    hl_buf_clear(&name);
-    rc = hl_buf_puts(&name, "o");
-    if (!rc) rc = put(&name, ev->account);
-    if (!rc) rc = put(&name, ev->object_type);
-    if (!rc) rc = put(&name, ev->object_id);
-    if (!rc) lane = lane_named(run->e, run->h, hl_buf_str(&name));
-  }
+  hl_buf_clear(name);
+  if (rc || !ev->object_id[0]) return;
+  rc = hl_buf_puts(name, "o");
+  if (!rc) rc = put(name, ev->account);
+  if (!rc) rc = put(name, ev->object_type);
+  if (!rc) rc = put(name, ev->object_id);
+  if (rc) hl_buf_clear(name);
+}
+
+static hl_lane *lane_of(hl_run *run) {
+  hl_buf name;
+  hl_buf_init(&name, 1 << 16);
+  hl_lane_name(run, &name);
+  hl_lane *lane = name.n ? lane_named(run->e, run->h, hl_buf_str(&name)) : NULL;
   hl_buf_deinit(&name);
   return lane;
 }

@@ -89,8 +89,11 @@ static hl_run *run_of(hl_engine *e, const hl_parked *p) {
 
 /* A retry goes alone: later events of its object have passed it by now. */
 static void retry(hl_engine *e, const hl_parked *p) {
+  bool debounced = hl_debounce_fires(e, p->id);
   hl_run *run = run_of(e, p);
-  if (run) hl_lane_enter_alone(run);
+  if (!run) return;
+  if (debounced) hl_lane_enter(run);
+  else hl_lane_enter_alone(run);
 }
 
 /* It failed shortly before the restart: its lane waits for it as it would have. */

@@ -165,8 +165,7 @@ static void ended(hl_run *run) {
   hl_pump_handler(run->h);
 }
 
-/* The event no longer needs this handler in the log. */
-static void settle(hl_run *run, hl_state state) {
+void hl_run_settle(hl_run *run, hl_state state) {
   hl_engine *e = run->e;
   hl_ev *ev = run->ev;
   if (state == HL_ST_RAN) ev->base = HL_ST_RAN;
@@ -198,7 +197,7 @@ static void finish_done(hl_run *run, hl_state state) {
     if (state == HL_ST_RAN) run->ev->base = HL_ST_RAN;
     hl_parked_leave(e, run->ref);
   } else {
-    settle(run, state);
+    hl_run_settle(run, state);
   }
   hl_lane_leave(run);
   ended(run);
@@ -243,6 +242,17 @@ static void report_dead(const hl_run *run, bool uncertain, hl_str error) {
   hl_engine_alert(run->e, uncertain ? "uncertain_step" : "dead_letter", text, details);
 }
 
+/* What is not HubSpot's is kept with the row: this handler's own write, and the depth. */
+char *hl_run_parked_json(hl_run *run, cJSON *json) {
+  cJSON_DeleteItemFromObjectCaseSensitive(json, "own");
+  cJSON_DeleteItemFromObjectCaseSensitive(json, "depth");
+  if (run->own) cJSON_AddTrueToObject(json, "own");
+  if (run->depth) cJSON_AddNumberToObject(json, "depth", run->depth);
+  char *text = hl_json_print(json);
+  drop_own(run);
+  return text;
+}
+
 static void finish_failed(hl_run *run, bool dead, hl_str error) {
   hl_engine *e = run->e;
   hl_ev *ev = run->ev;
@@ -274,13 +284,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
     hl_tx_repark(e->tx, run->parked, kind, run->attempt, now + delay, error);
     hl_touch(e);
   } else {
-    /* What is not HubSpot's is kept with the row: this handler's own write, and the depth. */
-    cJSON_DeleteItemFromObjectCaseSensitive(ev->json, "own");
-    cJSON_DeleteItemFromObjectCaseSensitive(ev->json, "depth");
-    if (run->own) cJSON_AddTrueToObject(ev->json, "own");
-    if (run->depth) cJSON_AddNumberToObject(ev->json, "depth", run->depth);
-    char *json = hl_json_print(ev->json);
-    drop_own(run);
+    char *json = hl_run_parked_json(run, ev->json);
     hl_buf name;
     hl_buf_init(&name, 1 << 16);
     hl_handler_durable(run->h, &name);
@@ -294,7 +298,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
     hl_buf_deinit(&name);
     hl_free(json);
     ev->split = ev->parks = true;
-    settle(run, HL_ST_WAITING);
+    hl_run_settle(run, HL_ST_WAITING);
   }
   if (dead) report_dead(run, uncertain, error);
   hl_buf_deinit(&why);

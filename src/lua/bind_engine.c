@@ -13,6 +13,7 @@ struct hl_handler_fn {
   int ref;               /* the function, or handler_body over filter and function */
   char *label;           /* for the log: "contact.creation" */
   char *account;         /* option account, or NULL */
+  bool merged;           /* its events carry those that were merged */
   int key;               /* a function of the event, or LUA_NOREF */
   int64_t timeout_ms;
   hl_api_class klass;
@@ -28,8 +29,8 @@ typedef struct hl_running {   /* one run of a handler */
 static const char filtered_mark;  /* what a handler's task returns when its filter said no */
 
 static const char *const on_known[] = {"property", "filter", "concurrency", "retries", "timeout",
-                                       "name", "account", "priority", "key", "own", NULL};
-static const char *const on_later[] = {"debounce", "throttle", "batch", "hold", NULL};
+                                       "name", "account", "priority", "key", "own", "debounce", NULL};
+static const char *const on_later[] = {"throttle", "batch", "hold", NULL};
 static const char *const every_known[] = {"name", "account", "timeout", "priority", "retries",
                                           "catchup", NULL};
 static const char *const cron_known[] = {"tz", "catchup", "name", "account", "timeout", "priority",
@@ -84,13 +85,22 @@ static void push_field(lua_State *L, const cJSON *item) {
   }
 }
 
+static void push_fields(lua_State *L, const cJSON *json) {
+  const cJSON *item;
+  cJSON_ArrayForEach(item, json) {
+    if (!item->string) continue;
+    push_field(L, item);
+    lua_setfield(L, -2, item->string);
+  }
+}
+
 static void set_str(lua_State *L, const char *key, const char *value) {
   if (!value || !*value) return;
   lua_pushstring(L, value);
   lua_setfield(L, -2, key);
 }
 
-typedef struct start_args { int fn; const hl_event *event; const char *account; } start_args;
+typedef struct start_args { int fn; const hl_event *event; const char *account; bool merged; } start_args;
 
 /* Pushes the function and the event it is called with. */
 static int push_start(lua_State *L) {
@@ -98,11 +108,17 @@ static int push_start(lua_State *L) {
   const hl_event *e = a->event;
   lua_rawgeti(L, LUA_REGISTRYINDEX, a->fn);
   lua_createtable(L, 0, 20);
-  const cJSON *item;
-  cJSON_ArrayForEach(item, e->json) {
-    if (!item->string) continue;
-    push_field(L, item);
-    lua_setfield(L, -2, item->string);
+  push_fields(L, e->json);
+  if (a->merged) {
+    const cJSON *one;
+    lua_Integer i = 0;
+    lua_newtable(L);
+    cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(e->json, "events")) {
+      lua_createtable(L, 0, 16);
+      push_fields(L, one);
+      lua_rawseti(L, -2, ++i);
+    }
+    lua_setfield(L, -2, "events");
   }
   set_str(L, "id", e->id);
   set_str(L, "type", e->type);
@@ -196,7 +212,7 @@ static const char *account_of(const hl_handler_fn *h, const hl_event *event) {
 static void start_run(void *arg, hl_run *run, const hl_event *event) {
   hl_handler_fn *h = arg;
   const char *account = account_of(h, event);
-  start_args a = {h->ref, event, account};
+  start_args a = {h->ref, event, account, h->merged};
   hl_error err;
   if (!hl_script_protected(h->script, push_start, &a, 2, &err)) {
     hl_run_finish(run, HL_RUN_FAILED, hl_str_of(err.text));
@@ -218,7 +234,7 @@ static void start_run(void *arg, hl_run *run, const hl_event *event) {
 static int run_key(void *arg, const hl_event *event, hl_buf *out, hl_error *err) {
   hl_handler_fn *h = arg;
   lua_State *L = hl_state_lua(h->script->state);
-  start_args a = {h->key, event, account_of(h, event)};
+  start_args a = {h->key, event, account_of(h, event), false};
   if (!hl_script_protected(h->script, push_start, &a, 2, err)) return HL_ELIMIT;
   int rc = hl_state_call(L, 1, 1, err);
   if (rc) {
@@ -338,6 +354,28 @@ static void read_key(lua_State *L, hl_handler_options *o) {
   o->key_fields = list;
 }
 
+/* "30s", seconds, or {wait=, max=, mode="last"|"merged"}. */
+static void read_debounce(lua_State *L, hl_handler_options *o) {
+  static const char *const known[] = {"wait", "max", "mode", NULL};
+  if (!lua_istable(L, 2) || lua_getfield(L, 2, "debounce") == LUA_TNIL) return;
+  int at = lua_gettop(L);
+  if (!lua_istable(L, at)) {
+    if (!lua_isstring(L, at)) luaL_error(L, "option 'debounce' is a time (\"30s\") or { wait =, max =, mode = }, not a %s", luaL_typename(L, at));
+    o->debounce_ms = hl_lua_check_duration(L, at);
+  } else {
+    hl_lua_check_options(L, at, "option 'debounce'", known, NULL);
+    o->debounce_ms = hl_lua_opt_duration(L, at, "wait", 0);
+    o->debounce_max_ms = hl_lua_opt_duration(L, at, "max", 0);
+    const char *mode = hl_lua_opt_str(L, at, "mode", "last");
+    o->debounce_merged = strcmp(mode, "merged") == 0;
+    if (!o->debounce_merged && strcmp(mode, "last") != 0)
+      luaL_error(L, "option 'debounce': the mode is 'last' or 'merged', not '%s'", mode);
+  }
+  if (o->debounce_ms < 1) luaL_error(L, "option 'debounce': it needs how long to wait, such as \"30s\" or { wait = \"30s\" }");
+  if (o->debounce_max_ms && o->debounce_max_ms < o->debounce_ms)
+    luaL_error(L, "option 'debounce': max is how long the first event waits at most, and shorter than wait");
+}
+
 static bool read_own(lua_State *L) {
   if (!lua_istable(L, 2)) return false;
   int type = lua_getfield(L, 2, "own");
@@ -374,8 +412,10 @@ static int l_on(lua_State *L) {
   read_options(L, &o);
   read_key(L, &o);
   o.own = read_own(L);
+  read_debounce(L, &o);
   hl_script *s = hl_script_of(L);
   hl_handler_fn *h = new_handler(L, 2, 3, o.name ? o.name : type, HL_CLASS_LIVE);
+  h->merged = o.debounce_merged;
   hl_error err;
   hl_handler *out;
   if (hl_engine_on(s->host->o.engine, type, own, &o, start_run, h, &out, &err))

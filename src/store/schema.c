@@ -33,6 +33,9 @@ static const char *const SCHEMA_3 =
     " n INTEGER NOT NULL, place INTEGER NOT NULL, kind INTEGER NOT NULL, what TEXT, json TEXT,"
     " UNIQUE(row, idx, handler, name, n));"
     "ALTER TABLE tally ADD COLUMN s8 INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE tally ADD COLUMN s9 INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE debounce(id INTEGER PRIMARY KEY, since INTEGER NOT NULL, occurred INTEGER NOT NULL, handler TEXT NOT NULL,"
+    " key BLOB NOT NULL);"
     "CREATE TABLE own(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, depth INTEGER NOT NULL, handler TEXT NOT NULL,"
     " hash BLOB NOT NULL);";
 

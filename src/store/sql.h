@@ -14,7 +14,7 @@
   X(BEGIN, "BEGIN IMMEDIATE")                                                                              \
   X(COMMIT, "COMMIT")                                                                                      \
   X(ROLLBACK, "ROLLBACK")                                                                                  \
-  X(TALLY, "UPDATE tally SET mark=?1, acknowledged=?2, s0=?3, s1=?4, s2=?5, s3=?6, s4=?7, s5=?8, s6=?9, s7=?10, s8=?11") \
+  X(TALLY, "UPDATE tally SET mark=?1, acknowledged=?2, s0=?3, s1=?4, s2=?5, s3=?6, s4=?7, s5=?8, s6=?9, s7=?10, s8=?11, s9=?12") \
   X(APPEND, "INSERT INTO log(id,received,source,account,n,hashes,body) VALUES(?,?,?,?,?,?,?)")             \
   X(PROGRESS, "INSERT INTO progress(row,keep,states) VALUES(?1,?2,?3)"                                     \
               " ON CONFLICT(row) DO UPDATE SET keep=excluded.keep, states=excluded.states")                \
@@ -55,6 +55,10 @@
   X(OWN_DROP, "DELETE FROM own WHERE id=?1")                                                               \
   X(OWN_UPTO, "DELETE FROM own WHERE id<=?1")                                                              \
   X(OWNS, "SELECT id,at,depth,handler,hash FROM own ORDER BY id")                                          \
+  X(DEBOUNCE, "INSERT INTO debounce(id,since,occurred,handler,key) VALUES(?1,?2,?3,?4,?5)")                \
+  X(DEBOUNCE_DROP, "DELETE FROM debounce WHERE id=?1")                                                     \
+  X(DEBOUNCES, "SELECT d.id,d.since,d.occurred,d.handler,d.key,p.due,p.event FROM debounce d"              \
+               " JOIN parked p ON p.id=d.id AND p.kind=4 AND p.handler=d.handler ORDER BY d.id")           \
   X(SCHEDULES, "SELECT name,last FROM schedule ORDER BY name")                                             \
   X(HASHES, "SELECT id,received,hashes FROM log WHERE id>?1 AND id<=?2 AND received>=?3 ORDER BY id")      \
   X(NEXT_ROW, "SELECT received FROM log WHERE id>?1 ORDER BY id LIMIT 1")                                  \
@@ -105,6 +109,7 @@ int sql_apply_steps_settle(hl_db *db, const hl_op *op);
 
 /* sqlite_own.c: operations of a transaction. */
 int sql_apply_own(hl_db *db, const hl_op *op);
+int sql_apply_debounce(hl_db *db, const hl_op *op); /* sqlite_debounce.c */
 /* Says on which file what failed and what to do about it; a negative hl_err. */
 int sql_fail(hl_db *db, int rc, const char *what, hl_error *err);
 /* Prepared when first asked for; NULL: see sqlite3_errcode. */

@@ -41,7 +41,7 @@ static int make_folders(const char *path, hl_error *err) {
 static int read_state(hl_db *db) {
   sqlite3_stmt *st = NULL;
   hl_store_state *s = &db->state;
-  int rc = sqlite3_prepare_v2(db->db, "SELECT mark,acknowledged,s0,s1,s2,s3,s4,s5,s6,s7,s8 FROM tally WHERE id=1", -1, &st, NULL);
+  int rc = sqlite3_prepare_v2(db->db, "SELECT mark,acknowledged,s0,s1,s2,s3,s4,s5,s6,s7,s8,s9 FROM tally WHERE id=1", -1, &st, NULL);
   if (!rc) {
     rc = sqlite3_step(st) == SQLITE_ROW ? 0 : SQLITE_CORRUPT;
     if (!rc) {
@@ -345,6 +345,8 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_STEPS_SETTLE: return sql_apply_steps_settle(db, op);
     case OP_STEPS_DROP: return sql_apply_steps_drop(db, op);
     case OP_KV: return apply_kv(db, op);
+    case OP_DEBOUNCE: return sql_apply_debounce(db, op);
+    case OP_DEBOUNCE_DROP: return sql_run(db, ST_DEBOUNCE_DROP, 1, op->i, 0, NULL);
     case OP_OWN: return sql_apply_own(db, op);
     case OP_OWN_DROP: return sql_run(db, ST_OWN_DROP, 1, op->i, 0, NULL);
     case OP_OWN_UPTO: return sql_run(db, ST_OWN_UPTO, 1, op->i, 0, NULL);

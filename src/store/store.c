@@ -364,6 +364,13 @@ int hl_store_each_own(hl_store *s, void (*each)(void *arg, const hl_own_row *row
   return rc;
 }
 
+int hl_store_each_debounce(hl_store *s, void (*each)(void *arg, const hl_debounce_row *row), void *arg, hl_error *err) {
+  uv_mutex_lock(&s->db_lock);
+  int rc = hl_db_each_debounce(s->db, each, arg, err);
+  uv_mutex_unlock(&s->db_lock);
+  return rc;
+}
+
 int hl_store_each_held(hl_store *s, int64_t since, int64_t hold_ms, void (*each)(void *arg, const hl_parked *p), void *arg,
                        hl_error *err) {
   uv_mutex_lock(&s->db_lock);

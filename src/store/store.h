@@ -20,7 +20,7 @@ typedef struct hl_tx hl_tx;
  * HL_ST_WAITING means "left the log: has parked rows of its own". */
 typedef enum hl_state {
   HL_ST_PENDING, HL_ST_RAN, HL_ST_FILTERED, HL_ST_DUPLICATE,
-  HL_ST_WAITING, HL_ST_DEAD, HL_ST_UNHANDLED, HL_ST_ORPHANED, HL_ST_OWN,
+  HL_ST_WAITING, HL_ST_DEAD, HL_ST_UNHANDLED, HL_ST_ORPHANED, HL_ST_OWN, HL_ST_DEBOUNCED,
   HL_ST_MAX,
   HL_ST_DELAYED = 20, /* a parked row only: an `after` event not yet due; counts as waiting */
 } hl_state;
@@ -59,6 +59,12 @@ typedef struct hl_own_row {
   int depth;
 } hl_own_row;
 int hl_store_each_own(hl_store *s, void (*each)(void *arg, const hl_own_row *row), void *arg, hl_error *err);
+typedef struct hl_debounce_row {
+  int64_t id, since, due, occurred; /* id: of the parked row */
+  const char *handler;
+  hl_str key, event;
+} hl_debounce_row;
+int hl_store_each_debounce(hl_store *s, void (*each)(void *arg, const hl_debounce_row *row), void *arg, hl_error *err);
 /* Parked rows of handlers that `exists` denies become orphaned; orphaned rows of
  * handlers that exist again wait, due now. *counts is what is true afterwards. */
 int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg, int64_t now,
@@ -128,6 +134,9 @@ void hl_tx_audit(hl_tx *tx, int64_t at, const char *script, const char *account,
 void hl_tx_own(hl_tx *tx, int64_t id, const char *handler, hl_str hash, int64_t at, int depth);
 void hl_tx_own_drop(hl_tx *tx, int64_t id);
 void hl_tx_own_upto(hl_tx *tx, int64_t id); /* and all before it */
+/* The parked row `id` waits for more events of its key, the first of which came at `since`. */
+void hl_tx_debounce(hl_tx *tx, int64_t id, const char *handler, hl_str key, int64_t since, int64_t occurred);
+void hl_tx_debounce_drop(hl_tx *tx, int64_t id);
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at);
 
 /* Gives `tx` to the store; the callback gives it back (free it, or submit it

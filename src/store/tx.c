@@ -191,6 +191,16 @@ void hl_tx_own(hl_tx *tx, int64_t id, const char *handler, hl_str hash, int64_t 
 void hl_tx_own_drop(hl_tx *tx, int64_t id) { add(tx, OP_OWN_DROP, false, NULL, 0)->i[0] = id; }
 void hl_tx_own_upto(hl_tx *tx, int64_t id) { add(tx, OP_OWN_UPTO, false, NULL, 0)->i[0] = id; }
 
+void hl_tx_debounce(hl_tx *tx, int64_t id, const char *handler, hl_str key, int64_t since, int64_t occurred) {
+  hl_str s[] = {hl_str_of(handler), key};
+  hl_op *op = add(tx, OP_DEBOUNCE, false, s, HL_COUNT(s));
+  op->i[0] = id;
+  op->i[1] = since;
+  op->i[2] = occurred;
+}
+
+void hl_tx_debounce_drop(hl_tx *tx, int64_t id) { add(tx, OP_DEBOUNCE_DROP, false, NULL, 0)->i[0] = id; }
+
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at) {
   hl_str s = hl_str_of(schedule);
   add(tx, OP_FIRED, false, &s, 1)->i[0] = at;
