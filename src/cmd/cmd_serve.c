@@ -1,14 +1,18 @@
+#include <time.h>
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "cmd/audit.h"
 #include "cmd/cmd.h"
 #include "cmd/runtime.h"
+#include "cmd/supervisor.h"
 #include "loop/stop.h"
 
 /* `hubloop serve`: webhooks, timers and routes for good. Two listeners: the
  * public one (webhooks and the scripts' routes) and the operators' one, on
  * loopback by default, which answers /status and /audit. SIGTERM and SIGINT drain. */
 
-enum { DRAIN_MS = 30 * 1000, DRAIN_MAX_MS = 24 * 60 * 60 * 1000 };
+enum { DRAIN_MS = 30 * 1000, DRAIN_MAX_MS = 24 * 60 * 60 * 1000, BEAT_MS = 1000, BUSY_TRIES = 20, BUSY_MS = 50 };
 
 static const hl_flag flags[] = {
     {"listen", "ADDR:PORT", "webhooks and routes; default http.listen of the settings, or 127.0.0.1:8480"},
@@ -16,6 +20,7 @@ static const hl_flag flags[] = {
     {"account", "NAME", "without settings: call HubSpot with this stored account (hubloop auth list)"},
     {"store", "FILE", "the database; default the settings' store, or data/hubloop.db"},
     {"drain", "TIME", "after SIGTERM running handlers get so long to end; default 30s"},
+    {"no-supervisor", NULL, "one process: a call that does not return, or a crash, ends it"},
     {"json", NULL, "log as JSON lines"},
     {"verbose", NULL, "log what the host does"},
     {NULL, NULL, NULL},
@@ -24,6 +29,8 @@ static const hl_flag flags[] = {
 typedef struct serving {
   hl_runtime *rt;
   hl_server *server, *admin;
+  hl_page *page;             /* NULL: nobody supervises */
+  hl_timer beat;
   int64_t drain_ms;
   bool stop, drained;
 } serving;
@@ -147,25 +154,44 @@ static void warn_without_secrets(const serving *s) {
   }
 }
 
-static int run(const hl_args *a) {
-  serving s = {.drain_ms = DRAIN_MS};
+static void on_beat(hl_timer *timer, void *arg) {
+  serving *s = arg;
+  s->page->beats++;
+  hl_timer_start(s->rt->loop, timer, BEAT_MS, on_beat, s);
+}
+
+static void watched(serving *s, bool yes) {
+  if (s->page) s->page->watched = yes;
+}
+
+/* A process that was killed a moment ago may still be on its way out of the store. */
+static int open_runtime(const hl_runtime_options *o, hl_runtime **out, hl_error *err) {
+  int rc = hl_runtime_new(o, out, err);
+  for (int i = 0; rc == HL_EBUSY && i < BUSY_TRIES; i++) {
+    nanosleep(&(struct timespec){0, BUSY_MS * 1000000L}, NULL);
+    rc = hl_runtime_new(o, out, err);
+  }
+  return rc;
+}
+
+static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
+  serving s = {.drain_ms = drain_ms, .page = page, .beat.unref = true};
   hl_error err = {0};
   hl_load_result loaded = {0};
   int rc;
   hl_runtime_options o = {
       .path = a->n ? a->positional[0] : ".", .store = hl_args_get(a, "store"),
-      .account = hl_args_get(a, "account"), .serving = true,
+      .account = hl_args_get(a, "account"), .serving = true, .page = page,
       .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_INFO, .log_json = hl_args_has(a, "json"),
   };
-  if (hl_args_has(a, "drain") && (hl_duration_parse(hl_str_of(hl_args_get(a, "drain")), &s.drain_ms, &err) ||
-                                  s.drain_ms < 0 || s.drain_ms > DRAIN_MAX_MS))
-    return hl_cmd_fail(HL_EXIT_MISUSE, "--drain takes a time of at most a day, such as 30s, not “%s”", hl_args_get(a, "drain"));
-  if ((rc = hl_runtime_new(&o, &s.rt, &err))) goto out;
+  if ((rc = open_runtime(&o, &s.rt, &err))) goto out;
   if (!s.rt->project) {
     rc = hl_fail(&err, HL_EINVAL, "serve takes a folder of scripts, not %s; a single script runs with hubloop run", o.path);
     goto out;
   }
-  if ((rc = hl_stop_watch(s.rt->loop, 0, on_stop, &s, &err))) goto out;
+  if ((rc = hl_stop_watch(s.rt->loop, page ? getppid() : 0, on_stop, &s, &err))) goto out;
+  if (page) on_beat(&s.beat, &s);
+  watched(&s, true);
   hl_runtime_load(s.rt, &s.stop, &loaded);
   if (s.stop) {
     loaded.failed = 0;
@@ -175,7 +201,13 @@ static int run(const hl_args *a) {
     rc = hl_fail(&err, HL_ESCRIPT, "no script of %s could be loaded", s.rt->root);
     goto out;
   }
+  watched(&s, false); /* it may wait for the disk */
   if ((rc = hl_engine_start(s.rt->engine, &err))) goto out;
+  watched(&s, true);
+  if (page && !page->told) {
+    page->told = true;
+    hl_engine_alert(s.rt->engine, "supervisor_restart", page->why, NULL);
+  }
   const char *listen = hl_args_has(a, "listen") ? hl_args_get(a, "listen") : s.rt->project->listen;
   const char *admin = hl_args_has(a, "admin") ? hl_args_get(a, "admin") : s.rt->project->admin;
   if (strcmp(admin, "off") != 0 && !is_loopback(admin)) {
@@ -208,12 +240,28 @@ static int run(const hl_args *a) {
 stopped:
   hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "stopped");
 out:
+  watched(&s, false);
+  if (s.rt) hl_timer_stop(s.rt->loop, &s.beat);
   if (rc) rc = hl_cmd_error(&err);
   else if (loaded.failed) rc = HL_EXIT_SOME;
   hl_server_free(s.server);
   hl_server_free(s.admin);
   hl_runtime_free(s.rt);
   return rc;
+}
+
+static int run(const hl_args *a) {
+  int64_t drain_ms = DRAIN_MS;
+  hl_page *page = NULL;
+  int code;
+  if (hl_args_has(a, "drain") && (hl_duration_parse(hl_str_of(hl_args_get(a, "drain")), &drain_ms, NULL) || drain_ms < 0 ||
+                                  drain_ms > DRAIN_MAX_MS))
+    return hl_cmd_fail(HL_EXIT_MISUSE, "--drain takes a time of at most a day, such as 30s, not “%s”", hl_args_get(a, "drain"));
+  if (hl_args_has(a, "no-supervisor")) return serve_project(a, drain_ms, NULL);
+  hl_log *log = hl_log_new(HL_LOG_INFO, hl_args_has(a, "json"));
+  bool child = hl_supervise(log, &page, &code);
+  hl_log_free(log);
+  return child ? serve_project(a, drain_ms, page) : code;
 }
 
 const hl_command hl_cmd_serve = {

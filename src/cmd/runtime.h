@@ -35,6 +35,7 @@ typedef struct hl_runtime_options {
   bool simulator;
   const char *sim_json;      /* options of the simulator, NULL: defaults */
   bool serving;
+  struct hl_page *page;      /* engine/page.h; NULL: nobody supervises */
   hl_log_level log_level;
   bool log_json;
   void (*print)(void *arg, const char *line, size_t n);

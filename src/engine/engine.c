@@ -202,6 +202,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->loop = loop;
   e->log = hl_loop_log(loop);
   e->store = store;
+  e->page = o->page;
   e->path = hl_strdup(o->store);
   memcpy(e->key, state.key, sizeof e->key);
   hl_rng_init(&e->rng, hl_rng_next(hl_loop_rng(loop)));

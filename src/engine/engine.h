@@ -17,6 +17,7 @@ typedef struct hl_run hl_run;
 typedef struct hl_engine_options {
   const char *store;        /* file path, or NULL: in memory, synchronous (virtual time, tests) */
   int64_t retention_ms;     /* 0: 7 days; never shorter than the duplicate window */
+  struct hl_page *page;     /* engine/page.h; NULL: nobody supervises */
   /* How long and where duplicates are known (SEMANTICS 8): the window, events of it
    * held in memory, and how many of them go to disk together. 0: 25 h, 4 million, 1 million. */
   int64_t dedupe_window_ms;
@@ -170,6 +171,15 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error);
 /* Commits what is buffered so far of a run outside events and calls back with 0; the
  * run lives on. HL_EIO when the store cannot commit at the moment: it stays buffered. */
 void hl_run_commit(hl_run *run, void (*cb)(void *arg, int code), void *arg);
+
+/* ---- what a supervisor sees (engine/page.h) ---- */
+/* Around code of a run that might not come back; nanoseconds. enter gives what leave takes, NULL without a page. */
+struct hl_page *hl_run_enter(const hl_run *run);
+void hl_run_leave(struct hl_page *page);
+/* The run is a script's main chunk. */
+void hl_run_loads(hl_run *run);
+/* Why this script must not be loaded again: an earlier child did not come back from it. NULL: it may. */
+const char *hl_engine_ended_loading(const hl_engine *e, const char *script);
 
 /* ---- alerts ---- */
 #define HL_ALERT_TYPE "hubloop.alert"

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/map.h"
 #include "engine/own.h"
+#include "engine/page.h"
 #include "engine/spill.h"
 #include "store/store.h"
 
@@ -117,6 +118,8 @@ struct hl_run {
   unsigned writer;             /* who works for it now */
   bool uncertain;              /* a step has left a write of which nobody knows whether it was made */
   char *script, *account;      /* RUN_FREE */
+  uint64_t who;                /* RUN_FREE, with a page: hl_page_name of the script */
+  bool loads;                  /* a main chunk */
 };
 
 struct hl_lane {
@@ -135,6 +138,7 @@ struct hl_handler {
   hl_handler *active_next;
   hl_engine *e;
   char *type, *script, *name, *account, *property;
+  uint64_t who;                /* hl_page_name */
   unsigned concurrency, retries, running;
   bool own;                    /* wants events of its own writes */
   int64_t debounce_ms, debounce_max_ms;
@@ -216,6 +220,7 @@ struct hl_kv_entry {
 struct hl_engine {
   hl_loop *loop;
   hl_store *store;
+  hl_page *page;               /* NULL: nobody supervises */
   hl_log *log;
   bool started, draining, freeing;
   hl_rng rng;
@@ -375,6 +380,9 @@ void hl_kv_write(hl_engine *e, const hl_effect *f);      /* applies SET or INCR 
 void hl_kv_flush(hl_engine *e);                          /* dirty entries into e->tx */
 void hl_kv_unpin(hl_engine *e, hl_kv_entry *entry);
 void hl_kv_deinit(hl_engine *e);
+
+/* page.c */
+const char *hl_page_refuses(hl_run *run);    /* why it must not start: it ended an earlier child; NULL: it may */
 
 /* schedule.c */
 void hl_schedule_start(hl_engine *e, hl_handler *h);

@@ -44,6 +44,7 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->type = hl_strdup(type);
   h->script = hl_strdup(o->script ? o->script : "");
   h->name = hl_strdup(name);
+  h->who = hl_page_name(h->script, h->type, h->name);
   h->account = hl_strdup(o->account);
   h->property = hl_strdup(o->property);
   h->concurrency = o->concurrency ? o->concurrency : DEFAULT_CONCURRENCY;
@@ -422,6 +423,7 @@ void hl_run_start(hl_run *run) {
   run->running = true;
   h->running++;
   e->running++;
+  if (!run->refused) run->refused = hl_strdup(hl_page_refuses(run));
   if (run->refused) {
     hl_run_finish(run, HL_RUN_DEAD, hl_str_of(run->refused));
     return;

@@ -12,6 +12,7 @@ hl_run *hl_engine_begin(hl_engine *e, const char *script, const char *account) {
   hl_run *run = hl_run_new(e, RUN_FREE, NULL);
   run->script = hl_strdup(script ? script : "");
   run->account = hl_strdup(account ? account : "");
+  if (e->page) run->who = hl_page_name(run->script, "", "");
   return run;
 }
 

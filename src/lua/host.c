@@ -208,6 +208,11 @@ int hl_host_load_with(hl_host *host, const char *path, const hl_permissions *p, 
     rc = hl_fail(err, HL_EINVAL, "%s is loaded already", path);
     goto fail;
   }
+  const char *ended = hl_engine_ended_loading(host->o.engine, s->name);
+  if (ended) {
+    rc = hl_fail(err, HL_ESCRIPT, "%s: skipped, because while it loaded %s; correct it and restart", s->name, ended);
+    goto fail;
+  }
   if (p) {
     s->hosts = copy_list(p->hosts);
     s->fs = copy_list(p->fs);
@@ -236,6 +241,7 @@ int hl_host_load_with(hl_host *host, const char *path, const hl_permissions *p, 
   }
   const char *account = hl_host_default_account(host);
   s->main_run = hl_engine_begin(host->o.engine, s->name, account);
+  hl_run_loads(s->main_run);
   hl_task_options o = {.run = s->main_run, .account = account, .klass = HL_CLASS_NORMAL,
                        .offline = host->o.serving, .wait_children = true};
   rc = hl_work_start(s, 0, &o, main_ended, s, NULL, err);

@@ -272,6 +272,7 @@ static void go(hl_task *t, int nargs) {
   assert(!s->current && !s->limited);
   hl_watch saved;
   int n = 0;
+  struct hl_page *page = t->run ? hl_run_enter(t->run) : NULL;
   s->current = t;
   t->phase = HL_TASK_RUNNING;
   hl_watch_begin(s->cpu_ms, &saved);
@@ -286,6 +287,7 @@ static void go(hl_task *t, int nargs) {
   } else {
     main_done(t, status, n);
   }
+  hl_run_leave(page);
 }
 
 static void start_cb(hl_defer *defer, void *arg) {

@@ -81,7 +81,7 @@ export function project(name, files) {
 }
 
 export async function serve(dir) {
-  const child = await started(HUBLOOP, ['serve', dir, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--store', path.join(dir, 'bench.db')],
+  const child = await started(HUBLOOP, ['serve', dir, '--no-supervisor', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--store', path.join(dir, 'bench.db')],
     /listening on http:\/\/127\.0\.0\.1:(\d+)[\s\S]*status on (http:\S+)/, {
       cwd: dir, env: { HUBSPOT_TOKEN: TOKEN, HUBSPOT_CLIENT_SECRET: SECRET, HUBSPOT_BASE_URL: 'http://127.0.0.1:9' },
     });
