@@ -2,10 +2,14 @@
  *
  * One multi handle a policy (a "pool"), so that a connection opened to an address
  * that settings named can never serve a request that may reach public addresses
- * only. An operation owns an easy handle while it is out; connections stay with
- * their multi. Handles are not used twice: libcurl 7.88 (Debian 12) keeps a
- * pointer to the last header of the answer before, which is freed, and writes
- * there when the next answer begins with a folded line. A new one costs 1 us.
+ * only. An operation owns an easy handle while it is out; easy handles go back to
+ * a list, connections stay with their multi.
+ *
+ * Folded lines. A handle of libcurl 7.88 (Debian 12) keeps a pointer to the last
+ * header of the answer before, which is freed, and writes there when the next
+ * answer begins with a folded line. No callback comes before it does, except the
+ * one for verbose output, so on_header switches that on from the status line to
+ * the first header, and before_header refuses what is folded there.
  *
  * Sockets. libcurl opens them through open_socket (where the address is checked)
  * and closes them through close_socket; in between, one uv_poll stays registered
@@ -34,6 +38,7 @@ enum {
   MAX_HEADER_BYTES = 256 * 1024, /* of one answer, interim answers included */
   MAX_URL = 16 * 1024,
   MAX_HEADER = 64 * 1024,
+  MAX_SPARE = 64,                /* easy handles kept */
   MAX_IDLE_CONNECTIONS = 256,
 };
 static const size_t DEFAULT_MAX_BODY = 16 * 1024 * 1024;
@@ -84,6 +89,7 @@ struct hl_http_op {
   size_t header_bytes;
   unsigned times_sent;           /* of this hop */
   bool sent;                     /* of any hop */
+  bool at_first, folded;         /* no header yet, so verbose; it was a folded one */
   bool headers_ended;            /* the empty line came; curl takes an answer cut before it for a whole one */
   bool too_big, header_too_big, no_memory, repeat_refused;
   char denied[48];               /* the last address that the policy refused */
@@ -98,6 +104,8 @@ struct client {
   hl_defer deliver;
   sock **socks;                  /* by descriptor */
   size_t n_socks;
+  CURL *spare[MAX_SPARE];
+  size_t n_spare;
   /* Ends of the header lists. libcurl would print these two twice for each request:
    * agent -> encoding, and agent_only where the request names its own encoding. */
   struct curl_slist agent, agent_only, encoding;
@@ -278,6 +286,16 @@ static bool is_token(hl_str s) {
   return s.n > 0;
 }
 
+static int before_header(CURL *easy, curl_infotype type, char *p, size_t n, void *arg) {
+  (void)arg;
+  if (type != CURLINFO_HEADER_IN || n == 0 || (*p != ' ' && *p != '\t')) return 0;
+  char *private = NULL;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+  ((hl_http_op *)(void *)private)->folded = true;
+  *p = '\r'; /* libcurl keeps no line that begins so; on_header ends the transfer */
+  return 0;
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *arg) {
   hl_http_op *op = arg;
   n *= size;
@@ -291,9 +309,16 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg) {
   if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
     hl_headers_deinit(&op->answer); /* a new block: the one before was interim */
     op->headers_ended = false;
+    if (!op->at_first) curl_easy_setopt(op->easy, CURLOPT_VERBOSE, 1L);
+    op->at_first = true;
     return all;
   }
+  if (op->folded) return 0;
   if (n == 0) op->headers_ended = true;
+  else if (op->at_first) {
+    curl_easy_setopt(op->easy, CURLOPT_VERBOSE, 0L);
+    op->at_first = false;
+  }
   const char *colon = memchr(p, ':', n);
   if (!colon) return all;
   hl_str name = {p, (size_t)(colon - p)}, value = {colon + 1, n - (size_t)(colon - p) - 1};
@@ -337,6 +362,7 @@ static int before_send(void *arg, char *to, char *from, int to_port, int from_po
 /* ---- easy handles ---- */
 
 static CURL *easy_new(client *c) {
+  if (c->n_spare) return c->spare[--c->n_spare];
   CURL *e = curl_easy_init();
   if (!e) return NULL;
   /* What no request changes. */
@@ -352,6 +378,7 @@ static CURL *easy_new(client *c) {
   curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
   curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(e, CURLOPT_DEBUGFUNCTION, before_header);
   curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
   curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
   curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, c); /* outlives the easy: connections keep it */
@@ -361,10 +388,17 @@ static CURL *easy_new(client *c) {
 
 /* Takes the operation out of curl. A connection in the middle of an answer is closed. */
 static void detach_easy(hl_http_op *op) {
+  client *c = op->c;
   if (!op->easy) return;
   if (op->pool) curl_multi_remove_handle(op->pool->multi, op->easy);
   op->pool = NULL;
-  curl_easy_cleanup(op->easy);
+  if (op->body) curl_easy_setopt(op->easy, CURLOPT_POSTFIELDS, NULL);
+  curl_easy_setopt(op->easy, CURLOPT_HTTPHEADER, NULL);
+  curl_easy_setopt(op->easy, CURLOPT_ERRORBUFFER, NULL);
+  if (op->at_first) curl_easy_setopt(op->easy, CURLOPT_VERBOSE, 0L);
+  op->at_first = false;
+  if (c->n_spare < MAX_SPARE) c->spare[c->n_spare++] = op->easy;
+  else curl_easy_cleanup(op->easy);
   op->easy = NULL;
 }
 
@@ -457,7 +491,6 @@ static int explain(hl_http_op *op, hl_error *err) {
                      what, h, detail);
         break;
       case CURLE_WEIRD_SERVER_REPLY:
-      case CURLE_BAD_FUNCTION_ARGUMENT: /* a folded line that no header is before */
       case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP/1 or later */
       case CURLE_BAD_CONTENT_ENCODING:
       case CURLE_HTTP2:
@@ -563,7 +596,7 @@ static int start_hop(hl_http_op *op, hl_error *err) {
   if (!e) return hl_fail(err, HL_ENOMEM, "no memory for a request");
 
   op->times_sent = 0;
-  op->headers_ended = false;
+  op->headers_ended = op->folded = false;
   op->header_bytes = 0;
   op->denied[0] = op->detail[0] = '\0';
   hl_headers_deinit(&op->answer);
@@ -575,6 +608,7 @@ static int start_hop(hl_http_op *op, hl_error *err) {
   bool tls = strncasecmp(op->url, "https:", 6) == 0;
   curl_easy_setopt(e, CURLOPT_HTTP_VERSION, tls ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(e, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
+  curl_easy_setopt(e, CURLOPT_HTTPGET, 1L); /* forgets the body and kind of the request before */
   bool head = strcmp(op->method, "HEAD") == 0;
   if (has_body(op)) {
     curl_easy_setopt(e, CURLOPT_POST, 1L);
@@ -704,6 +738,10 @@ static void finish(hl_http_op *op) {
   hl_http_response r = {0};
   long status = 0;
   int rc = 0;
+  if (op->folded) {
+    op->result = CURLE_WEIRD_SERVER_REPLY;
+    snprintf(op->detail, sizeof op->detail, "its first header is a folded line");
+  }
   if (op->result == CURLE_OK && !op->headers_ended) op->result = CURLE_PARTIAL_FILE;
   if (op->result == CURLE_OK) curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &status);
   if (op->result == CURLE_OK && (status < 100 || status > 999)) { /* 0 would mean that there is no answer */
@@ -878,6 +916,7 @@ static void client_free(hl_transport *t) {
   while (c->out.next != &c->out) op_free(c->out.next);
   while (c->done.next != &c->done) op_free(c->done.next);
   hl_defer_stop(c->loop, &c->deliver);
+  while (c->n_spare) curl_easy_cleanup(c->spare[--c->n_spare]);
   for (size_t i = 0; i < HL_COUNT(c->pools); i++) {
     pool *p = &c->pools[i];
     if (!p->multi) continue;
