@@ -90,6 +90,7 @@ struct hl_http_op {
   unsigned times_sent;           /* of this hop */
   bool sent;                     /* of any hop */
   bool at_first, folded;         /* no header yet, so verbose; it was a folded one */
+  bool opens;                    /* the next line opens a block of the head */
   bool headers_ended;            /* the empty line came; curl takes an answer cut before it for a whole one */
   bool too_big, header_too_big, no_memory, repeat_refused;
   char denied[48];               /* the last address that the policy refused */
@@ -296,29 +297,31 @@ static int before_header(CURL *easy, curl_infotype type, char *p, size_t n, void
   return 0;
 }
 
+/* A line that opens a block (after nothing, or an empty line) is a status line, which
+ * libcurl does not keep; any other that comes here, it has kept. */
 static size_t on_header(char *p, size_t size, size_t n, void *arg) {
   hl_http_op *op = arg;
   n *= size;
   size_t all = n;
+  bool first = op->header_bytes == 0, opens = op->opens;
   op->header_bytes += n;
   if (op->header_bytes > MAX_HEADER_BYTES) {
     op->header_too_big = true;
     return 0;
   }
+  if (op->folded) return 0;
+  op->opens = n == 0 || *p == '\r' || *p == '\n';
+  if (first || (op->at_first && !opens && !op->opens)) {
+    curl_easy_setopt(op->easy, CURLOPT_VERBOSE, first ? 1L : 0L);
+    op->at_first = first;
+  }
   while (n && (p[n - 1] == '\r' || p[n - 1] == '\n')) n--;
-  if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
+  if (n >= 5 && strncasecmp(p, "HTTP/", 5) == 0) {
     hl_headers_deinit(&op->answer); /* a new block: the one before was interim */
     op->headers_ended = false;
-    if (!op->at_first) curl_easy_setopt(op->easy, CURLOPT_VERBOSE, 1L);
-    op->at_first = true;
     return all;
   }
-  if (op->folded) return 0;
   if (n == 0) op->headers_ended = true;
-  else if (op->at_first) {
-    curl_easy_setopt(op->easy, CURLOPT_VERBOSE, 0L);
-    op->at_first = false;
-  }
   const char *colon = memchr(p, ':', n);
   if (!colon) return all;
   hl_str name = {p, (size_t)(colon - p)}, value = {colon + 1, n - (size_t)(colon - p) - 1};
@@ -598,6 +601,7 @@ static int start_hop(hl_http_op *op, hl_error *err) {
   op->times_sent = 0;
   op->headers_ended = op->folded = false;
   op->header_bytes = 0;
+  op->opens = true;
   op->denied[0] = op->detail[0] = '\0';
   hl_headers_deinit(&op->answer);
   hl_buf_clear(&op->answer_body);
