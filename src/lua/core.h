@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "lua/task.h"
 
-enum { HL_POOL_MAX = 64 };
+enum { HL_POOL_MAX = 64, HL_KEPT_CLASSES = 64, HL_JSON_SIZES = 64 };
 
 /* The threads of one unit of work: the task's own and, above it, the coroutines
  * that are resumed inside one another. While `nested` is not 0 the topmost were
@@ -58,6 +58,8 @@ struct hl_state {
   hl_pooled pool[HL_POOL_MAX];
   unsigned n_pool;
   struct hl_account_name *accounts;
+  struct { void *first; size_t bytes; } kept[HL_KEPT_CLASSES]; /* small blocks given back, chained (state.c) */
+  unsigned char json_sizes[HL_JSON_SIZES]; /* members that tables under a key had last (json_read.c) */
   hl_buf scratch;              /* text on its way into Lua; no error can leak it */
 };
 

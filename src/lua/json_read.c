@@ -10,7 +10,7 @@
 
 enum {
   MAX_DEPTH = 64,
-  AT_ONCE = 64,     /* members that wait on the stack, so that their table is made in one size */
+  SIZE_MAX_GUESS = 255,
   NUMBER_MAX = 60,  /* cJSON looks at 63 characters */
   EXACT_DIGITS = 18,
 };
@@ -19,6 +19,7 @@ typedef struct reader {
   lua_State *L;       /* NULL: only look whether it can be read */
   const char *p, *end;
   int depth;
+  unsigned place;     /* of the value that comes: by the key that it, or the array around it, is under */
   bool null_as_nil;
 } reader;
 
@@ -91,7 +92,7 @@ static bool push_escaped(reader *r, const char *from) {
 #define ZEROS(w) (((w) - EACH(1)) & ~(w) & EACH(0x80))
 
 /* The first quote, backslash or control character from p on; eight bytes at a time. */
-static const char *plain_end(const char *p, const char *end) {
+static inline const char *plain_end(const char *p, const char *end) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
   for (uint64_t w; end - p >= 8; p += 8) {
     memcpy(&w, p, 8);
@@ -161,51 +162,42 @@ out:
 
 static bool push_value(reader *r, bool in_array);
 
-/* `base` is a place kept for the table; above it wait n members or items. They go
- * into a table of the right size, or into the one that is there; only it stays. */
-static void gather(lua_State *L, int base, int n, bool object) {
-  bool made = !lua_isnil(L, base);
-  if (made) lua_pushvalue(L, base);
-  else if (object) lua_createtable(L, 0, n);
-  else lua_createtable(L, n, 0);
-  int table = lua_gettop(L);
-  lua_Integer items = object ? 0 : (lua_Integer)lua_rawlen(L, table);
-  for (int i = 1; i <= n; i++) {
-    if (object) {
-      lua_pushvalue(L, base + 2 * i - 1);
-      lua_pushvalue(L, base + 2 * i);
-      lua_rawset(L, table);
-    } else {
-      lua_pushvalue(L, base + i);
-      lua_rawseti(L, table, items + i);
-    }
-  }
-  lua_replace(L, base);
-  lua_settop(L, base);
+/* Answers are alike: what is under the same key is likely to have as many members
+ * as the last time, so its table is made in that size, not in five. */
+static unsigned place_of(const char *key, size_t n) {
+  return (unsigned)(n * 5 + (unsigned char)key[0] + (unsigned char)key[n / 2] * 3u) % HL_JSON_SIZES;
 }
 
 /* Behind the opening bracket. */
 static bool push_table(reader *r, bool object) {
   lua_State *L = r->L;
-  int n = 0, base = 0;
-  if (r->depth == MAX_DEPTH || (L && !lua_checkstack(L, 2 * AT_ONCE + 8))) return false;
+  if (r->depth == MAX_DEPTH || (L && !lua_checkstack(L, 4))) return false;
   r->depth++;
-  if (L) {
-    lua_pushnil(L);
-    base = lua_gettop(L);
-  }
   bool more = !take(r, object ? '}' : ']');
+  unsigned place = r->place;
+  if (L) {
+    int guess = more ? hl_state_of(L)->json_sizes[place] : 0;
+    lua_createtable(L, object ? 0 : guess, object ? guess : 0);
+  }
+  lua_Integer n = 0;
+  r->place = (place + 1) % HL_JSON_SIZES;
   while (more) {
-    if (object && !(take(r, '"') && push_text(r) && take(r, ':'))) return false;
-    if (!push_value(r, !object)) return false;
-    if (L && ++n == AT_ONCE) {
-      gather(L, base, n, object);
-      n = 0;
+    if (object) {
+      if (!take(r, '"')) return false;
+      const char *key = r->p;
+      if (!push_text(r)) return false;
+      r->place = place_of(key, (size_t)(r->p - key));
+      if (!take(r, ':')) return false;
     }
+    if (!push_value(r, !object)) return false;
+    n++;
+    if (L && object) lua_rawset(L, -3);
+    else if (L) lua_rawseti(L, -2, n);
+    if (!object) r->place = (place + 1) % HL_JSON_SIZES;
     more = take(r, ',');
     if (!more && !take(r, object ? '}' : ']')) return false;
   }
-  if (L && (n || lua_isnil(L, base))) gather(L, base, n, object);
+  if (L && n) hl_state_of(L)->json_sizes[place] = (unsigned char)(n < SIZE_MAX_GUESS ? n : SIZE_MAX_GUESS);
   if (L && !object) luaL_setmetatable(L, HL_JSON_ARRAY);
   r->depth--;
   return true;

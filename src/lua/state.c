@@ -5,29 +5,70 @@
 
 enum { MAX_SCRATCH = 64 << 20, KEEP_SCRATCH = 64 << 10 };
 
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEPS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEEPS 0
+#endif
+#endif
+#ifndef KEEPS
+#define KEEPS 16384 /* bytes of a class; none where a sanitizer watches what is freed */
+#endif
+
+/* Small blocks that Lua gave back wait here for its next ones: glibc's cache of
+ * seven of a size is soon empty or full, and its slow way takes five times as
+ * long. A class is what glibc rounds a size up to: 24, 40, 56, ... bytes. */
+static size_t class_of(size_t n) { return n <= 24 ? 0 : (n - 9) / 16; }
+static size_t kept_size(size_t n) { return KEEPS && class_of(n) < HL_KEPT_CLASSES ? class_of(n) * 16 + 24 : n; }
+
+static void *kept_take(hl_state *s, size_t n) {
+  size_t k = class_of(n);
+  if (k >= HL_KEPT_CLASSES || !s->kept[k].first) return NULL;
+  void *p = s->kept[k].first;
+  memcpy(&s->kept[k].first, p, sizeof p);
+  s->kept[k].bytes -= kept_size(n);
+  return p;
+}
+
+static void kept_give(hl_state *s, void *p, size_t n) {
+  size_t k = class_of(n);
+  if (k >= HL_KEPT_CLASSES || s->kept[k].bytes + kept_size(n) > KEEPS) {
+    hl_free(p);
+    return;
+  }
+  memcpy(p, &s->kept[k].first, sizeof p);
+  s->kept[k].first = p;
+  s->kept[k].bytes += kept_size(n);
+}
+
+static void kept_free(hl_state *s) {
+  for (size_t k = 0; k < HL_KEPT_CLASSES; k++)
+    for (void *p; (p = kept_take(s, k * 16 + 24)) != NULL;) hl_free(p);
+}
+
 /* Host code (unlimited) is never refused; limited code is, beyond the limit, and
  * Lua then collects and tries once more. Giving memory back never fails. */
 static void *allocate(void *ud, void *p, size_t osize, size_t nsize) {
   hl_state *s = ud;
   size_t old = p ? osize : 0;
   if (nsize == 0) {
-    hl_free(p);
+    if (p) kept_give(s, p, old);
     s->used -= old;
     return NULL;
   }
-  void *q = NULL;
-  if (nsize > old && s->limited) {
+  bool refusable = nsize > old && s->limited;
+  if (refusable) {
     if (s->fail_at && --s->fail_at == 0) s->fail_left = 2; /* Lua collects and tries once more */
     if (s->fail_left) {
       s->fail_left--;
       return NULL;
     }
     if (s->used - old + nsize > s->limit) return NULL;
-    q = hl_try_realloc(p, nsize);
-    if (!q) return NULL;
-  } else {
-    q = hl_realloc(p, nsize);
   }
+  void *q = p ? NULL : kept_take(s, nsize);
+  if (!q) q = refusable ? hl_try_realloc(p, kept_size(nsize)) : hl_realloc(p, kept_size(nsize));
+  if (!q) return NULL;
   s->used = s->used - old + nsize;
   return q;
 }
@@ -91,6 +132,7 @@ int hl_state_new(const hl_state_options *o, hl_state **out, hl_error *err) {
   hl_buf_init(&s->scratch, MAX_SCRATCH);
   lua_State *L = lua_newstate(allocate, s);
   if (!L) {
+    kept_free(s);
     hl_watch_deinit();
     hl_free(s->name);
     hl_free(s->root);
@@ -123,6 +165,7 @@ void hl_state_free(hl_state *s) {
   if (!s) return;
   hl_tasks_end_all(s);
   lua_close(s->L);
+  kept_free(s);
   hl_watch_deinit();
   while (s->accounts) {
     void *next = *(void **)s->accounts;
