@@ -69,14 +69,32 @@ static int64_t seconds_of(const hl_civil *c) {
          (int64_t)c->hour * 3600 + (int64_t)c->minute * 60 + c->second;
 }
 
+static char *put_digits(char *at, unsigned v, int n, char then) {
+  for (int i = n; i-- > 0; v /= 10) at[i] = (char)('0' + v % 10);
+  at[n] = then;
+  return at + n + 1;
+}
+
+/* Each line of a log and each call has one: snprintf took ten times as long. */
 void hl_time_iso(int64_t ms, char out[25]) {
   hl_civil c;
   int64_t seconds = floor_div(ms, 1000);
   civil_of(seconds, &c);
-  char text[80];
-  snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year, c.month, c.day, c.hour,
-           c.minute, c.second, (int)(ms - seconds * 1000));
-  snprintf(out, 25, "%.24s", text);
+  if (c.year < 0 || c.year > 9999) {
+    char text[80];
+    snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year, c.month, c.day, c.hour,
+             c.minute, c.second, (int)(ms - seconds * 1000));
+    snprintf(out, 25, "%.24s", text);
+    return;
+  }
+  char *at = put_digits(out, (unsigned)c.year, 4, '-');
+  at = put_digits(at, (unsigned)c.month, 2, '-');
+  at = put_digits(at, (unsigned)c.day, 2, 'T');
+  at = put_digits(at, (unsigned)c.hour, 2, ':');
+  at = put_digits(at, (unsigned)c.minute, 2, ':');
+  at = put_digits(at, (unsigned)c.second, 2, '.');
+  at = put_digits(at, (unsigned)(ms - seconds * 1000), 3, 'Z');
+  *at = '\0';
 }
 
 /* Reads `digits` digits at *i into *v. */

@@ -290,7 +290,8 @@ static void set_path(hl_call *c, hl_buf *path) {
 static void object_path(hl_call *c, const hl_api_op *op, bool with_id) {
   hl_buf path;
   hl_buf_init(&path, TEXT_MAX);
-  hl_must(hl_buf_printf(&path, "/crm/objects/%s", op->account->version));
+  hl_must(hl_buf_puts(&path, "/crm/objects/"));
+  hl_must(hl_buf_puts(&path, op->account->version));
   segments(&path, op->type, with_id ? op->id : NULL);
   set_path(c, &path);
 }

@@ -71,11 +71,13 @@ void hl_order_free(struct hl_order *o) {
 static char *key_of(const char *type, const char *property, const char *id) {
   hl_buf b;
   hl_buf_init(&b, KEY_MAX);
-  hl_must(hl_buf_printf(&b, "%s\x1f%s\x1f", hl_path_type_id(type), property ? property : ""));
-  for (; *id; id++) {
-    char c = property ? (char)tolower((unsigned char)*id) : *id; /* HubSpot folds the case of unique values */
-    hl_must(hl_buf_append(&b, &c, 1));
-  }
+  hl_must(hl_buf_puts(&b, hl_path_type_id(type)));
+  hl_must(hl_buf_append(&b, "\x1f", 1));
+  if (property) hl_must(hl_buf_puts(&b, property));
+  hl_must(hl_buf_append(&b, "\x1f", 1));
+  size_t at = b.n;
+  hl_must(hl_buf_puts(&b, id));
+  for (; property && at < b.n; at++) b.p[at] = (char)tolower((unsigned char)b.p[at]); /* HubSpot folds the case of unique values */
   return hl_buf_detach(&b, NULL);
 }
 

@@ -91,8 +91,17 @@ static bool push_escaped(reader *r, const char *from) {
 /* The high bit of each byte of w that is 0; above the lowest such byte it may err. */
 #define ZEROS(w) (((w) - EACH(1)) & ~(w) & EACH(0x80))
 
-/* The first quote, backslash or control character from p on; eight bytes at a time. */
+/* The first quote, backslash or control character from p on; 16 or 8 bytes at a time. */
 static inline const char *plain_end(const char *p, const char *end) {
+#ifdef __SSE2__
+  typedef unsigned char bytes __attribute__((vector_size(16)));
+  typedef char marks __attribute__((vector_size(16)));
+  for (bytes b; end - p >= 16; p += 16) {
+    memcpy(&b, p, 16);
+    int found = __builtin_ia32_pmovmskb128((marks)((b == '"') | (b == '\\') | (b < ' ')));
+    if (found) return p + __builtin_ctz((unsigned)found);
+  }
+#endif
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
   for (uint64_t w; end - p >= 8; p += 8) {
     memcpy(&w, p, 8);

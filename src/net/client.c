@@ -282,6 +282,7 @@ static bool is_token(hl_str s) {
   static const uint64_t letters[2] = {UINT64_C(0x03ff6cfa00000000), UINT64_C(0x57ffffffc7fffffe)};
   for (size_t i = 0; i < s.n; i++) {
     unsigned char c = (unsigned char)s.p[i];
+    if ((unsigned char)((c | 0x20) - 'a') < 26 || c == '-') continue; /* nearly all */
     if (c > 127 || !(letters[c / 64] >> (c % 64) & 1)) return false;
   }
   return s.n > 0;
