@@ -49,8 +49,10 @@ static void compare(lua_State *L, hl_str text, bool null_as_nil) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static lua_State *L;
+  static hl_state state; /* remembers the sizes of tables */
   if (!L) {
     L = luaL_newstate();
+    *hl_thread_word(L) = (uintptr_t)&state;
     luaL_newmetatable(L, HL_JSON_ARRAY);
     lua_pop(L, 1);
   }
