@@ -50,6 +50,8 @@ static bool push_escaped(reader *r, const char *from) {
   static const char names[] = "\"\\/bfnrt", chars[] = "\"\\/\b\f\n\r\t";
   lua_State *L = r->L;
   luaL_Buffer b;
+  /* Room for the buffer's end too: Lua 5.4.4 loses its way when the stack moves while it closes one. */
+  if (L && !lua_checkstack(L, 48)) return false;
   if (L) luaL_buffinit(L, &b);
   if (L) luaL_addlstring(&b, from, (size_t)(r->p - from));
   while (r->p < r->end && *r->p != '"') {
@@ -180,7 +182,7 @@ static unsigned place_of(const char *key, size_t n) {
 /* Behind the opening bracket. */
 static bool push_table(reader *r, bool object) {
   lua_State *L = r->L;
-  if (r->depth == MAX_DEPTH || (L && !lua_checkstack(L, 4))) return false;
+  if (r->depth == MAX_DEPTH || (L && !lua_checkstack(L, 16))) return false;
   r->depth++;
   bool more = !take(r, object ? '}' : ']');
   unsigned place = r->place;
