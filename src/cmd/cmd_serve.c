@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -135,6 +136,12 @@ static void on_stop(void *arg, int signum) {
   s->stop = true;
 }
 
+static void on_hangup(void *arg, int signum) {
+  serving *s = arg;
+  (void)signum;
+  hl_log_write(s->rt->log, HL_LOG_WARN, "serve", "SIGHUP: to load scripts again while it runs is not in this version; stop and start serve");
+}
+
 static void set_flag(void *arg) { *(bool *)arg = true; }
 
 static int listen_on(serving *s, const char *address, hl_request_cb cb, hl_server **out, hl_error *err) {
@@ -189,7 +196,9 @@ static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
     rc = hl_fail(&err, HL_EINVAL, "serve takes a folder of scripts, not %s; a single script runs with hubloop run", o.path);
     goto out;
   }
-  if ((rc = hl_stop_watch(s.rt->loop, page ? getppid() : 0, on_stop, &s, &err))) goto out;
+  if ((rc = hl_stop_watch(s.rt->loop, page ? getppid() : 0, on_stop, &s, &err)) ||
+      (rc = hl_loop_on_signal(s.rt->loop, SIGHUP, on_hangup, &s, &err)))
+    goto out;
   if (page) on_beat(&s.beat, &s);
   watched(&s, true);
   hl_runtime_load(s.rt, &s.stop, &loaded);

@@ -68,10 +68,8 @@ static void watch(supervisor *s) {
 static bool child_gone(supervisor *s, int *status) {
   struct timespec wait = {0, LOOK_MS * 1000000L};
   int signum = sigtimedwait(&s->signals, NULL, &wait);
-  if (signum == SIGTERM || signum == SIGINT) {
-    s->stopping = true;
-    kill(s->child, signum);
-  }
+  if (signum == SIGTERM || signum == SIGINT) s->stopping = true;
+  if (signum > 0 && signum != SIGCHLD) kill(s->child, signum);
   return waitpid(s->child, status, WNOHANG) == s->child;
 }
 
@@ -142,6 +140,7 @@ static bool start(supervisor *s, pid_t parent) {
   s->child = fork();
   if (s->child) return false;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  signal(SIGHUP, SIG_IGN); /* until the loop takes it */
   if (getppid() != parent) _exit(HL_EXIT_FAILED);
   sigprocmask(SIG_SETMASK, &s->before, NULL);
   return true;
@@ -159,6 +158,7 @@ bool hl_supervise(hl_log *log, hl_page **page, int *code) {
   sigemptyset(&s.signals);
   sigaddset(&s.signals, SIGTERM);
   sigaddset(&s.signals, SIGINT);
+  sigaddset(&s.signals, SIGHUP);
   sigaddset(&s.signals, SIGCHLD);
   sigprocmask(SIG_BLOCK, &s.signals, &s.before);
   for (;;) {

@@ -122,3 +122,14 @@ test('--no-supervisor is one process', async (t) => {
   assert.equal(p.childPid(), 0);
   assert.equal((await p.stop()).code, 0);
 });
+
+test('SIGHUP ends nothing: reload is said not to be in this version', async (t) => {
+  const dir = project(t, { 'leads.lua': LEADS });
+  for (const args of [[], ['--no-supervisor']]) {
+    const p = await supervised(t, dir, path.join(dir, 'events.db'), args);
+    p.child.kill('SIGHUP');
+    await p.line(/SIGHUP: to load scripts again while it runs is not in this version; stop and start serve/);
+    assert.equal((await deliver(p.hook, [event({ objectId: 1 })])).status, 204);
+    assert.deepEqual(await p.stop(), { code: 0, signal: null }, p.err);
+  }
+});
