@@ -402,6 +402,11 @@ static int l_on(lua_State *L) {
   const char *nearest;
   bool own = own_name(type, &nearest);
   if (!own && !hl_event_type_known(type, NULL)) {
+    static const char *const later[] = {"deal.won", "deal.lost", "deal.closed", "contact.stage", NULL};
+    for (size_t i = 0; later[i]; i++)
+      if (strcmp(later[i], type) == 0)
+        return luaL_error(L, "the event type '%s' is not in this version yet; there is '%s' with { property = \"%s\" }", type,
+                          i < 3 ? "deal.propertyChange" : "contact.propertyChange", i < 3 ? "dealstage" : "lifecyclestage");
     if (nearest) return luaL_error(L, "unknown event type '%s'; did you mean '%s'?", type, nearest);
     return luaL_error(L, "unknown event type '%s': HubSpot has no such webhook subscription", type);
   }

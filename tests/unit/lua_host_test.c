@@ -224,6 +224,8 @@ static void misuse_names_the_remedy(void **state) {
   static const struct { const char *text, *expect; } cases[] = {
       {"on('contact.creatoin', function() end)", "did you mean 'contact.creation'"},
       {"on('contact.creation', { concurency = 2 }, function() end)", "did you mean 'concurrency'"},
+      {"on('deal.won', function() end)", "not in this version yet; there is 'deal.propertyChange' with { property = \"dealstage\" }"},
+      {"on('contact.stage', function() end)", "'contact.propertyChange' with { property = \"lifecyclestage\" }"},
       {"on('contact.creation', { batch = 10 }, function() end)", "not in this version yet"},
       {"on('contact.creation', { concurrency = 'x' }, function() end)", "whole number"},
       {"on('contact.creation')", "function to run"},
