@@ -161,6 +161,7 @@ static void bind_all(lua_State *L, lua_CFunction extend) {
   hl_bind_effects(L);
   hl_bind_secret(L);
   hl_bind_engine(L);
+  hl_bind_on(L);
   hl_bind_step(L);
   hl_bind_serve(L);
   hl_bind_kv(L);

@@ -115,6 +115,7 @@ int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err);
 
 /* ---- each bind file's entry; the state is new, nothing runs yet ---- */
 void hl_bind_engine(lua_State *L);
+void hl_bind_on(lua_State *L);
 void hl_bind_effects(lua_State *L);
 void hl_bind_step(lua_State *L);
 void hl_bind_writes(lua_State *L); /* of a step, into the table on top */

@@ -1,0 +1,31 @@
+/* A handler that a script has registered: bind_on.c makes it, bind_engine.c runs
+ * it. Inside src/lua only. */
+#ifndef HL_LUA_HANDLER_H
+#define HL_LUA_HANDLER_H
+
+#include "lua/script.h"
+
+struct hl_handler_fn {
+  hl_handler_fn *next;
+  hl_script *script;
+  int ref;               /* the function, or handler_body over filter and function */
+  char *label;           /* for the log: "contact.creation" */
+  char *account;         /* option account, or NULL */
+  bool merged;           /* its events carry those that were merged */
+  int key;               /* a function of the event, or LUA_NOREF */
+  int64_t timeout_ms;
+  hl_api_class klass;
+};
+
+/* Callbacks of the engine; arg: the hl_handler_fn. */
+void hl_handler_start(void *arg, hl_run *run, const hl_event *event);
+/* Upvalues: filter, handler. Argument: the event. Both may wait. */
+int hl_handler_body(lua_State *L);
+/* The option `key` as a function: under protection, and it cannot wait. */
+int hl_handler_key(void *arg, const hl_event *event, hl_buf *out, hl_error *err);
+
+/* A name of our own: without a dot, or with a prefix that is no HubSpot object
+ * and near no HubSpot type. *nearest for the message when it is not. */
+bool hl_own_name(const char *type, const char **nearest);
+
+#endif
