@@ -1,5 +1,5 @@
 -- Made by `make tables` (tests/generate/apis.mjs) out of hubspot/endpoints.tsv and hubspot/openapi/*.json,
--- HubSpot's published operations; do not edit. 430 operations in 37 groups.
+-- HubSpot's published operations; do not edit. 432 operations in 37 groups.
 -- luacheck: ignore 631
 -- A line: name|method|path|versions (empty: all, or none in the path)|query (?: not described, !: required)|body|
 -- how bodies and answers are read|summary. stdlib/hubspot/calls.lua reads them.
@@ -13,6 +13,8 @@ details|GET|/account-info/{version}/details||||ids|Retrieve account details
 ]],
 actions = [[
 archive|DELETE|/automation/actions/{version}/{appId}/{definitionId}|||||Delete an action definition
+batch_complete|POST|/automation/actions/callbacks/{version}/complete|||json!|sent:actionId+agentId+enrollmentId+portalId+portalIds+userIds+workflowId|Complete a batch of callbacks
+complete|POST|/automation/actions/callbacks/{version}/{callbackId}/complete|||json!|sent:actionId+agentId+enrollmentId+portalId+portalIds+userIds+workflowId|Completes a callback
 create|POST|/automation/actions/{version}/{appId}|||json!||Create a new custom action definition
 functions.archive|DELETE|/automation/actions/{version}/{appId}/{definitionId}/functions/{functionType}/{functionId}|||||Archive a function for a definition
 functions.archive_by_type|DELETE|/automation/actions/{version}/{appId}/{definitionId}/functions/{functionType}|||||Delete a function for a definition

@@ -19,7 +19,7 @@ export function dataFolder() {
 // conferencing); hubspot.request reaches them.
 const GROUPS = [
   ['account', '/account-info/{version}'],
-  ['actions', '/automation/actions/{version}/{appId}', '/automation/actions/{version}'],
+  ['actions', '/automation/actions/{version}/{appId}', '/automation/actions/{version}', '/automation/actions/callbacks/{version}'],
   ['associations', '/crm/associations/{version}'],
   ['business_units', '/business-units/public/{version}/business-units'],
   ['calling', '/crm/extensions/calling/{version}'],
@@ -72,7 +72,7 @@ const NAMES = {
     'GET /details': 'details', 'GET /api-usage/daily/private-apps': 'api_usage',
   },
   actions: {
-    'POST /callbacks/complete': 'batch_complete', 'POST /callbacks/{callbackId}/complete': 'complete',
+    'POST /complete': 'batch_complete', 'POST /{callbackId}/complete': 'complete',
     'GET /{definitionId}/requires-object': 'requires_object',
     'POST /{definitionId}/requires-object': 'set_requires_object',
     'DELETE /{definitionId}/functions/{functionType}': 'functions.archive_by_type',
