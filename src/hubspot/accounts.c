@@ -24,6 +24,11 @@ hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport) {
 
 void hl_hubspot_set_call_log(hl_hubspot *h, hl_call_log *log) { h->calls = log; }
 
+void hl_hubspot_on_day_ending(hl_hubspot *h, hl_day_cb cb, void *arg) {
+  h->day_ending = cb;
+  h->day_ending_arg = arg;
+}
+
 static void account_free(hl_account *a) {
   for (size_t i = 0; i < a->n_secrets; i++) {
     union { const char *in; char *out; } unconst = {.in = a->secrets[i].p};
@@ -47,6 +52,7 @@ void hl_hubspot_free(hl_hubspot *h) {
     next = p->next;
     hl_window_deinit(&p->search);
     hl_day_deinit(&p->day);
+    hl_day_deinit(&p->oauth_day);
     hl_free(p);
   }
   for (hl_bucket *b = h->buckets, *next; b; b = next) {
@@ -116,14 +122,15 @@ static hl_account *find(hl_hubspot *h, const char *name) {
 
 /* ---- adding ---- */
 
-static hl_portal *portal_of(hl_hubspot *h, int64_t id, int64_t day, unsigned reserve) {
+static hl_portal *portal_of(hl_hubspot *h, int64_t id) {
   hl_portal *p = id ? h->portals : NULL;
   while (p && p->id != id) p = p->next;
   if (p) return p;
   p = HL_NEW(hl_portal);
   p->id = id;
   hl_window_init(&p->search, SEARCH_PER_SECOND, HL_SECOND);
-  hl_day_init(&p->day, day, reserve);
+  hl_day_init(&p->day, 0, HL_DAY_RESERVE);
+  hl_day_init(&p->oauth_day, 0, HL_DAY_RESERVE);
   p->next = h->portals;
   h->portals = p;
   return p;
@@ -152,9 +159,10 @@ static hl_queue *queue_of(hl_hubspot *h, const hl_account_options *o, hl_credent
   if (q) return q;
   /* FACTS 3: an OAuth app has its own limit in each account, and no day. */
   bool oauth = hl_credential_kind_get(credential) == HL_CREDENTIAL_OAUTH;
-  unsigned reserve = o->day_reserve ? (unsigned)*o->day_reserve : HL_DAY_RESERVE;
-  q = hl_queue_new(h, credential, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, portal_of(h, o->portal, oauth ? 0 : tiers[tier].day, reserve),
+  q = hl_queue_new(h, credential, base, o->base_url ? HL_NET_NAMED : HL_NET_PUBLIC, portal_of(h, o->portal),
                    bucket_new(h, oauth ? OAUTH_WINDOW : tiers[tier].window), app_new(h));
+  if (!q->day->limit && !hl_credential_app(credential)) q->day->limit = tiers[tier].day;
+  if (o->day_reserve) q->day->reserve = (unsigned)*o->day_reserve;
   q->next = h->queues;
   h->queues = q;
   return q;

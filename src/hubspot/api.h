@@ -33,6 +33,10 @@ hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport);
 void hl_hubspot_free(hl_hubspot *h);
 /* From now on each call leaves a line in `log` (borrowed; NULL: none). */
 void hl_hubspot_set_call_log(hl_hubspot *h, hl_call_log *log);
+/* The first word of a day that its budget ends early, or has ended: `cb` takes it instead of the log,
+ * and owns `details` (account and the budget's fields of hl_api_stats). From inside a turn of the loop. NULL: nobody. */
+typedef void (*hl_day_cb)(void *arg, const char *text, cJSON *details);
+void hl_hubspot_on_day_ending(hl_hubspot *h, hl_day_cb cb, void *arg);
 /* Refuses API keys (36-character hex with dashes, "hapikey") with the way to
  * migrate, plain http to anything but loopback, an unknown tier, a name in use. */
 int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_account **out, hl_error *err);

@@ -72,6 +72,13 @@ int64_t hl_day_runs_out(hl_day *d, int64_t now, int64_t wall) {
   return made_at(d, now, wall, d->remaining - hl_day_reserved(d));
 }
 
+bool hl_day_warns(hl_day *d, int64_t wall) {
+  roll(d, wall);
+  if (d->warned && (d->zone ? midnight_after(d->zone, d->warned) == d->ends : wall - d->warned < HL_DAY)) return false;
+  d->warned = wall;
+  return true;
+}
+
 /* ---- answers ---- */
 
 void hl_day_learn(hl_day *d, int64_t now, int64_t wall, int64_t limit, int64_t remaining) {

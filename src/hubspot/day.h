@@ -31,6 +31,7 @@ typedef struct hl_day { /* caller's memory */
   double used, bulk;
   int64_t since, rated;     /* loop ms; since 0: nothing seen yet */
   int64_t bulk_at;          /* loop ms: the last bulk call */
+  int64_t told, warned;     /* the last word on how long it lasts, loop ms, and to a person, epoch ms; 0: never */
 } hl_day;
 
 void hl_day_init(hl_day *d, int64_t limit, unsigned reserve_percent);
@@ -50,6 +51,8 @@ void hl_day_take(hl_day *d, int64_t now, hl_rank rank);
 /* Epoch ms at which what is not kept for live calls will be used up, as the last
  * hour went; 0: not before the day ends (with an unknown end: within a day). */
 int64_t hl_day_runs_out(hl_day *d, int64_t now, int64_t wall);
+/* True the first time that it is asked in a day: a person is told once. */
+bool hl_day_warns(hl_day *d, int64_t wall);
 /* Calls kept for live ones. */
 int64_t hl_day_reserved(const hl_day *d);
 

@@ -43,8 +43,8 @@ static void use_zone(hl_whose *w) {
   hl_loop *loop = w->queue->hubspot->loop;
   hl_tz *zone;
   hl_error err;
-  if (!w->time_zone || w->queue->portal->day.zone) return;
-  if (hl_tz_load(w->time_zone, &zone, &err) == 0) hl_day_zone(&w->queue->portal->day, zone, hl_loop_now(loop));
+  if (!w->time_zone || w->queue->day->zone) return;
+  if (hl_tz_load(w->time_zone, &zone, &err) == 0) hl_day_zone(w->queue->day, zone, hl_loop_now(loop));
   else
     hl_log_write(hl_loop_log(loop), HL_LOG_WARN, "hubspot", "account %s: the end of its day is not known: %s", w->account->name,
                  err.text);
@@ -58,9 +58,9 @@ static void apply(hl_whose *w) {
                  "account %s: the settings say portal %lld, but its token is of portal %lld: correct one of the two",
                  w->account->name, (long long)w->account->portal, (long long)w->id.portal);
   if ((o = sharer(q, false, true)) && o->portal != q->portal) {
-    hl_day *mine = &q->portal->day, *theirs = &o->portal->day;
-    if (mine->remaining >= 0 && (theirs->remaining < 0 || mine->remaining < theirs->remaining)) theirs->remaining = mine->remaining;
-    q->portal = o->portal;
+    int64_t remaining = q->day->remaining;
+    hl_queue_use_portal(q, o->portal);
+    if (remaining >= 0 && (q->day->remaining < 0 || remaining < q->day->remaining)) q->day->remaining = remaining;
     share_window(&q->streams[HL_STREAM_SEARCH], &o->portal->search, now);
   }
   if ((o = sharer(q, true, true)) && o->bucket != q->bucket) {
@@ -261,12 +261,14 @@ static bool may_share(const hl_queue *q) {
 void hl_identity_want(hl_queue *q) {
   hl_loop *loop = q->hubspot->loop;
   if (q->whose || q->hubspot->closing) return;
-  bool end = !q->portal->day.zone && hl_day_runs_out(&q->portal->day, hl_loop_mono(loop), hl_loop_now(loop));
+  bool end = !q->day->zone && hl_day_runs_out(q->day, hl_loop_mono(loop), hl_loop_now(loop));
   if (!end && !may_share(q)) return;
   hl_account *a = q->hubspot->accounts;
   while (a && a->queue != q) a = a->next;
   if (a) begin(a);
 }
+
+bool hl_identity_asks(const hl_queue *q) { return q->whose && q->whose->step != KNOWN; }
 
 void hl_identity_free(hl_queue *q) {
   hl_whose *w = q->whose;

@@ -11,6 +11,7 @@
 
 /* Asks when that may change what is shared, or when the day's end is needed. */
 void hl_identity_want(hl_queue *q);
+bool hl_identity_asks(const hl_queue *q); /* the answer is still to come */
 void hl_identity_free(hl_queue *q); /* its calls have ended */
 
 #endif

@@ -63,12 +63,43 @@ static const char *account_of(const hl_queue *q) {
 
 static int64_t closed(hl_queue *q, hl_rank rank) {
   hl_loop *loop = q->hubspot->loop;
-  return hl_day_closed(&q->portal->day, hl_loop_mono(loop), hl_loop_now(loop), rank);
+  return hl_day_closed(q->day, hl_loop_mono(loop), hl_loop_now(loop), rank);
+}
+
+/* Once an hour: a line in the log, the first of a day an alert. */
+static bool may_say_day(hl_queue *q) {
+  int64_t now = hl_loop_mono(q->hubspot->loop);
+  return !q->day->told || now - q->day->told >= DAY_TELL_MS;
+}
+
+static void say_day(hl_queue *q, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say_day(hl_queue *q, const char *fmt, ...) {
+  hl_hubspot *h = q->hubspot;
+  int64_t now = hl_loop_mono(h->loop);
+  char text[1000];
+  va_list ap;
+  q->day->told = now > 0 ? now : 1;
+  int n = snprintf(text, sizeof text, "account %.128s: ", account_of(q));
+  va_start(ap, fmt);
+  vsnprintf(text + n, sizeof text - (size_t)n, fmt, ap);
+  va_end(ap);
+  if (!h->day_ending || !hl_day_warns(q->day, hl_loop_now(h->loop))) {
+    hl_log_write(hl_loop_log(h->loop), HL_LOG_WARN, "hubspot", "%s", text);
+    return;
+  }
+  hl_api_stats s;
+  hl_queue_budgets(q, &s);
+  cJSON *details = cJSON_CreateObject();
+  const struct { const char *name; int64_t v; } rows[] = {{"day_limit", s.day_limit}, {"day_remaining", s.day_remaining},
+    {"day_reserved", s.day_reserved}, {"day_ends", s.day_ends}, {"day_runs_out", s.day_runs_out}};
+  cJSON_AddStringToObject(details, "account", account_of(q));
+  for (size_t i = 0; i < HL_COUNT(rows); i++) cJSON_AddItemToObject(details, rows[i].name, hl_json_int64(rows[i].v));
+  h->day_ending(h->day_ending_arg, text, details);
 }
 
 static void refuse_day(hl_queue *q, int64_t until, hl_api_class from) {
   hl_loop *loop = q->hubspot->loop;
-  const hl_day *day = &q->portal->day;
+  const hl_day *day = q->day;
   char limit[64] = "", iso[25];
   if (day->limit > 0) snprintf(limit, sizeof limit, " of %lld calls", (long long)day->limit);
   hl_time_iso(hl_loop_now(loop) + until - hl_loop_mono(loop), iso);
@@ -83,6 +114,7 @@ static void refuse_day(hl_queue *q, int64_t until, hl_api_class from) {
                    "routes). No other is sent before %s; day_reserve of the account in hubloop.lua says how many percent are kept",
                    (long long)day->remaining, limit, iso);
   f.e.status = 429;
+  if (may_say_day(q)) say_day(q, "%s", f.e.message);
   hl_queue_refuse(q, from, &f.e);
   hl_fault_deinit(&f);
 }
@@ -117,28 +149,25 @@ static hl_api_class close_day(hl_queue *q) {
   return from;
 }
 
-/* Says once an hour when the day's budget will be used up, if that is before the day ends. */
+/* Says when the day's budget will be used up, if that is before the day ends. */
 static void tell_day(hl_queue *q) {
   hl_loop *loop = q->hubspot->loop;
-  hl_day *day = &q->portal->day;
-  int64_t now = hl_loop_mono(loop), wall = hl_loop_now(loop);
-  if (q->portal->day_told && now - q->portal->day_told < DAY_TELL_MS) return;
-  int64_t out = hl_day_runs_out(day, now, wall);
+  hl_day *day = q->day;
+  int64_t out = may_say_day(q) ? hl_day_runs_out(day, hl_loop_mono(loop), hl_loop_now(loop)) : 0;
   if (!out) return;
-  q->portal->day_told = now > 0 ? now : 1;
+  hl_identity_want(q); /* which tells when the day ends */
+  if (hl_identity_asks(q)) return;
   char at[25], end[25] = "";
   hl_time_iso(out, at);
   if (day->ends) hl_time_iso(day->ends, end);
-  hl_log_write(hl_loop_log(loop), HL_LOG_WARN, "hubspot",
-               "account %s: at the rate of the last hour, what is left of the day's %lld calls (%lld, of which %lld are kept for "
-               "live ones) ends at %s, before the day does (%s): bulk calls are slowed down", account_of(q),
-               (long long)day->limit, (long long)day->remaining, (long long)hl_day_reserved(day), at,
-               day->ends ? end : "midnight in the account's time zone");
+  say_day(q, "at the rate of the last hour, what is left of the day's %lld calls (%lld, of which %lld are kept for live ones) ends "
+          "at %s, before the day does (%s): bulk calls are slowed down", (long long)day->limit, (long long)day->remaining,
+          (long long)hl_day_reserved(day), at, day->ends ? end : "midnight in the account's time zone");
 }
 
 void hl_queue_budgets(hl_queue *q, hl_api_stats *out) {
   hl_loop *loop = q->hubspot->loop;
-  hl_day *day = &q->portal->day;
+  hl_day *day = q->day;
   const hl_window *w = &q->bucket->window;
   int64_t wall = hl_loop_now(loop);
   out->day_runs_out = hl_day_runs_out(day, hl_loop_mono(loop), wall);
@@ -206,7 +235,7 @@ static void tell_starved(hl_queue *q, hl_stream *s, int64_t now) {
 /* Sends what may leave of the classes before `end`; the time of the next that may. */
 static int64_t serve(hl_queue *q, hl_stream *s, hl_api_class end) {
   hl_loop *loop = q->hubspot->loop;
-  hl_day *day = &q->portal->day;
+  hl_day *day = q->day;
   while (s->ready) {
     int64_t now = hl_loop_mono(loop);
     hl_api_op *first;

@@ -24,7 +24,7 @@ hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *bas
   q->credential = hl_credential_ref(credential);
   q->base_url = hl_strdup(base_url);
   q->policy = policy;
-  q->portal = portal;
+  hl_queue_use_portal(q, portal);
   q->bucket = bucket;
   q->app = app;
   stream_init(&q->streams[HL_STREAM_SEARCH], &portal->search);
@@ -35,6 +35,11 @@ hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *bas
   hl_link_init(&q->lost);
   q->order = hl_order_new();
   return q;
+}
+
+void hl_queue_use_portal(hl_queue *q, hl_portal *portal) {
+  q->portal = portal;
+  q->day = hl_credential_app(q->credential) ? &portal->oauth_day : &portal->day;
 }
 
 void hl_queue_free(hl_queue *q) {

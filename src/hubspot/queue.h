@@ -41,8 +41,8 @@ typedef struct hl_portal {
   struct hl_portal *next;
   int64_t id;
   hl_window search;
-  hl_day day;
-  int64_t day_told;        /* loop ms of the last word on how long the day lasts; 0: never */
+  hl_day day;              /* of the portal's private apps and keys (FACTS 3), */
+  hl_day oauth_day;        /* and of tokens that do not count there; unlimited until an answer says otherwise */
 } hl_portal;
 
 typedef struct hl_bucket { /* the 10 seconds of one app in one portal */
@@ -192,6 +192,7 @@ typedef struct hl_queue {
   char *base_url;
   hl_net_policy policy;
   hl_portal *portal;
+  hl_day *day;            /* of the portal: the one where its calls count */
   hl_bucket *bucket;
   hl_app *app;
   hl_stream streams[HL_STREAMS + 1];
@@ -232,6 +233,8 @@ struct hl_hubspot {
   hl_bucket *buckets;
   hl_app *apps;
   hl_call_log *calls;     /* NULL: none is kept */
+  hl_day_cb day_ending;   /* NULL: nobody */
+  void *day_ending_arg;
   uint64_t requests;
   int64_t clock_ahead;    /* of HubSpot's clock, when last looked at */
   int64_t clock_due;      /* loop ms: when an answer's Date is looked at again */
@@ -241,6 +244,7 @@ struct hl_hubspot {
 /* queue.c */
 hl_queue *hl_queue_new(hl_hubspot *h, hl_credential *credential, const char *base_url, hl_net_policy policy,
                        hl_portal *portal, hl_bucket *bucket, hl_app *app);
+void hl_queue_use_portal(hl_queue *q, hl_portal *portal);
 void hl_queue_free(hl_queue *q);   /* after hl_queue_cancel_all */
 void hl_queue_cancel_all(hl_queue *q);
 void hl_queue_kick(hl_queue *q);   /* look for work at the end of the turn */

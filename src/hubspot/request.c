@@ -68,7 +68,7 @@ static void learn(hl_call *c, const hl_http_response *r) {
     hl_window_learn(c->window, c->slot, now, header_int(&r->headers, "X-HubSpot-RateLimit-Max"),
                     header_int(&r->headers, "X-HubSpot-RateLimit-Remaining"),
                     header_int(&r->headers, "X-HubSpot-RateLimit-Interval-Milliseconds"));
-  hl_day_learn(&c->queue->portal->day, now, hl_loop_now(c->queue->hubspot->loop),
+  hl_day_learn(c->queue->day, now, hl_loop_now(c->queue->hubspot->loop),
                header_int(&r->headers, "X-HubSpot-RateLimit-Daily"),
                header_int(&r->headers, "X-HubSpot-RateLimit-Daily-Remaining"));
 }
@@ -99,7 +99,7 @@ static int64_t limited(hl_call *c, const hl_http_response *r, const cJSON *body)
   c->account->stats.limited++;
   if (strcmp(policy, "DAILY") == 0) {
     hl_window_answered(c->window, c->slot, now);
-    hl_day_limited(&q->portal->day, now, hl_loop_now(q->hubspot->loop));
+    hl_day_limited(q->day, now, hl_loop_now(q->hubspot->loop));
   } else {
     hl_window *w = named_window(c, policy);
     if (w == c->window) {

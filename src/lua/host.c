@@ -11,6 +11,10 @@
 
 enum { SCRIPT_MAX = 8 * 1024 * 1024, NEAR_MAX = 200 };
 
+static void day_ends_early(void *engine, const char *text, cJSON *details) {
+  hl_engine_alert(engine, "budget_ending", text, details);
+}
+
 int hl_host_new(const hl_host_options *o, hl_host **out, hl_error *err) {
   char *root = realpath(o->root ? o->root : ".", NULL);
   if (!root) return hl_fail(err, HL_ENOTFOUND, "the folder %s: %s", o->root ? o->root : ".", strerror(errno));
@@ -18,6 +22,7 @@ int hl_host_new(const hl_host_options *o, hl_host **out, hl_error *err) {
   host->o = *o;
   host->root = hl_strdup(root);
   free(root);
+  if (o->hubspot && o->engine) hl_hubspot_on_day_ending(o->hubspot, day_ends_early, o->engine);
   *out = host;
   return 0;
 }
@@ -55,6 +60,7 @@ static void script_free(hl_script *s) {
 
 void hl_host_free(hl_host *host) {
   if (!host) return;
+  if (host->o.hubspot) hl_hubspot_on_day_ending(host->o.hubspot, NULL, NULL);
   hl_routes_free(host);
   while (host->scripts) {
     hl_script *s = host->scripts;

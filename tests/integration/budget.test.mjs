@@ -1,7 +1,7 @@
 // Budgets as the binary shows and shares them, against `hubloop sim`.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { TOKEN, project, run, serve, sim } from './lib.mjs';
+import { TOKEN, fake, project, run, serve, sim } from './lib.mjs';
 
 const owners = `
 local hubspot = require "hubspot"
@@ -37,6 +37,33 @@ print(ok, e.kind, e.category, e.message)` });
   await s.control('fail', { status: 429, policy: 'DAILY', times: 1 });
   const r = await run(t, ['run', 'a.lua'], { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN, HUBSPOT_BASE_URL: s.url } });
   assert.match(r.out, /^false\thubspot\tRATE_LIMITS\t.*daily limit.* is used up; HubSpot resets it at midnight/);
+});
+
+test('a day that ends early is told to a person, once', async (t) => {
+  const dir = project(t, { 'a.lua': `
+local hubspot = require "hubspot"
+on("hubloop.alert", function(event)
+  local a = event.payload
+  log.info(("heard %s account=%s limit=%d reserved=%d early=%s"):format(a.kind, a.account, a.day_limit, a.day_reserved,
+    tostring(a.day_runs_out < a.day_ends)))
+end)
+${owners}` });
+  let left = 600000;
+  const zone = new Date().getUTCHours() < 12 ? 'UTC' : 'Etc/GMT+12'; // its midnight is hours away
+  const hubspot = await fake(t, (q, res) => {
+    left -= 100000; // others are at work
+    res.writeHead(200, { 'Content-Type': 'application/json', 'X-HubSpot-RateLimit-Daily': '625000', 'X-HubSpot-RateLimit-Daily-Remaining': String(left) })
+      .end(q.url.includes('details') ? JSON.stringify({ portalId: 62515, timeZone: zone }) : '{"results":[]}');
+  });
+  const p = await serve(t, dir, { env: { HUBSPOT_BASE_URL: hubspot.url } });
+  for (let i = 0; i < 2; i++) assert.equal((await fetch(`${p.url}/owners`)).status, 200);
+  await p.line(/heard budget_ending account=main limit=625000 reserved=31250 early=true/);
+  assert.equal((await fetch(`${p.url}/owners`)).status, 200);
+  const { budget } = (await p.status()).api.main;
+  assert.ok(budget.day_runs_out > 0 && budget.day_runs_out < budget.day_ends);
+  await p.stop();
+  assert.equal(p.err.match(/alert: budget_ending: account main: at the rate of the last hour/g).length, 1);
+  assert.equal(p.err.match(/heard/g).length, 1);
 });
 
 test('settings that are none', async (t) => {

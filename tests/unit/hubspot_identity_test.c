@@ -280,11 +280,60 @@ static void the_day_is_the_accounts(void **state) {
   model_free(m);
 }
 
+/* FACTS 3: the day is that of the portal's private apps; an OAuth app's calls do not count there. */
+static void an_oauth_app_has_no_part_in_the_day(void **state) {
+  (void)state;
+  for (int known = 0; known < 2; known++) { /* the settings say that it is one portal, or the identities do */
+    hl_account *a[2];
+    hl_error err;
+    hl_api_stats stats;
+    seen s;
+    asked x;
+    model *m = two(18, (whose){1, 2}, (whose){3, 2}, a);
+    hl_hubspot_free(m->hubspot);
+    m->hubspot = hl_hubspot_new(m->loop, &m->t);
+    hl_credential_options co = {.loop = m->loop, .transport = &m->t, .kind = HL_CREDENTIAL_OAUTH, .name = "shop",
+      .app = {.base_url = "https://api.hubapi.com", .version = "2026-09", .client_id = "id", .client_secret = "secret"},
+      .grant = {.access = world.names[1], .refresh = world.names[2], .life_ms = 1800000, .expires_at = hl_loop_now(m->loop) + 1800000}};
+    hl_credential *c = hl_credential_new(&co);
+    hl_account_options o = {.name = "shop", .credential = c, .portal = known ? 2 : 0};
+    assert_int_equal(hl_hubspot_add_account(m->hubspot, &o, &a[1], &err), 0);
+    hl_credential_unref(c);
+    o = (hl_account_options){.name = "main", .token = world.names[0], .tier = "enterprise", .portal = known ? 2 : 0};
+    assert_int_equal(hl_hubspot_add_account(m->hubspot, &o, &a[0], &err), 0);
+    for (int k = 0; k < 2; k++) identify(m, a[k], &s);
+    m->daily = 1000000;
+    m->daily_remaining = 0;
+    m->account = a[0];
+    ask_raw(m, &x, "GET", "/x", "");
+    hl_loop_run(m->loop);
+    asked_free(&x);
+    ask_raw(m, &x, "GET", "/x", "");
+    hl_loop_run(m->loop);
+    assert_string_equal(x.category, "RATE_LIMITS");
+    asked_free(&x);
+    m->daily = 0; /* its answers do not tell of the day */
+    m->account = a[1];
+    ask_raw(m, &x, "GET", "/x", "");
+    hl_loop_run(m->loop);
+    assert_int_equal(x.status, 200);
+    asked_free(&x);
+    hl_account_stats(a[0], &stats);
+    assert_int_equal(stats.day_limit, 1000000);
+    assert_int_equal(stats.day_remaining, 0);
+    hl_account_stats(a[1], &stats);
+    assert_int_equal(stats.day_limit, 0);
+    assert_int_equal(stats.day_remaining, -1);
+    model_free(m);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_one_is_counted_as_one), cmocka_unit_test(it_is_found_out_when_it_matters),
       cmocka_unit_test(one_account_alone_asks_nothing), cmocka_unit_test(what_is_not_told_is_borne),
       cmocka_unit_test(an_answer_that_says_nothing_is_an_error), cmocka_unit_test(the_day_is_the_accounts),
+      cmocka_unit_test(an_oauth_app_has_no_part_in_the_day),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
