@@ -165,6 +165,8 @@ static int run(const hl_args *a) {
   if ((rc = hl_loop_new(NULL, s.log, &s.loop, &err))) goto out;
   credential(json, "token", "HUBSPOT_TOKEN", hl_loop_rng(s.loop), "pat-na1-", &exports);
   credential(json, "client_secret", "HUBSPOT_CLIENT_SECRET", hl_loop_rng(s.loop), "", &exports);
+  const char *key = getenv("HUBSPOT_DEVELOPER_KEY");
+  if (key && key[0]) cJSON_AddStringToObject(json, "developer_key", key);
   if ((rc = add_app(a, expires, json, hl_loop_rng(s.loop), &exports, &err))) goto out;
   text = hl_json_print(json);
   if ((rc = hl_client_new(s.loop, &s.client, &err))) goto out;

@@ -19,6 +19,7 @@
 --   sign {url, body, at?, version?}         the headers with which this account signs a webhook
 --   authorize {client_id?, redirect_uri, scope, state?, code_challenge?…}  -> {code}: a person's consent
 --   issue_token {token?, scopes?, kind?, client_id?, expires_in?}   expire_token deactivate_token revoke_token {token? | client_id?}
+--   journal {app_id?}  the webhooks journals' files and subscriptions   journal_expire {app_id?}  all offsets so far are gone
 --   stats {}   owners {}   owner {email|id, archived?}   tokens {}   configure {…options}   reset {}
 local U = require "sim.util"
 local E = require "sim.errors"
@@ -27,6 +28,7 @@ local W = require "sim.webhooks"
 local N = require "sim.population"
 local A = require "sim.account"
 local T = require "sim.oauth"
+local J = require "sim.journal"
 local json = json
 
 local C = {}
@@ -285,7 +287,9 @@ function C.tokens(S)
   return { tokens = json.array(out) }
 end
 
-for name, fn in pairs(T.control) do C[name] = fn end
+for _, room in ipairs { T, J } do
+  for name, fn in pairs(room.control) do C[name] = fn end
+end
 
 function C.sign(S, args)
   if type(args.url) ~= "string" or type(args.body) ~= "string" then error("url and body must be strings", 0) end
@@ -296,7 +300,7 @@ end
 ---Settings that may change while the simulator runs.
 local SETTINGS = { webhook_url = "string", client_secret = "string", webhook_shuffle = "boolean", webhook_duplicates = "number",
   webhook_signature = "string", webhook_batch = "number", redelivery_ms = "number", max_concurrent = "number",
-  latency_ms = "number", lag_ms = "number" }
+  latency_ms = "number", lag_ms = "number", journal_publish_ms = "number", journal_expired = "number" }
 
 function C.configure(S, args)
   for _, name in ipairs(U.keys(args)) do

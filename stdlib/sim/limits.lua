@@ -2,7 +2,8 @@
 -- each app, search per second and the day for the account. The day ends at midnight
 -- in the account's time zone and counts the private apps, not OAuth apps, which have
 -- 110 calls of 10 seconds each and no daily headers. A refused request does not
--- count. Search stands outside the 10-second window and carries no headers.
+-- count. Search stands outside the 10-second window and carries no headers. The
+-- webhooks journal has limits per second of its own, for each app.
 local U = require "sim.util"
 local E = require "sim.errors"
 local time = time
@@ -95,6 +96,26 @@ function M.admit(S, token, searching)
   end
   if not oauth then S.day_used = S.day_used + 1 end
   return M.headers(S, w, left, oauth)
+end
+
+local JOURNAL = { subscriptions = 50, snapshots = 10 }   -- others: 100
+
+---Counts a request to the webhooks journal; raises 429.
+function M.admit_journal(S, token, room)
+  local max = JOURNAL[room] or 100
+  local name = token.app_id .. "/" .. max
+  local w, now = S.windows[name], S.host.now()
+  if S.unlimited then return end
+  if not w then
+    w = window(max, 1000)
+    S.windows[name] = w
+  end
+  if used(w, now) >= w.max then
+    local e = E.rate_limit("SECONDLY")
+    e.headers = { ["Content-Type"] = "application/json;charset=utf-8", ["Retry-After"] = "1" }
+    error(e, 0)
+  end
+  take(w, now)
 end
 
 function M.headers(S, w, left, oauth)

@@ -136,6 +136,15 @@ function T.authenticate(S, req)
     "Authentication credentials not found or expired. The token of this request is not known to this account.")
 end
 
+---The developer API key of a request for an app's webhook settings (in the query, FACTS 2); nil when it carries none; raises 401.
+function T.developer(S, req, root)
+  if root ~= "app-webhooks" and root ~= "webhooks" then return nil end
+  local key = U.one(req:args(), "hapikey")
+  if not key or not S.options.developer_key then return nil end
+  if not crypto.same(key, S.options.developer_key) then E.raise(401, "INVALID_AUTHENTICATION", "The API key provided is invalid.") end
+  return { kind = "developer", app_id = "developer", scopes = true }
+end
+
 -- ---- scopes ----
 
 local function scopes_of(token)

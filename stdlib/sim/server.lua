@@ -12,7 +12,8 @@
 --   webhook_url  subscriptions = {"contact.creation", …}  webhook_signature ("v3", "v2", "v1")  webhook_shuffle
 --   webhook_duplicates (share)  webhook_batch  max_concurrent  redelivery_ms (the first gap)  creation_changes
 --   latency_ms  lag_ms (of search)  rate_limit  search_limit  search_results (10000)  daily_limit
---   time_zone ("UTC")  log (calls kept)
+--   time_zone ("UTC")  log (calls kept)  developer_key (of webhook settings, beside tokens)
+--   journal_publish_ms (1000)  journal_expired (404; 204: what an unknown offset answers)
 --
 -- A request goes: faults, credentials, limits, then the room that its path names.
 -- A room returns status and body (a table or ready JSON), raises an error of errors.lua,
@@ -28,6 +29,7 @@ local X = require "sim.search"
 local A = require "sim.associations"
 local R = require "sim.records"
 local W = require "sim.webhooks"
+local J = require "sim.journal"
 local N = require "sim.population"
 local C = require "sim.control"
 local account = require "sim.account"
@@ -44,7 +46,8 @@ local DEFAULT_TYPES = { "contact.creation", "contact.deletion", "contact.merge",
 local KNOWN = {}
 for name in ([[tier seed owners companies contacts deals portal region token tokens oauth_apps client_secret webhook_url
   subscriptions webhook_signature webhook_shuffle webhook_duplicates webhook_batch max_concurrent redelivery_ms creation_changes
-  latency_ms lag_ms rate_limit search_limit search_results daily_limit time_zone log]]):gmatch("%S+") do KNOWN[name] = true end
+  latency_ms lag_ms rate_limit search_limit search_results daily_limit time_zone log developer_key journal_publish_ms
+  journal_expired]]):gmatch("%S+") do KNOWN[name] = true end
 
 ---Makes an account. Raises a text when an option is unknown or wrong.
 ---@param options table|nil
@@ -87,6 +90,7 @@ function Server:start()
   A.attach(S)
   O.attach(S)
   T.attach(S)
+  J.attach(S)
   N.seed(S)
   local contacts = S.types.contacts
   S.seeded = { live = contacts.live, owners = {} }
@@ -216,6 +220,8 @@ local function dispatch(S, req, seg)
     req.kind = "webhooks"
     if not seg[3] then return end
     return W.route(S, req, tail(seg, 4))
+  elseif root == "webhooks-journal" then
+    return J.route(S, req, seg)
   elseif root == "integrations" and version == "v1" and seg[3] == "me" and req.method == "GET" then
     return 200, { portalId = S.portal, timeZone = "UTC", currency = "USD", utcOffset = "+00:00", utcOffsetMilliseconds = 0 }
   end
@@ -243,11 +249,16 @@ local function work(S, req)
     if status then return status, body end
     E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path)
   end
-  req.token = T.authenticate(S, req)
+  if seg[1] == J.PREFIX and req.method == "GET" then return J.file(S, req, seg) end
+  req.token = T.developer(S, req, seg[1]) or T.authenticate(S, req)
   req.source = req.token.source
-  local searching = req.method == "POST" and seg[#seg] == "search" and seg[1] == "crm"
-  req.limits = M.admit(S, req.token, searching)
-  scopes.check(req)
+  if seg[1] == "webhooks-journal" then
+    M.admit_journal(S, req.token, seg[2])   -- its scopes have other names than those that are published
+  else
+    local searching = req.method == "POST" and seg[#seg] == "search" and seg[1] == "crm"
+    req.limits = M.admit(S, req.token, searching)
+    scopes.check(req)
+  end
   local status, body = dispatch(S, req, seg)
   if not status then
     E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path

@@ -4,6 +4,7 @@
 -- a day, `attemptNumber` counting. On request the pump shuffles, and sends some twice.
 local U = require "sim.util"
 local E = require "sim.errors"
+local J = require "sim.journal"
 local json = json
 
 local W = {}
@@ -107,6 +108,7 @@ local function names_of(rec)
 end
 
 function W.created(S, st, rec, source)
+  if J.kept(S) then J.object(S, st, rec, "CREATE", names_of(rec)) end
   if #S.hooks.subs == 0 then return end
   emit(S, st, "creation", rec[1], source, "CREATED", {})
   if S.options.creation_changes then
@@ -125,6 +127,7 @@ function W.changed(S, st, rec, names, source)
       H.first_sent[rec[1]] = nil
     end
   end
+  if J.kept(S) then J.object(S, st, rec, "UPDATE", names) end
   if #H.subs == 0 then return end
   for _, name in ipairs(names) do
     emit(S, st, "propertyChange", rec[1], source, nil, { propertyName = name, propertyValue = rec[4][name] or "" }, name)
@@ -133,17 +136,22 @@ end
 
 function W.deleted(S, st, rec, source, kind)
   S.hooks.first_sent[rec[1]] = nil
+  if J.kept(S) then
+    if kind == "deletion" then J.object(S, st, rec, "DELETE") else J.gdpr(S, st, rec[1]) end
+  end
   if #S.hooks.subs == 0 then return end
   emit(S, st, kind, rec[1], source, "DELETED", {})
 end
 
 function W.merged(S, st, rec, primary, other, moved, source)
+  if J.kept(S) then J.merged(S, st, rec, primary, other) end
   if #S.hooks.subs == 0 then return end
   emit(S, st, "merge", rec[1], source, "MERGED", { primaryObjectId = primary, mergedObjectIds = json.array { other },
     newObjectId = rec[1], numberOfPropertiesMoved = moved })
 end
 
 function W.associated(S, st, rec, to, other, removed, primary, source)
+  if J.kept(S) then J.associated(S, st, rec, to, other, removed, primary) end
   if #S.hooks.subs == 0 then return end
   local function one(a, ra, b, rb)
     emit(S, a, "associationChange", ra[1], source, nil, {

@@ -33,6 +33,7 @@ const LEGACY = [
   [/^\/crm\/v4\/objects(\/.*)$/, `/crm/objects/${VERSION}$1`],
   [/^\/account-info\/v3(\/.*)$/, `/account-info/${VERSION}$1`],
   [/^\/oauth\/v3(\/.*)$/, `/oauth/${VERSION}$1`],
+  [/^\/webhooks\/v3(\/.*)$/, `/app-webhooks/${VERSION}$1`],
 ];
 
 export function datedPath(p) {
@@ -190,6 +191,7 @@ export class Documents {
     const params = new URLSearchParams(query ?? '');
     for (const name of new Set(params.keys())) {
       const p = declared.get(name);
+      if (!p && Object.values(o.doc.components?.securitySchemes ?? {}).some((s) => s.in === 'query' && s.name === name)) continue;
       if (!p) { errors.push(`query parameter "${name}" is not declared`); continue; }
       const values = params.getAll(name);
       const type = p.schema?.type;
