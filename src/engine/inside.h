@@ -153,6 +153,8 @@ struct hl_handler {
   bool scheduled, firing;
   int64_t catch_until;         /* HL_CATCHUP_ALL: missed times up to here are run */
   int64_t every_ms, last, due;
+  unsigned tried;              /* how often the run of `due` has failed */
+  int64_t again;               /* when it is tried again, epoch ms; 0: not so */
   hl_cron cron;
   hl_tz *tz;
   hl_catchup catchup;
@@ -350,6 +352,7 @@ void hl_debounce_deinit(hl_engine *e);
 /* run.c */
 void hl_run_settle(hl_run *run, hl_state state); /* the event no longer needs this handler in the log */
 char *hl_run_parked_json(hl_run *run, cJSON *json); /* as a parked row keeps it */
+int64_t hl_run_backoff(hl_engine *e, unsigned attempt); /* how long to wait after that many have failed */
 void hl_run_hold(hl_run *run, int64_t delay); /* it waits in memory, and its busy lane with it */
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind);
 void hl_run_drop_effects(hl_run *run);
@@ -386,7 +389,7 @@ const char *hl_page_refuses(hl_run *run);    /* why it must not start: it ended 
 
 /* schedule.c */
 void hl_schedule_start(hl_engine *e, hl_handler *h);
-void hl_schedule_ended(hl_run *run, bool record);
+void hl_schedule_finish(hl_run *run, hl_outcome outcome, hl_str error); /* and frees it */
 void hl_schedule_resume(hl_engine *e);
 
 #endif

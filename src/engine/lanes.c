@@ -105,13 +105,14 @@ int hl_engine_schedule(hl_engine *e, const hl_schedule_options *s, const hl_hand
   if (!rc && !s->cron && s->every_ms < 1)
     rc = hl_fail(err, HL_EINVAL, "%s: “%s”: an interval must be longer than zero", script, name);
   if (!rc && s->cron && hl_cron_next(s->cron, tz, hl_loop_now(e->loop)) == INT64_MAX)
-    rc = hl_fail(err, HL_EINVAL, "%s: “%s” matches no time within five years", script, name);
+    rc = hl_fail(err, HL_EINVAL, "%s: “%s” never comes in its time zone", script, name);
   if (rc) {
     hl_tz_free(tz);
     return rc;
   }
   hl_handler *h = add_handler(e, "schedule", o, name, cb, arg);
   h->scheduled = true;
+  if (o->retries == UINT_MAX) h->retries = 0; /* it goes on at its next time */
   h->every_ms = s->every_ms;
   if (s->cron) h->cron = *s->cron;
   if (s->cron) h->every_ms = 0;

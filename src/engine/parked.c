@@ -5,7 +5,6 @@
 #include "engine/inside.h"
 
 enum { READ_MORE = 256 };
-static const int64_t LOOK_AGAIN_MS = 60 * 60 * 1000; /* the wall clock may step */
 
 static bool same_id(const hl_node *node, const void *key) {
   return HL_CONTAINER(node, hl_parked_ref, node)->id == *(const int64_t *)key;
@@ -47,8 +46,7 @@ static void on_timer(hl_timer *t, void *arg) {
 
 static void arm(hl_engine *e) {
   if (e->next_due == INT64_MAX || e->freeing) return;
-  int64_t wait = e->next_due - hl_loop_now(e->loop);
-  hl_timer_start(e->loop, &e->due_timer, wait < LOOK_AGAIN_MS ? wait : LOOK_AGAIN_MS, on_timer, e);
+  hl_timer_start_at(e->loop, &e->due_timer, e->next_due, on_timer, e);
 }
 
 void hl_parked_due(hl_engine *e, int64_t due) {

@@ -254,6 +254,12 @@ char *hl_run_parked_json(hl_run *run, cJSON *json) {
   return text;
 }
 
+int64_t hl_run_backoff(hl_engine *e, unsigned attempt) {
+  int64_t top = attempt < 20 ? RETRY_BASE_MS << (attempt - 1) : RETRY_MAX_MS;
+  if (top > RETRY_MAX_MS) top = RETRY_MAX_MS;
+  return 1 + (int64_t)hl_rng_below(&e->rng, (uint64_t)top);
+}
+
 static void finish_failed(hl_run *run, bool dead, hl_str error) {
   hl_engine *e = run->e;
   hl_ev *ev = run->ev;
@@ -275,9 +281,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
   if (error.n > MAX_ERROR) error.n = MAX_ERROR;
   if (run->attempt > run->h->retries) dead = true;
   if (!dead) {
-    int64_t top = run->attempt < 20 ? RETRY_BASE_MS << (run->attempt - 1) : RETRY_MAX_MS;
-    if (top > RETRY_MAX_MS) top = RETRY_MAX_MS;
-    delay = 1 + (int64_t)hl_rng_below(&e->rng, (uint64_t)top);
+    delay = hl_run_backoff(e, run->attempt);
     e->retried++;
   }
   hl_state kind = dead ? HL_ST_DEAD : HL_ST_WAITING;
@@ -329,16 +333,10 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
   assert(run->running);
   if (run->kind == RUN_SCHEDULE) {
     if (outcome == HL_RUN_DONE) apply(run);
-    if (outcome != HL_RUN_CUT) hl_steps_leave(run);
-    if (outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD) {
-      e->failed_runs++;
-      hl_log_write(e->log, HL_LOG_WARN, "engine", "%s “%s” failed; it goes on at its next time: " HL_STR_FMT, run->h->script,
-                   run->h->text, (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");
-    }
     run->running = false;
     run->h->running--;
     e->running--;
-    hl_schedule_ended(run, outcome != HL_RUN_CUT);
+    hl_schedule_finish(run, outcome, error);
   } else if (outcome == HL_RUN_CUT) {
     hl_lane *lane = run->lane;
     run->running = false;

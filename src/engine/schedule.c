@@ -1,22 +1,39 @@
 /* every and cron. The last firing is in the store and moves in the commit of the
- * run's completion, so that a crash repeats a run and never loses one. */
+ * run's completion, so that a crash repeats a run and never loses one.
+ *
+ * Times are the wall clock's, which may step. A cron time does not come twice when
+ * it steps back by three hours or less; more than that is taken for the correction
+ * of a clock that was wrong (both as in Debian's cron(8)). An interval begins anew.
+ * After a step forward, or while the machine slept, times have passed as they do
+ * while the program is down. */
 #include <assert.h>
 
 #include "base/mem.h"
 #include "engine/inside.h"
 
-static const int64_t LOOK_AGAIN_MS = 60 * 60 * 1000; /* the wall clock may step */
+enum { MAX_CATCH_UP = 1000 };
+static const int64_t LATE_MS = 60 * 1000;             /* a time that long ago was missed */
+static const int64_t CORRECTION_MS = 3 * 60 * 60 * 1000;
 
 static int64_t next_after(const hl_handler *h, int64_t ms) {
   if (h->every_ms) return ms + h->every_ms;
   return hl_cron_next(&h->cron, h->tz, ms);
 }
 
-/* The last time due at or before `now`; `due` is one of them. */
-static int64_t latest(const hl_handler *h, int64_t due, int64_t now) {
-  if (h->every_ms) return due + (now - due) / h->every_ms * h->every_ms;
-  for (int64_t next; (next = hl_cron_next(&h->cron, h->tz, due)) <= now;) due = next;
-  return due;
+/* The first of the newest `most` times from `due` to `now`. A cron's are looked for backwards,
+ * so that a year's minutes are not walked. */
+static int64_t newest(const hl_handler *h, int64_t due, int64_t now, int64_t most) {
+  if (h->every_ms) {
+    int64_t n = (now - due) / h->every_ms + 1;
+    return n > most ? due + (n - most) * h->every_ms : due;
+  }
+  for (int64_t back = HL_HOUR;; back *= 8) {
+    int64_t first = now - back > due ? next_after(h, now - back - 1) : due, n = 0;
+    for (int64_t at = first; at <= now; at = next_after(h, at)) n++;
+    if (n < most && first > due) continue;
+    for (; n > most; n--) first = next_after(h, first);
+    return first;
+  }
 }
 
 static void record(hl_handler *h, int64_t at) {
@@ -29,26 +46,56 @@ static void record(hl_handler *h, int64_t at) {
   hl_touch(h->e);
 }
 
+/* What comes after the last run, and of what was missed the part that is run. */
+static void plan(hl_handler *h, int64_t now) {
+  int64_t from;
+  if (h->last > now && (h->every_ms || h->last - now > CORRECTION_MS)) record(h, now);
+  h->due = next_after(h, h->last);
+  if (h->due > now) return;
+  switch (h->catchup) {
+    case HL_CATCHUP_ONCE: h->due = newest(h, h->due, now, 1); break;
+    case HL_CATCHUP_ALL:
+      from = newest(h, h->due, now, MAX_CATCH_UP);
+      if (from > h->due)
+        hl_log_write(h->e->log, HL_LOG_WARN, "engine", "%s “%s”: of the times that were missed the newest %d are run", h->script,
+                     h->text, MAX_CATCH_UP);
+      h->due = from;
+      h->catch_until = now;
+      break;
+    case HL_CATCHUP_SKIP:
+      h->due = newest(h, h->due, now, 1);
+      if (now - h->due <= LATE_MS) break;
+      record(h, h->due);
+      h->due = next_after(h, h->last);
+      break;
+  }
+}
+
 static void on_timer(hl_timer *t, void *arg);
 
 static void arm(hl_handler *h) {
   hl_engine *e = h->e;
+  int64_t now = hl_loop_now(e->loop);
+  if (!h->again && h->last > now) plan(h, now); /* the clock was set back */
   if (e->freeing || h->due == INT64_MAX) return;
-  int64_t wait = h->due - hl_loop_now(e->loop);
-  hl_timer_start(e->loop, &h->timer, wait < LOOK_AGAIN_MS ? wait : LOOK_AGAIN_MS, on_timer, h);
+  hl_timer_start_at(e->loop, &h->timer, h->again ? h->again : h->due, on_timer, h);
 }
 
 static void on_timer(hl_timer *t, void *arg) {
   (void)t;
   hl_handler *h = arg;
   hl_engine *e = h->e;
-  if (h->firing || !hl_may_dispatch(e)) return; /* hl_schedule_ended or _resume arms again */
-  if (hl_loop_now(e->loop) < h->due) {
+  int64_t now = hl_loop_now(e->loop);
+  if (h->firing || !hl_may_dispatch(e)) return; /* hl_schedule_finish or _resume arms again */
+  if (!h->again && now - h->due > LATE_MS && h->due > h->catch_until) plan(h, now);
+  if (now < (h->again ? h->again : h->due)) {
     arm(h);
     return;
   }
   hl_run *run = hl_run_new(e, RUN_SCHEDULE, h);
   run->fired_at = h->due;
+  run->attempt = h->tried;
+  h->again = 0;
   h->firing = true;
   hl_run_start(run);
 }
@@ -56,30 +103,41 @@ static void on_timer(hl_timer *t, void *arg) {
 void hl_schedule_start(hl_engine *e, hl_handler *h) {
   int64_t now = hl_loop_now(e->loop);
   if (!h->last) record(h, now);
-  h->due = next_after(h, h->last);
-  if (h->due <= now) {
-    switch (h->catchup) {
-      case HL_CATCHUP_ONCE: h->due = latest(h, h->due, now); break;
-      case HL_CATCHUP_ALL: h->catch_until = now; break;
-      case HL_CATCHUP_SKIP:
-        record(h, latest(h, h->due, now));
-        h->due = next_after(h, h->last);
-        break;
-    }
-  }
+  plan(h, now);
   arm(h);
 }
 
-void hl_schedule_ended(hl_run *run, bool done) {
+/* A run that failed is tried again while its next time has not come. */
+static bool try_again(hl_handler *h, int64_t now) {
+  hl_engine *e = h->e;
+  if (h->tried >= h->retries) return false;
+  int64_t at = now + hl_run_backoff(e, h->tried + 1);
+  if (at >= next_after(h, h->due)) return false;
+  h->tried++;
+  h->again = at;
+  e->retried++;
+  return true;
+}
+
+void hl_schedule_finish(hl_run *run, hl_outcome outcome, hl_str error) {
   hl_handler *h = run->h;
   hl_engine *e = run->e;
   int64_t now = hl_loop_now(e->loop);
+  bool failed = outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD, again = false;
   h->firing = false;
-  if (done) {
+  if (failed) {
+    e->failed_runs++;
+    again = outcome == HL_RUN_FAILED && !run->uncertain && try_again(h, now);
+    hl_log_write(e->log, HL_LOG_WARN, "engine", "%s “%s” failed; it %s: " HL_STR_FMT, h->script, h->text,
+                 again ? "is tried again" : "goes on at its next time", (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");
+  }
+  if (outcome != HL_RUN_CUT && !again) {
+    hl_steps_leave(run);
+    h->tried = 0;
     record(h, run->fired_at);
     h->due = next_after(h, h->last);
     /* Times that passed while it ran are skipped, except those it is catching up on. */
-    if (h->due <= now && h->due > h->catch_until) h->due = next_after(h, latest(h, h->due, now));
+    if (h->due <= now && h->due > h->catch_until) h->due = next_after(h, newest(h, h->due, now, 1));
   }
   hl_run_free(run);
   arm(h);

@@ -178,7 +178,7 @@ static hl_write *add_write(hl_step *step, unsigned n, hl_str what) {
 static hl_step_key key_of(const hl_run *run, hl_buf *name) {
   hl_buf_init(name, 1 << 16);
   hl_handler_durable(run->h, name);
-  if (run->kind == RUN_SCHEDULE) return (hl_step_key){.handler = name->p};
+  if (run->kind == RUN_SCHEDULE) return (hl_step_key){.row = -run->fired_at, .handler = name->p};
   return (hl_step_key){.row = run->ev->parked_row, .index = run->ev->index, .handler = name->p};
 }
 

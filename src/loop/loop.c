@@ -36,15 +36,20 @@ struct hl_job { /* queued on libuv's pool */
   bool finished;
 };
 
+typedef struct heap {
+  hl_timer **v;
+  size_t n, cap;
+} heap;
+
 struct hl_loop {
   uv_loop_t uv;
   uv_timer_t timer;
   uv_async_t async;
   uv_mutex_t posts_mutex;
   post *posts, **posts_tail;
-  hl_timer **heap;
-  size_t n, cap;            /* timers armed */
+  heap timers, walls;       /* armed, by monotonic and by wall time */
   size_t n_ref;             /* of them, those that keep the loop alive */
+  int64_t ahead;            /* of the monotonic clock is the wall clock, as seen last */
   uint64_t next_seq;
   hl_defer deferred;        /* list head */
   signal_watch *signals;
@@ -57,6 +62,8 @@ struct hl_loop {
   int64_t virtual_start;    /* epoch ms */
 };
 
+/* The wall clock may be set, or slewed by 0.05 %: it is looked at so often while a timer goes by it. */
+static const int64_t WALL_LOOK_MS = 1000, WALL_STEP_MS = 1000;
 static const int64_t DEFAULT_START_MS = INT64_C(1788249600000); /* 2026-09-01T08:00:00Z */
 
 static int64_t clock_us(clockid_t id) {
@@ -83,59 +90,104 @@ static bool sooner(const hl_timer *a, const hl_timer *b) {
   return a->due != b->due ? a->due < b->due : a->seq < b->seq;
 }
 
-static void put(hl_loop *l, size_t i, hl_timer *t) {
-  l->heap[i] = t;
+static void put(heap *h, size_t i, hl_timer *t) {
+  h->v[i] = t;
   t->at = i + 1;
 }
 
-static void sift(hl_loop *l, size_t i, hl_timer *t) {
-  while (i > 0 && sooner(t, l->heap[(i - 1) / 2])) {
-    put(l, i, l->heap[(i - 1) / 2]);
+static void sift(heap *h, size_t i, hl_timer *t) {
+  while (i > 0 && sooner(t, h->v[(i - 1) / 2])) {
+    put(h, i, h->v[(i - 1) / 2]);
     i = (i - 1) / 2;
   }
   for (;;) {
     size_t child = 2 * i + 1;
-    if (child + 1 < l->n && sooner(l->heap[child + 1], l->heap[child])) child++;
-    if (child >= l->n || !sooner(l->heap[child], t)) break;
-    put(l, i, l->heap[child]);
+    if (child + 1 < h->n && sooner(h->v[child + 1], h->v[child])) child++;
+    if (child >= h->n || !sooner(h->v[child], t)) break;
+    put(h, i, h->v[child]);
     i = child;
   }
-  put(l, i, t);
+  put(h, i, t);
 }
 
 void hl_timer_stop(hl_loop *l, hl_timer *t) {
   if (!t->at) return;
+  heap *h = t->wall ? &l->walls : &l->timers;
   size_t i = t->at - 1;
   t->at = 0;
   if (!t->unref) l->n_ref--;
-  hl_timer *last = l->heap[--l->n];
-  if (last != t) sift(l, i, last);
+  hl_timer *last = h->v[--h->n];
+  if (last != t) sift(h, i, last);
 }
 
-void hl_timer_start(hl_loop *l, hl_timer *t, int64_t ms, hl_timer_cb cb, void *arg) {
-  hl_timer_stop(l, t);
-  if (l->n == l->cap) {
-    l->cap = l->cap ? l->cap * 2 : 64;
-    l->heap = hl_realloc(l->heap, l->cap * sizeof *l->heap);
+static void start(hl_loop *l, heap *h, hl_timer *t, hl_timer_cb cb, void *arg) {
+  if (h->n == h->cap) {
+    h->cap = h->cap ? h->cap * 2 : 64;
+    h->v = hl_realloc(h->v, h->cap * sizeof *h->v);
   }
-  /* A begun millisecond is rounded up: a timer is never early. */
-  int64_t now_us = hl_loop_mono_us(l);
-  t->due = ms <= 0 ? now_us / 1000 : (now_us + 999) / 1000 + ms;
   t->seq = l->next_seq++;
   t->cb = cb;
   t->arg = arg;
   if (!t->unref) l->n_ref++;
-  l->n++;
-  sift(l, l->n - 1, t);
+  h->n++;
+  sift(h, h->n - 1, t);
+}
+
+void hl_timer_start(hl_loop *l, hl_timer *t, int64_t ms, hl_timer_cb cb, void *arg) {
+  hl_timer_stop(l, t);
+  t->wall = false;
+  /* A begun millisecond is rounded up: a timer is never early. */
+  int64_t now_us = hl_loop_mono_us(l);
+  t->due = ms <= 0 ? now_us / 1000 : (now_us + 999) / 1000 + ms;
+  start(l, &l->timers, t, cb, arg);
+}
+
+static int64_t wall_ahead(const hl_loop *l) { return hl_loop_now(l) - hl_loop_mono(l); }
+
+void hl_timer_start_at(hl_loop *l, hl_timer *t, int64_t epoch_ms, hl_timer_cb cb, void *arg) {
+  hl_timer_stop(l, t);
+  if (!l->walls.n) l->ahead = wall_ahead(l);
+  t->wall = true;
+  t->due = epoch_ms;
+  start(l, &l->walls, t, cb, arg);
+}
+
+/* After a step of the wall clock every timer that goes by it is called, to look for itself. */
+static void look_at_wall(hl_loop *l) {
+  if (!l->walls.n) return;
+  int64_t ahead = wall_ahead(l), step = ahead - l->ahead;
+  l->ahead = ahead;
+  if (step < WALL_STEP_MS && step > -WALL_STEP_MS) return;
+  for (size_t i = 0; i < l->walls.n; i++) { /* ascending: still a heap */
+    l->walls.v[i]->due = INT64_MIN;
+    l->walls.v[i]->seq = l->next_seq++;
+  }
+}
+
+/* The timer that is due first, and when on the monotonic clock. NULL: none. */
+static hl_timer *first(const hl_loop *l, int64_t *due) {
+  hl_timer *t = l->timers.n ? l->timers.v[0] : NULL, *w = l->walls.n ? l->walls.v[0] : NULL;
+  if (t) *due = t->due;
+  if (!w) return t;
+  int64_t at = w->due == INT64_MIN ? INT64_MIN : w->due - wall_ahead(l);
+  if (t && (t->due < at || (t->due == at && t->seq < w->seq))) return t;
+  *due = at;
+  return w;
+}
+
+static bool any_due(const hl_loop *l) {
+  int64_t due;
+  return first(l, &due) && due <= hl_loop_mono(l);
 }
 
 /* Timers armed by these callbacks wait for the next turn, so that a timer of
  * zero cannot starve the rest. */
 static void run_timers(hl_loop *l) {
+  hl_timer *t;
+  int64_t due, now = hl_loop_mono(l);
+  look_at_wall(l);
   uint64_t horizon = l->next_seq;
-  int64_t now = hl_loop_mono(l);
-  while (l->n && l->heap[0]->due <= now && l->heap[0]->seq < horizon && !l->stopped) {
-    hl_timer *t = l->heap[0];
+  while ((t = first(l, &due)) && due <= now && t->seq < horizon && !l->stopped) {
     hl_timer_stop(l, t);
     t->cb(t, t->arg);
   }
@@ -296,7 +348,7 @@ void hl_loop_free(hl_loop *l) {
   uv_close((uv_handle_t *)&l->timer, NULL);
   uv_close((uv_handle_t *)&l->async, NULL);
   uv_run(&l->uv, UV_RUN_DEFAULT);
-  assert(l->n == 0 && "a timer outlives the loop");
+  assert(l->timers.n + l->walls.n == 0 && "a timer outlives the loop");
   assert(!any_deferred(l) && "a deferred call outlives the loop");
   assert(l->holds == 0 && "a hold outlives the loop");
   int rc = uv_loop_close(&l->uv);
@@ -304,7 +356,8 @@ void hl_loop_free(hl_loop *l) {
   (void)rc;
   if (l->is_virtual) hl_log_set_clock(l->log, NULL, NULL);
   uv_mutex_destroy(&l->posts_mutex);
-  hl_free(l->heap);
+  hl_free(l->timers.v);
+  hl_free(l->walls.v);
   hl_free(l);
 }
 
@@ -317,13 +370,14 @@ static bool turn(hl_loop *l, bool (*more)(void *arg), void *arg) {
   run_deferred(l);
   if (l->stopped || (more && !more(arg))) return true;
 
-  bool due = l->n && l->heap[0]->due <= hl_loop_mono(l);
+  bool due = any_due(l);
   if (l->is_virtual) {
     bool out = l->jobs || l->holds > 0;
     uv_run(&l->uv, out && !due && !any_deferred(l) ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     if (any_deferred(l) || due || out) return true;
     if (l->n_ref == 0) return uv_loop_alive(&l->uv);
-    if (l->heap[0]->due > hl_loop_mono(l)) l->virtual_us = l->heap[0]->due * 1000;
+    int64_t at;
+    if (first(l, &at) && at > hl_loop_mono(l)) l->virtual_us = at * 1000;
     return true;
   }
 
@@ -332,8 +386,10 @@ static bool turn(hl_loop *l, bool (*more)(void *arg), void *arg) {
   if (due || any_deferred(l)) {
     uv_run(&l->uv, UV_RUN_NOWAIT);
   } else {
-    if (l->n) {
-      int64_t wait = l->heap[0]->due - hl_loop_mono_us(l) / 1000;
+    int64_t at;
+    if (first(l, &at)) {
+      int64_t wait = at - hl_loop_mono(l);
+      if (l->walls.n && wait > WALL_LOOK_MS) wait = WALL_LOOK_MS;
       uv_update_time(&l->uv);
       uv_timer_start(&l->timer, on_timer, wait > 0 ? (uint64_t)wait : 0, 0);
     } else {
@@ -363,6 +419,11 @@ static bool is_unset(void *arg) { return !*(const bool *)arg; }
 
 int hl_loop_run_until(hl_loop *l, const bool *flag) {
   return hl_loop_run_while(l, is_unset, (void *)(uintptr_t)flag);
+}
+
+void hl_loop_step_wall(hl_loop *l, int64_t ms) {
+  assert(l->is_virtual);
+  l->virtual_start += ms;
 }
 
 int hl_loop_need_real(hl_loop *l, const char *what, hl_error *err) {

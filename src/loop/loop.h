@@ -52,15 +52,19 @@ int64_t hl_loop_now(const hl_loop *loop);
 typedef struct hl_timer hl_timer;
 typedef void (*hl_timer_cb)(hl_timer *timer, void *arg); /* may free its owner */
 struct hl_timer {
-  int64_t due;      /* hl_loop_mono ms; meaningful while armed */
+  int64_t due;      /* hl_loop_mono ms, or with `wall` epoch ms; meaningful while armed */
   uint64_t seq;     /* equal dues fire in the order they were armed */
   size_t at;        /* place in the heap + 1; 0: not armed */
   hl_timer_cb cb;
   void *arg;
   bool unref;       /* set before start: does not keep hl_loop_run alive */
+  bool wall;
 };
 /* Arms (or re-arms) to fire once, `ms` from now (0 or less: next turn). */
 void hl_timer_start(hl_loop *loop, hl_timer *timer, int64_t ms, hl_timer_cb cb, void *arg);
+/* The same at a time of the wall clock. It fires early when that clock steps by more than a second, either
+ * way, or the machine was suspended (noticed within a second): the callback looks and arms it again. */
+void hl_timer_start_at(hl_loop *loop, hl_timer *timer, int64_t epoch_ms, hl_timer_cb cb, void *arg);
 void hl_timer_stop(hl_loop *loop, hl_timer *timer);   /* not armed: nothing */
 static inline bool hl_timer_armed(const hl_timer *t) { return t->at != 0; }
 
@@ -87,6 +91,9 @@ void hl_loop_work(hl_loop *loop, hl_job_cb work, hl_job_cb done, void *arg);
 void hl_loop_post(hl_loop *loop, hl_job_cb cb, void *arg);
 void hl_loop_hold(hl_loop *loop);
 void hl_loop_release(hl_loop *loop);
+
+/* For tests, in virtual time: the wall clock steps, the monotonic one does not. */
+void hl_loop_step_wall(hl_loop *loop, int64_t ms);
 
 /* Real sockets call this first; in virtual mode it fails ("real network in virtual time"). */
 int hl_loop_need_real(hl_loop *loop, const char *what, hl_error *err);

@@ -44,6 +44,7 @@
   X(STEP_DEL, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3 AND name=?4 AND n=?5")              \
   X(STEP_WRITES_DEL, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3 AND name=?4 AND n>0")        \
   X(STEPS_DROP, "DELETE FROM step WHERE row=?1 AND idx=?2 AND handler=?3")                                 \
+  X(STEPS_DROP_OF, "DELETE FROM step WHERE row<=0 AND handler=?3")                                         \
   X(STEPS_DONE, "INSERT OR REPLACE INTO step(row,idx,handler,name,n,place,kind,json)"                      \
                 " SELECT DISTINCT s.row,s.idx,s.handler,s.name,0,(SELECT max(place)+1 FROM step m WHERE m.row=s.row" \
                 " AND m.idx=s.idx AND m.handler=s.handler),1,'null' FROM step s JOIN parked p ON p.row=s.row AND p.idx=s.idx" \

@@ -48,7 +48,7 @@ int sql_apply_step_forget(hl_db *db, const hl_op *op) {
 }
 
 int sql_apply_steps_drop(hl_db *db, const hl_op *op) {
-  sqlite3_stmt *st = sql_statement(db, ST_STEPS_DROP);
+  sqlite3_stmt *st = sql_statement(db, op->i[0] > 0 ? ST_STEPS_DROP : ST_STEPS_DROP_OF);
   bind_key(st, op);
   return finish(db, st);
 }

@@ -16,7 +16,7 @@ typedef enum hl_step_kind {
 } hl_step_kind;
 
 typedef struct hl_step_key {
-  int64_t row;         /* with index: the event's id; 0, 0: a schedule's */
+  int64_t row;         /* with index: the event's id; a schedule's: minus the time, and 0 */
   unsigned index;
   const char *handler; /* durable name */
 } hl_step_key;
@@ -33,7 +33,7 @@ typedef struct hl_step_row {
 void hl_tx_step(hl_tx *tx, const hl_step_key *key, const hl_step_row *row);
 /* A write that was refused: it has had no effect. */
 void hl_tx_step_forget(hl_tx *tx, const hl_step_key *key, hl_str name, unsigned n);
-/* The event leaves the handler. */
+/* The event leaves the handler; of a schedule, what its earlier times have left goes too. */
 void hl_tx_steps_drop(hl_tx *tx, const hl_step_key *key);
 
 /* Lost writes of a dead letter, settled by a person: `again` drops them, else their steps are done, without

@@ -1,5 +1,5 @@
-/* Durations, ISO and HTTP times, time zone names and cron expressions, chosen by the
- * first byte: no crash; what is accepted stays in its range. */
+/* Durations, ISO and HTTP times and time zone names, chosen by the first byte: no
+ * crash; what is accepted stays in its range. */
 #include <assert.h>
 #include <stdint.h>
 
@@ -12,10 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0) return 0;
   hl_str s = {(const char *)data + 1, size - 1};
   int64_t ms = 0;
-  hl_cron cron;
   hl_tz *tz;
   char iso[25];
-  switch (data[0] % 5) {
+  switch (data[0] % 4) {
     case 0:
       if (hl_duration_parse(s, &ms, NULL) == 0) assert(ms >= 0);
       break;
@@ -32,19 +31,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       hl_free(name);
       break;
     }
-    case 3:
+    default:
       if (hl_time_parse_http(s, &ms) == 0) {
         hl_time_iso(ms, iso);
         assert(iso[24] == 0 && iso[23] == 'Z');
       }
       break;
-    default:
-      if (hl_cron_parse(s, &cron, NULL) == 0) {
-        assert(hl_tz_load("Europe/Berlin", &tz, NULL) == 0);
-        int64_t now = INT64_C(1788249600000), next = hl_cron_next(&cron, tz, now);
-        assert(next > now);
-        hl_tz_free(tz);
-      }
   }
   return 0;
 }

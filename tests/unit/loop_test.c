@@ -82,6 +82,67 @@ static void stopped_and_unref_timers_do_not_run(void **state) {
   }
 }
 
+/* By the wall clock: in one order with the others; a step calls them early, to look. */
+static void timers_by_the_wall_clock(void **state) {
+  (void)state;
+  hl_log *log;
+  seen s = {.loop = loop_of(true, &log)};
+  mark a = {&s, "a", {0}, {0}, NULL, 0}, b = {&s, "b", {0}, {0}, NULL, 0}, c = {&s, "c", {0}, {0}, NULL, 0},
+       d = {&s, "d", {0}, {0}, NULL, 0};
+  int64_t start = hl_loop_now(s.loop);
+  hl_timer_start_at(s.loop, &b.timer, start + 1000, fire, &b);
+  hl_timer_start(s.loop, &c.timer, 1000, fire, &c);
+  hl_timer_start_at(s.loop, &d.timer, start + HL_DAY, fire, &d);
+  hl_timer_start_at(s.loop, &a.timer, start + 500, fire, &a);
+  hl_timer_start_at(s.loop, &a.timer, start + 2000, fire, &a);
+  hl_timer_start(s.loop, &a.timer, 10, fire, &a); /* from one clock to the other and back */
+  hl_loop_run(s.loop);
+  assert_string_equal(s.text, "abcd");
+  assert_int_equal(s.times[0], 10);
+  assert_int_equal(s.times[1], 1000);
+  assert_int_equal(s.times[3], HL_DAY);
+  for (int back = 0; back < 2; back++) {
+    int64_t mono = hl_loop_mono(s.loop);
+    hl_timer_start_at(s.loop, &b.timer, hl_loop_now(s.loop) + 9 * HL_HOUR, fire, &b);
+    hl_timer_start_at(s.loop, &a.timer, hl_loop_now(s.loop) + 8 * HL_HOUR, fire, &a);
+    hl_timer_start(s.loop, &c.timer, HL_DAY, fire, &c);
+    s.text[0] = '\0';
+    s.n = 0;
+    hl_loop_step_wall(s.loop, back ? -HL_HOUR : HL_HOUR);
+    hl_loop_run(s.loop);
+    assert_string_equal(s.text, "abc");
+    assert_int_equal(s.times[0], mono);
+    assert_int_equal(s.times[1], mono);
+    assert_int_equal(s.times[2], mono + HL_DAY);
+  }
+  /* A drift that one sees between two looks is no step. */
+  hl_timer_start_at(s.loop, &a.timer, hl_loop_now(s.loop) + HL_HOUR, fire, &a);
+  s.n = 0;
+  int64_t mono = hl_loop_mono(s.loop);
+  hl_loop_step_wall(s.loop, 900);
+  hl_loop_run(s.loop);
+  assert_int_equal(s.times[0], mono + HL_HOUR - 900);
+  hl_loop_free(s.loop);
+  hl_log_free(log);
+}
+
+static void a_wall_timer_is_never_early(void **state) {
+  (void)state;
+  hl_log *log;
+  seen s = {.loop = loop_of(false, &log)};
+  mark a = {&s, "a", {0}, {0}, NULL, 0};
+  for (int i = 0; i < 20; i++) {
+    int64_t due = hl_loop_now(s.loop) + 1 + i % 4;
+    s.n = 0;
+    hl_timer_start_at(s.loop, &a.timer, due, fire, &a);
+    hl_loop_run(s.loop);
+    assert_true(hl_loop_now(s.loop) >= due);
+    assert_int_equal(s.n, 1);
+  }
+  hl_loop_free(s.loop);
+  hl_log_free(log);
+}
+
 /* Random starts and stops: what fires is what is armed, in order of due time. */
 static void heap_property(void **state) {
   (void)state;
@@ -273,7 +334,7 @@ static void a_timer_at_the_edge_of_the_poll_is_not_lost(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(virtual_time_jumps_in_order), cmocka_unit_test(stopped_and_unref_timers_do_not_run),
-      cmocka_unit_test(heap_property), cmocka_unit_test(deferred_calls_run_once_in_order),
+      cmocka_unit_test(timers_by_the_wall_clock), cmocka_unit_test(a_wall_timer_is_never_early), cmocka_unit_test(heap_property), cmocka_unit_test(deferred_calls_run_once_in_order),
       cmocka_unit_test(virtual_clock_stands_and_jobs_keep_order), cmocka_unit_test(posts_arrive),
       cmocka_unit_test(run_until_says_when_nothing_is_left),
       cmocka_unit_test(a_timer_at_the_edge_of_the_poll_is_not_lost),
