@@ -64,7 +64,7 @@ int hubloop_run(hubloop *h, int until_idle, hubloop_error *error);
 void hubloop_stop(hubloop *h);
 
 typedef struct hubloop_counts {   /* their sum is `acknowledged` */
-  uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned, own, debounced;
+  uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned, own, debounced, removed;
 } hubloop_counts;
 void hubloop_count(hubloop *h, hubloop_counts *out);
 

@@ -3,20 +3,6 @@
 #include "base/mem.h"
 #include "base/time.h"
 
-cJSON *hl_audit_json(const hl_audit *a) {
-  cJSON *json = cJSON_CreateObject(), *record = NULL;
-  if (hl_json_parse(a->json, &record, NULL)) record = cJSON_CreateNull();
-  cJSON_AddItemToObject(json, "at", hl_json_int64(a->at));
-  cJSON_AddStringToObject(json, "script", a->script);
-  cJSON_AddStringToObject(json, "account", a->account);
-  cJSON_AddStringToObject(json, "kind", a->kind);
-  cJSON_AddStringToObject(json, "key", a->key);
-  cJSON_AddItemToObject(json, "record", record);
-  return json;
-}
-
-/* ---- the text ---- */
-
 static size_t columns(const char *z) {
   size_t n = 0;
   for (; *z; z++) n += ((unsigned char)*z & 0xc0) != 0x80;
@@ -89,42 +75,4 @@ void hl_audit_explain(const cJSON *audit, hl_buf *out) {
   field(out, "script", hl_json_str(audit, "script", ""));
   field(out, "account", hl_json_str(audit, "account", ""));
   if (cJSON_IsArray(candidates) && candidates->child) candidate_table(candidates, id, email, out);
-}
-
-/* ---- queries ---- */
-
-static int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-static bool decode(hl_str s, char *out, size_t size) {
-  size_t n = 0;
-  for (size_t i = 0; i < s.n; i++) {
-    char c = s.p[i] == '+' ? ' ' : s.p[i];
-    if (c == '%') {
-      if (i + 2 >= s.n || hex(s.p[i + 1]) < 0 || hex(s.p[i + 2]) < 0) return false;
-      c = (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2]));
-      i += 2;
-    }
-    if (!c || n + 1 >= size) return false;
-    out[n++] = c;
-  }
-  out[n] = 0;
-  return true;
-}
-
-bool hl_query_value(hl_str query, const char *name, char *out, size_t size) {
-  size_t len = strlen(name);
-  while (query.n) {
-    const char *amp = memchr(query.p, '&', query.n);
-    hl_str part = {query.p, amp ? (size_t)(amp - query.p) : query.n};
-    if (part.n > len && memcmp(part.p, name, len) == 0 && part.p[len] == '=')
-      return decode((hl_str){part.p + len + 1, part.n - len - 1}, out, size);
-    query.p += part.n + (amp != NULL);
-    query.n -= part.n + (amp != NULL);
-  }
-  return false;
 }

@@ -170,10 +170,9 @@ static void print_next_steps(const demo *d, const char *folder) {
          "  curl %s\n"
          "  curl -X POST %s/_sim/create -d '{\"type\":\"contacts\",\"properties\":{\"email\":\"new@example.com\",\"country\":\"Germany\"}}'\n"
          "  curl -X POST %s/_sim/get -d '{\"type\":\"contacts\",\"id\":\"ID FROM THE ANSWER\"}'      it has an owner now\n"
-         "  build/hubloop route explain 100001 %s --admin %.*s      why a contact went where it went\n"
+         "  build/hubloop route explain 100001 --store %s/hubloop.db      why a contact went where it went\n"
          "The rules are in %s/lead_routing.lua. Ctrl-C ends the demo.\n",
-         d->serve.status_url, d->sim.url, d->sim.url, folder,
-         (int)strcspn(d->serve.status_url + strlen("http://"), "/"), d->serve.status_url + strlen("http://"), folder);
+         d->serve.status_url, d->sim.url, d->sim.url, d->folder, folder);
   fflush(stdout);
 }
 

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cmd/audit.h"
 #include "cmd/cmd.h"
 #include "cmd/runtime.h"
 #include "cmd/supervisor.h"
@@ -11,7 +10,7 @@
 
 /* `hubloop serve`: webhooks, timers and routes for good. Two listeners: the
  * public one (webhooks and the scripts' routes) and the operators' one, on
- * loopback by default, which answers /status and /audit. SIGTERM and SIGINT drain. */
+ * loopback by default, which answers /status; commands use the control socket. SIGTERM and SIGINT drain. */
 
 enum { DRAIN_MS = 30 * 1000, DRAIN_MAX_MS = 24 * 60 * 60 * 1000, BEAT_MS = 1000, BUSY_TRIES = 20, BUSY_MS = 50 };
 
@@ -76,48 +75,14 @@ static void reply_json(hl_request *q, hl_str body) {
   hl_headers_deinit(&headers);
 }
 
-static void on_audits(void *arg, int code, const hl_audit *v, size_t n) {
-  hl_request *q = arg;
-  if (code) {
-    hl_request_reply(q, 503, NULL, HL_STR("the store cannot be read\n"));
-    return;
-  }
-  hl_buf body;
-  cJSON *json = cJSON_CreateObject(), *records = cJSON_AddArrayToObject(json, "records");
-  for (size_t i = 0; i < n; i++) cJSON_AddItemToArray(records, hl_audit_json(&v[i]));
-  hl_buf_init(&body, 64u << 20);
-  hl_json_print_to(json, &body);
-  reply_json(q, hl_buf_str(&body));
-  hl_buf_deinit(&body);
-  cJSON_Delete(json);
-}
-
-/* GET /audit?kind=routing&key=contact%20151&max=1: audit records, newest first. */
-static void audit(serving *s, hl_request *q) {
-  char kind[128], key[512], number[16];
-  int64_t max = 1;
-  hl_str query = hl_request_query(q);
-  if (!hl_query_value(query, "kind", kind, sizeof kind) || !hl_query_value(query, "key", key, sizeof key) ||
-      (hl_query_value(query, "max", number, sizeof number) &&
-       (hl_str_int64(hl_str_of(number), &max) || max < 1 || max > HL_AUDITS_MAX))) {
-    hl_request_reply(q, 400, NULL, HL_STR("ask for /audit?kind=routing&key=contact%20151&max=1 (max: 1 to 100)\n"));
-    return;
-  }
-  hl_engine_audits(s->rt->engine, kind, key, (unsigned)max, on_audits, q);
-}
-
 static void on_admin(void *arg, hl_request *q) {
   serving *s = arg;
   if (!is_loopback(hl_request_header(q, "Host"))) {
     hl_request_reply(q, 421, NULL, HL_STR("this listener answers to localhost only\n"));
     return;
   }
-  if (hl_str_eqz(hl_request_path(q), "/audit")) {
-    audit(s, q);
-    return;
-  }
   if (!hl_str_eqz(hl_request_path(q), "/status")) {
-    hl_request_reply(q, 404, NULL, HL_STR("try /status, or /audit?kind=routing&key=contact%20ID\n"));
+    hl_request_reply(q, 404, NULL, HL_STR("try /status\n"));
     return;
   }
   hl_buf body;
@@ -212,6 +177,7 @@ static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
   }
   watched(&s, false); /* it may wait for the disk */
   if ((rc = hl_engine_start(s.rt->engine, &err))) goto out;
+  hl_runtime_control(s.rt, o.store ? o.store : s.rt->project->store);
   watched(&s, true);
   if (page && !page->told) {
     page->told = true;

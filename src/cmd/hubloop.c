@@ -144,5 +144,6 @@ void hubloop_count(hubloop *h, hubloop_counts *out) {
                           .duplicate = s.duplicate, .waiting = s.waiting, .dead = s.dead, .unhandled = s.unhandled,
                           .orphaned = s.orphaned,
                           .own = s.own,
-                          .debounced = s.debounced};
+                          .debounced = s.debounced,
+                          .removed = s.removed};
 }

@@ -162,6 +162,15 @@ out:
   return rc;
 }
 
+void hl_runtime_control(hl_runtime *rt, const char *store) {
+  hl_account *account;
+  hl_error err;
+  const char *name = hl_hubspot_account(rt->hubspot, NULL, &account, NULL) == 0 ? hl_account_name(account) : "";
+  rt->actions = hl_actions_new(rt->engine, name);
+  if (hl_control_new(rt->loop, rt->actions, store, &rt->control, &err))
+    hl_log_write(rt->log, HL_LOG_WARN, "serve", "%s; until then hubloop events and the like cannot reach this process", err.text);
+}
+
 typedef struct loading {
   hl_runtime *rt;
   hl_load_result *result;
@@ -258,6 +267,8 @@ void hl_runtime_free(hl_runtime *rt) {
   hl_host_free(rt->host);
   hl_webhook_free(rt->webhook);
   hl_engine_free(rt->engine);
+  hl_control_free(rt->control);
+  hl_actions_free(rt->actions);
   hl_hubspot_free(rt->hubspot);
   hl_call_log_free(rt->calls);
   if (rt->hubspot_transport) rt->hubspot_transport->free(rt->hubspot_transport);
@@ -296,7 +307,7 @@ void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
       {"acknowledged", e.acknowledged}, {"pending", e.pending},     {"ran", e.ran},
       {"filtered", e.filtered},         {"duplicate", e.duplicate}, {"waiting", e.waiting},
       {"dead", e.dead},                 {"unhandled", e.unhandled}, {"orphaned", e.orphaned},
-      {"own", e.own}, {"debounced", e.debounced},
+      {"own", e.own}, {"debounced", e.debounced}, {"removed", e.removed},
       {"running", e.running},           {"retried", e.retried},     {"runs_failed", e.runs_failed},
       {"commits", e.commits},
   };

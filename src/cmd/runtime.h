@@ -3,6 +3,7 @@
 #ifndef HL_CMD_RUNTIME_H
 #define HL_CMD_RUNTIME_H
 
+#include "admin/control.h"
 #include "engine/webhook.h"
 #include "hubspot/secrets.h"
 #include "lua/host.h"
@@ -24,6 +25,8 @@ typedef struct hl_runtime {
   hl_engine *engine;
   hl_webhook *webhook;
   hl_host *host;
+  hl_actions *actions;
+  hl_control *control;       /* NULL: commands cannot reach it */
   hl_project *project;       /* NULL for a lone script */
   char *root;
 } hl_runtime;
@@ -51,6 +54,8 @@ typedef struct hl_load_result {
 /* Loads the project's scripts and runs the loop until their main tasks have ended.
  * Once *stop is true (NULL: never) those that still run are cut, and count nowhere. */
 void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out);
+/* Opens the control socket beside the store; without one it says why, and goes on. */
+void hl_runtime_control(hl_runtime *rt, const char *store);
 /* Runs the loop until no task lives and no event is pending or due. */
 void hl_runtime_run_idle(hl_runtime *rt, const bool *stop);
 /* Lets running handlers end and commit; what is cut after deadline_ms stays pending. */

@@ -231,7 +231,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->dedupe = hl_dedupe_new(window, memory);
   e->own = hl_own_new();
   /* Before anything can be received, so that the window is in the order of the log. */
-  rc = hl_spill_new(e, window, memory, o->dedupe_generation ? o->dedupe_generation : WINDOW_GENERATION, &e->spill, err);
+  if (!o->no_receipt) rc = hl_spill_new(e, window, memory, o->dedupe_generation ? o->dedupe_generation : WINDOW_GENERATION, &e->spill, err);
   if (rc) hl_engine_abandon(e);
   else *out = e;
   return rc;
@@ -379,6 +379,7 @@ void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out) {
       .orphaned = (uint64_t)s[HL_ST_ORPHANED],
       .own = (uint64_t)s[HL_ST_OWN],
       .debounced = (uint64_t)s[HL_ST_DEBOUNCED],
+      .removed = (uint64_t)s[HL_ST_REMOVED],
       .running = e->running,
       .retried = e->retried,
       .runs_failed = e->failed_runs,

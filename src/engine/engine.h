@@ -22,6 +22,7 @@ typedef struct hl_engine_options {
    * held in memory, and how many of them go to disk together. 0: 25 h, 4 million, 1 million. */
   int64_t dedupe_window_ms;
   size_t dedupe_memory, dedupe_generation;
+  bool no_receipt;          /* nothing will be received: it opens at once, without the window */
 } hl_engine_options;
 
 /* Opens (creates, migrates, locks) the store and rebuilds the duplicate window. HL_EBUSY: another process has it;
@@ -39,7 +40,7 @@ hl_loop *hl_engine_loop(const hl_engine *e);
 /* For tests: as if the process had been killed. What is not with the store's
  * writer yet is lost. */
 void hl_engine_abandon(hl_engine *e);
-/* For tests: its fault points (store/store.h). */
+/* For reads (store/operate.h), and for the fault points of tests. */
 struct hl_store;
 struct hl_store *hl_engine_store(hl_engine *e);
 
@@ -194,7 +195,7 @@ void hl_engine_alert(hl_engine *e, const char *kind, const char *text, cJSON *de
 /* ---- reading ---- */
 typedef struct hl_engine_stats {
   /* States (SEMANTICS 3); their sum is `acknowledged`. */
-  uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned, own, debounced;
+  uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned, own, debounced, removed;
   uint64_t running, retried, runs_failed;
   uint64_t commits;             /* transactions so far */
   bool stalled;                 /* the store cannot commit (SEMANTICS 12) */

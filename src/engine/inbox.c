@@ -159,6 +159,7 @@ void hl_engine_receive_read(hl_engine *e, const char *source, const char *accoun
                             hl_receipt_cb cb, void *arg) {
   hl_receipt_job *job = new_receipt(cb, arg);
   unsigned counts[HL_ST_MAX] = {0};
+  assert(e->spill);
   if (e->stalled) {
     answer_later(e, job, HL_EIO, "the store cannot commit at the moment");
     return;

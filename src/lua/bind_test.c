@@ -199,7 +199,7 @@ static int t_stats(lua_State *L) {
   const struct { const char *name; uint64_t value; } list[] = {
       {"acknowledged", s.acknowledged}, {"pending", s.pending}, {"ran", s.ran}, {"filtered", s.filtered},
       {"duplicate", s.duplicate}, {"waiting", s.waiting}, {"dead", s.dead}, {"unhandled", s.unhandled},
-      {"orphaned", s.orphaned}, {"own", s.own}, {"debounced", s.debounced}, {"retried", s.retried}, {"failed", s.runs_failed}};
+      {"orphaned", s.orphaned}, {"own", s.own}, {"debounced", s.debounced}, {"removed", s.removed}, {"retried", s.retried}, {"failed", s.runs_failed}};
   lua_createtable(L, 0, (int)HL_COUNT(list));
   for (size_t i = 0; i < HL_COUNT(list); i++) {
     lua_pushinteger(L, (lua_Integer)list[i].value);

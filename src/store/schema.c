@@ -39,6 +39,11 @@ static const char *const SCHEMA_3 =
     "CREATE TABLE own(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, depth INTEGER NOT NULL, handler TEXT NOT NULL,"
     " hash BLOB NOT NULL);";
 
+/* What version 4 adds. */
+static const char *const SCHEMA_4 =
+    "ALTER TABLE tally ADD COLUMN s10 INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX parked_given_up ON parked(kind) WHERE kind IN (5, 7);";
+
 int sql_create(hl_db *db, const unsigned char *key) {
   sqlite3_stmt *st = NULL;
   char stamp[96];
@@ -46,6 +51,7 @@ int sql_create(hl_db *db, const unsigned char *key) {
   int rc = sql_exec(db, "BEGIN IMMEDIATE");
   if (!rc) rc = sql_exec(db, SCHEMA);
   if (!rc) rc = sql_exec(db, SCHEMA_3);
+  if (!rc) rc = sql_exec(db, SCHEMA_4);
   if (!rc) rc = sqlite3_prepare_v2(db->db, "INSERT INTO meta(key,value) VALUES('hash_key',?)", -1, &st, NULL);
   if (!rc) {
     sql_bind_blob(st, 1, (hl_str){(const char *)key, HL_STORE_KEY_BYTES});
@@ -62,6 +68,7 @@ int sql_migrate(hl_db *db, int64_t version) {
   int rc = sql_exec(db, "BEGIN IMMEDIATE");
   if (!rc && version < 2) rc = sql_exec(db, "ALTER TABLE parked ADD COLUMN failed INTEGER NOT NULL DEFAULT 0");
   if (!rc && version < 3) rc = sql_exec(db, SCHEMA_3);
+  if (!rc && version < 4) rc = sql_exec(db, SCHEMA_4);
   snprintf(stamp, sizeof stamp, "PRAGMA user_version=%d", SQL_SCHEMA_VERSION);
   if (!rc) rc = sql_exec(db, stamp);
   if (!rc) rc = sql_exec(db, "COMMIT");

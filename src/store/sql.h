@@ -8,13 +8,14 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include "store/operate.h"
 #include "store/sqlite.h"
 
 #define STATEMENTS(X)                                                                                      \
   X(BEGIN, "BEGIN IMMEDIATE")                                                                              \
   X(COMMIT, "COMMIT")                                                                                      \
   X(ROLLBACK, "ROLLBACK")                                                                                  \
-  X(TALLY, "UPDATE tally SET mark=?1, acknowledged=?2, s0=?3, s1=?4, s2=?5, s3=?6, s4=?7, s5=?8, s6=?9, s7=?10, s8=?11, s9=?12") \
+  X(TALLY, "UPDATE tally SET mark=?1, acknowledged=?2, s0=?3, s1=?4, s2=?5, s3=?6, s4=?7, s5=?8, s6=?9, s7=?10, s8=?11, s9=?12, s10=?13") \
   X(APPEND, "INSERT INTO log(id,received,source,account,n,hashes,body) VALUES(?,?,?,?,?,?,?)")             \
   X(PROGRESS, "INSERT INTO progress(row,keep,states) VALUES(?1,?2,?3)"                                     \
               " ON CONFLICT(row) DO UPDATE SET keep=excluded.keep, states=excluded.states")                \
@@ -73,9 +74,21 @@
                " ORDER BY failed, id")                                                                     \
   X(HANDLERS, "SELECT DISTINCT handler FROM parked WHERE kind IN (4, 7)")                                  \
   X(OF_HANDLER, "SELECT id FROM parked WHERE handler=?1 AND kind=?2")                                      \
-  X(OLDEST, "SELECT id,received FROM log WHERE id>?1 ORDER BY id LIMIT 200")                               \
-  X(FORGET, "DELETE FROM log WHERE id=?1 AND NOT EXISTS(SELECT 1 FROM parked WHERE row=?1)")               \
-  X(FORGET_PROGRESS, "DELETE FROM progress WHERE row=?1 AND NOT EXISTS(SELECT 1 FROM log WHERE id=?1)")
+  X(LIST_LOG, "SELECT l.id,l.received,l.source,l.account,l.n,l.hashes,p.states,l.body"                     \
+              " FROM log l LEFT JOIN progress p ON p.row=l.id WHERE l.id<?1 ORDER BY l.id DESC")           \
+  X(LIST_GIVEN_UP, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed,error" \
+                   " FROM parked WHERE kind IN (5, 7) AND kind=?1 AND id<?2 ORDER BY id DESC")             \
+  X(LIST_DUE, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed,error" \
+              " FROM parked WHERE kind IN (4, 20) AND kind=?1 AND (due, id)>(?2, ?3) ORDER BY due, id")    \
+  X(PARKED_OF, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed,error" \
+               " FROM parked WHERE row=?1 AND idx=?2 ORDER BY id")                                         \
+  X(PARKED_ID, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed,error" \
+               " FROM parked WHERE id=?1")                                                                 \
+  X(STEPS_OF, "SELECT handler,name,n,place,kind,what,json FROM step WHERE row=?1 AND idx=?2 ORDER BY handler,place,n") \
+  X(RETRY, "UPDATE parked SET kind=4, attempts=0, due=?2 WHERE id=?1 AND kind IN (5, 7)")                  \
+  X(OLDEST, "SELECT id,received,n,length(body),EXISTS(SELECT 1 FROM parked WHERE row=log.id) FROM log WHERE id>?1 ORDER BY id") \
+  X(FORGET, "DELETE FROM log WHERE id=?1")                                                                 \
+  X(FORGET_PROGRESS, "DELETE FROM progress WHERE row=?1")
 
 typedef enum statement {
 #define X(name, sql) ST_##name,
@@ -95,7 +108,7 @@ struct hl_db {
   int64_t expire_after;    /* where the walk over old rows goes on */
 };
 
-enum { SQL_SCHEMA_VERSION = 3, SQL_APPLICATION_ID = 0x6875626c };
+enum { SQL_SCHEMA_VERSION = 4, SQL_APPLICATION_ID = 0x6875626c };
 
 /* schema.c: the tables of a new file, and those of an earlier version brought
  * up to date in place: all of it or nothing. */
@@ -120,6 +133,11 @@ int sql_run(hl_db *db, statement id, size_t n_ints, const int64_t *ints, size_t 
 int sql_exec(hl_db *db, const char *sql);
 /* The one number that `sql` answers. */
 int sql_int(hl_db *db, const char *sql, int64_t *out);
+/* The columns that all selects of parked rows begin with, of the row at hand. */
+void sql_read_parked(sqlite3_stmt *st, hl_bag *bag, hl_parked *p);
+/* What an event's parked rows say of it; without any `base`. */
+int sql_event_state(hl_db *db, int64_t row, int64_t index, hl_state base, hl_state *out);
+int sql_prune(hl_db *db, int64_t before, int64_t after, bool dry_run, hl_pruned *out);
 /* Bound without a copy: `s` must outlive the step. */
 void sql_bind_blob(sqlite3_stmt *st, int at, hl_str s);
 /* A column, until the next step; or for as long as the bag. */

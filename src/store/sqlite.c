@@ -22,6 +22,8 @@
 
 #include "base/mem.h"
 
+enum { PRUNE_ROWS = 200, PRUNE_BYTES = 4 << 20, PRUNE_LOOK_AT = 2000 }; /* in one transaction: receipt waits behind it */
+
 /* ---- opening ---- */
 
 /* Creates the folders of `path` that are missing. */
@@ -41,7 +43,7 @@ static int make_folders(const char *path, hl_error *err) {
 static int read_state(hl_db *db) {
   sqlite3_stmt *st = NULL;
   hl_store_state *s = &db->state;
-  int rc = sqlite3_prepare_v2(db->db, "SELECT mark,acknowledged,s0,s1,s2,s3,s4,s5,s6,s7,s8,s9 FROM tally WHERE id=1", -1, &st, NULL);
+  int rc = sqlite3_prepare_v2(db->db, "SELECT mark,acknowledged,s0,s1,s2,s3,s4,s5,s6,s7,s8,s9,s10 FROM tally WHERE id=1", -1, &st, NULL);
   if (!rc) {
     rc = sqlite3_step(st) == SQLITE_ROW ? 0 : SQLITE_CORRUPT;
     if (!rc) {
@@ -165,7 +167,7 @@ void hl_db_state(hl_db *db, hl_store_state *out) { *out = db->state; }
 
 /* The state of an event that has left the log: what its parked rows say, worst
  * first wait, then orphaned, then dead; without rows `base`. */
-static int event_state(hl_db *db, int64_t row, int64_t index, hl_state base, hl_state *out) {
+int sql_event_state(hl_db *db, int64_t row, int64_t index, hl_state base, hl_state *out) {
   sqlite3_stmt *st = sql_statement(db, ST_EVENT_STATE);
   int rc, best = 0;
   static const int rank[HL_ST_MAX] = {[HL_ST_DEAD] = 1, [HL_ST_ORPHANED] = 2, [HL_ST_WAITING] = 3};
@@ -206,14 +208,14 @@ static int find_parked(hl_db *db, int64_t id, parked_at *out) {
   if (rc != SQLITE_ROW && rc != SQLITE_DONE) return sqlite3_extended_errcode(db->db);
   /* Delayed events are of no row: all of them would be looked at together. */
   out->before = out->base;
-  return out->row ? event_state(db, out->row, out->index, out->base, &out->before) : 0;
+  return out->row ? sql_event_state(db, out->row, out->index, out->base, &out->before) : 0;
 }
 
 /* Moves the event's count after a change of its parked rows. */
 static int recount(hl_db *db, const parked_at *p, hl_state base) {
   hl_state now;
   if (p->open) return 0;
-  int rc = event_state(db, p->row, p->index, base, &now);
+  int rc = sql_event_state(db, p->row, p->index, base, &now);
   if (rc) return rc;
   db->state.counts.state[p->before]--;
   db->state.counts.state[now]++;
@@ -244,7 +246,7 @@ static int apply_leave(hl_db *db, const hl_op *op) {
   hl_state now;
   int rc = sql_run(db, ST_PARTIAL_DEL, 2, op->i, 0, NULL);
   if (!rc) rc = sql_run(db, ST_LEAVE, 3, op->i, 0, NULL);
-  if (!rc) rc = event_state(db, op->i[0], op->i[1], (hl_state)op->i[2], &now);
+  if (!rc) rc = sql_event_state(db, op->i[0], op->i[1], (hl_state)op->i[2], &now);
   if (rc) return rc;
   db->state.counts.state[HL_ST_PENDING]--;
   db->state.counts.state[now]++;
@@ -268,6 +270,14 @@ static int apply_repark(hl_db *db, const hl_op *op) {
   int rc = find_parked(db, op->i[0], &p);
   if (rc || !p.found) return rc;
   rc = sql_run(db, ST_REPARK, 4, op->i, 1, op->s);
+  return rc ? rc : recount(db, &p, p.base);
+}
+
+static int apply_retry(hl_db *db, const hl_op *op) {
+  parked_at p;
+  int rc = find_parked(db, op->i[0], &p);
+  if (rc || !p.found) return rc;
+  rc = sql_run(db, ST_RETRY, 2, op->i, 0, NULL);
   return rc ? rc : recount(db, &p, p.base);
 }
 
@@ -338,6 +348,7 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_LEAVE: return apply_leave(db, op);
     case OP_PARK: return apply_park(db, op);
     case OP_REPARK: return apply_repark(db, op);
+    case OP_RETRY: return apply_retry(db, op);
     case OP_UNPARK: return apply_unpark(db, op);
     case OP_RELEASE: return apply_release(db, op);
     case OP_STEP: return sql_apply_step(db, op);
@@ -451,34 +462,46 @@ void hl_db_checkpoint(hl_db *db) {
   if (!rc) db->wal_pages = left - moved > 0 ? left - moved : 0;
 }
 
-bool hl_db_expire(hl_db *db, int64_t before, int64_t now) {
-  struct { int64_t id, received; } old[200];
-  size_t n = 0;
-  bool more = true;
-  if (sql_run(db, ST_KV_EXPIRE, 1, &now, 0, NULL)) return false;
+/* Finished rows received before `before`, behind `after`: as many as a slice takes. */
+int sql_prune(hl_db *db, int64_t before, int64_t after, bool dry_run, hl_pruned *out) {
+  struct { int64_t id, n; } old[PRUNE_ROWS];
   sqlite3_stmt *st = sql_statement(db, ST_OLDEST);
-  sqlite3_bind_int64(st, 1, db->expire_after);
-  while (n < HL_COUNT(old) && sqlite3_step(st) == SQLITE_ROW) {
-    old[n].id = sqlite3_column_int64(st, 0);
-    old[n++].received = sqlite3_column_int64(st, 1);
+  size_t n = 0, looked_at = 0;
+  int64_t bytes = 0;
+  int rc;
+  *out = (hl_pruned){.after = after, .upto = db->state.mark};
+  sqlite3_bind_int64(st, 1, after);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    int64_t id = sqlite3_column_int64(st, 0);
+    if (sqlite3_column_int64(st, 1) >= before || id > db->state.mark) break;
+    out->more = true;
+    if (n == PRUNE_ROWS || bytes > PRUNE_BYTES || looked_at++ == PRUNE_LOOK_AT) break;
+    out->more = false;
+    out->after = id;
+    if (sqlite3_column_int(st, 4)) continue; /* it has parked rows */
+    bytes += sqlite3_column_int64(st, 3);
+    old[n].id = id;
+    old[n++].n = sqlite3_column_int64(st, 2);
   }
   sqlite3_reset(st);
-  if (n == 0 || sql_run(db, ST_BEGIN, 0, NULL, 0, NULL)) {
-    db->expire_after = 0;
-    return false;
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return rc;
+  rc = n && !dry_run ? sql_run(db, ST_BEGIN, 0, NULL, 0, NULL) : 0;
+  for (size_t k = 0; k < n && !rc; k++) {
+    out->rows++;
+    out->events += old[k].n;
+    if (dry_run) continue;
+    rc = sql_run(db, ST_FORGET, 1, &old[k].id, 0, NULL);
+    if (!rc) rc = sql_run(db, ST_FORGET_PROGRESS, 1, &old[k].id, 0, NULL);
   }
-  for (size_t k = 0; k < n && more; k++) {
-    if (old[k].received >= before || old[k].id > db->state.mark) {
-      more = false;
-      break;
-    }
-    if (sql_run(db, ST_FORGET, 1, &old[k].id, 0, NULL) || sql_run(db, ST_FORGET_PROGRESS, 1, &old[k].id, 0, NULL)) more = false;
-    else db->expire_after = old[k].id;
-  }
-  if (sql_run(db, ST_COMMIT, 0, NULL, 0, NULL)) {
-    sql_run(db, ST_ROLLBACK, 0, NULL, 0, NULL);
-    more = false;
-  }
-  if (!more) db->expire_after = 0;
+  if (n && !dry_run && !rc) rc = sql_run(db, ST_COMMIT, 0, NULL, 0, NULL);
+  if (rc && !sqlite3_get_autocommit(db->db)) sql_run(db, ST_ROLLBACK, 0, NULL, 0, NULL);
+  return rc;
+}
+
+bool hl_db_expire(hl_db *db, int64_t before, int64_t now) {
+  hl_pruned pruned;
+  if (sql_run(db, ST_KV_EXPIRE, 1, &now, 0, NULL)) return false;
+  bool more = sql_prune(db, before, db->expire_after, false, &pruned) == 0 && pruned.more;
+  db->expire_after = more ? pruned.after : 0;
   return more;
 }

@@ -50,4 +50,13 @@ void hl_db_checkpoint(hl_db *db);
 /* One small step of deleting what was received before `before`; true when there may be more. */
 bool hl_db_expire(hl_db *db, int64_t before, int64_t now);
 
+/* Work with the database in order with the commits, for what is too seldom to be an operation of
+ * its own in store.c. It must be short: receipt waits behind it. */
+typedef struct hl_store_call_type {
+  void (*work)(hl_db *db, void *arg);  /* where the writer is */
+  void (*done)(void *arg);             /* on the loop; takes arg back */
+  void (*drop)(void *arg);             /* instead, when the store is freed first */
+} hl_store_call_type;
+void hl_store_call(hl_store *s, const hl_store_call_type *type, void *arg);
+
 #endif

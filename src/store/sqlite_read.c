@@ -87,8 +87,7 @@ int hl_db_read_log(hl_db *db, int64_t after, int64_t upto, size_t max_rows, size
   return rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read the log", NULL);
 }
 
-/* The columns that READ_DUE and READ_HELD begin with. */
-static void read_parked(sqlite3_stmt *st, hl_bag *bag, hl_parked *p) {
+void sql_read_parked(sqlite3_stmt *st, hl_bag *bag, hl_parked *p) {
   *p = (hl_parked){
       .id = sqlite3_column_int64(st, 0), .row = sqlite3_column_int64(st, 1), .index = (unsigned)sqlite3_column_int64(st, 2),
       .kind = (hl_state)sqlite3_column_int(st, 3), .open = sqlite3_column_int(st, 4) != 0,
@@ -109,7 +108,7 @@ int hl_db_each_held(hl_db *db, int64_t since, int64_t hold_ms, void (*each)(void
   while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
     hl_bag bag = {0};
     hl_parked p;
-    read_parked(st, &bag, &p);
+    sql_read_parked(st, &bag, &p);
     p.failed = sqlite3_column_int64(st, 13);
     each(arg, &p);
     hl_bag_deinit(&bag);
@@ -132,7 +131,7 @@ int hl_db_read_due(hl_db *db, int64_t until, size_t max, hl_bag *bag, hl_store_d
       rc = SQLITE_DONE;
       break;
     }
-    read_parked(st, bag, &v[n++]);
+    sql_read_parked(st, bag, &v[n++]);
   }
   sqlite3_reset(st);
   out->parked = v;

@@ -21,7 +21,7 @@ enum {
 };
 static const int64_t EXPIRE_EVERY_MS = 60 * 1000;
 
-typedef enum job_kind { JOB_COMMIT, JOB_LOG, JOB_DUE, JOB_KV_GET, JOB_KV_LIST, JOB_AUDITS, JOB_STEPS } job_kind;
+typedef enum job_kind { JOB_COMMIT, JOB_LOG, JOB_DUE, JOB_KV_GET, JOB_KV_LIST, JOB_AUDITS, JOB_STEPS, JOB_CALL } job_kind;
 
 typedef struct job {
   struct job *next;
@@ -35,6 +35,7 @@ typedef struct job {
     void (*kv_list)(void *, int, const hl_str *, size_t);
     hl_audits_cb audits;
     hl_steps_cb steps;
+    const hl_store_call_type *call;
   } cb;
   /* asked */
   hl_tx *tx;
@@ -80,6 +81,7 @@ struct hl_store {
 };
 
 static void free_job(job *j) {
+  if (j->kind == JOB_CALL && j->arg) j->cb.call->drop(j->arg);
   hl_tx_free(j->tx);
   hl_free(j->script);
   hl_free(j->account);
@@ -132,6 +134,7 @@ static void execute(hl_store *s, job *j) {
     case JOB_STEPS:
       j->code = hl_db_read_steps(s->db, j->a, j->b, j->key, &j->bag, &j->steps, &j->n_keys);
       break;
+    case JOB_CALL: j->cb.call->work(s->db, j->arg); break;
   }
   uv_mutex_unlock(&s->db_lock);
 }
@@ -139,15 +142,18 @@ static void execute(hl_store *s, job *j) {
 /* The callback may free the store; nothing of it is touched afterwards. */
 static void answer(job *j) {
   hl_tx *tx = j->tx;
+  void *arg = j->arg;
   j->tx = NULL;
+  j->arg = NULL;
   switch (j->kind) {
-    case JOB_COMMIT: j->cb.commit(j->arg, tx, j->code, &j->counts, j->err.text); break;
-    case JOB_LOG: j->cb.log(j->arg, &j->rows); break;
-    case JOB_DUE: j->cb.due(j->arg, &j->due); break;
-    case JOB_KV_GET: j->cb.kv_get(j->arg, j->code, j->value, j->expires); break;
-    case JOB_KV_LIST: j->cb.kv_list(j->arg, j->code, j->keys, j->n_keys); break;
-    case JOB_AUDITS: j->cb.audits(j->arg, j->code, j->audits, j->n_keys); break;
-    case JOB_STEPS: j->cb.steps(j->arg, j->code, j->steps, j->n_keys); break;
+    case JOB_COMMIT: j->cb.commit(arg, tx, j->code, &j->counts, j->err.text); break;
+    case JOB_LOG: j->cb.log(arg, &j->rows); break;
+    case JOB_DUE: j->cb.due(arg, &j->due); break;
+    case JOB_KV_GET: j->cb.kv_get(arg, j->code, j->value, j->expires); break;
+    case JOB_KV_LIST: j->cb.kv_list(arg, j->code, j->keys, j->n_keys); break;
+    case JOB_AUDITS: j->cb.audits(arg, j->code, j->audits, j->n_keys); break;
+    case JOB_STEPS: j->cb.steps(arg, j->code, j->steps, j->n_keys); break;
+    case JOB_CALL: j->cb.call->done(arg); break;
   }
   free_job(j);
 }
@@ -453,6 +459,12 @@ void hl_store_read_steps(hl_store *s, const hl_step_key *key, hl_steps_cb cb, vo
   j->a = key->row;
   j->b = key->index;
   j->cb.steps = cb;
+  submit(s, j);
+}
+
+void hl_store_call(hl_store *s, const hl_store_call_type *type, void *arg) {
+  job *j = new_job(JOB_CALL, arg);
+  j->cb.call = type;
   submit(s, j);
 }
 

@@ -21,6 +21,7 @@ typedef struct hl_tx hl_tx;
 typedef enum hl_state {
   HL_ST_PENDING, HL_ST_RAN, HL_ST_FILTERED, HL_ST_DUPLICATE,
   HL_ST_WAITING, HL_ST_DEAD, HL_ST_UNHANDLED, HL_ST_ORPHANED, HL_ST_OWN, HL_ST_DEBOUNCED,
+  HL_ST_REMOVED, /* by a person */
   HL_ST_MAX,
   HL_ST_DELAYED = 20, /* a parked row only: an `after` event not yet due; counts as waiting */
 } hl_state;
@@ -122,6 +123,8 @@ int hl_store_each_held(hl_store *s, int64_t since, int64_t hold_ms, void (*each)
                        hl_error *err);
 void hl_tx_park(hl_tx *tx, const hl_parked *p, bool receipt);
 void hl_tx_repark(hl_tx *tx, int64_t id, hl_state kind, unsigned attempts, int64_t due, hl_str error);
+/* A dead letter or an orphaned row goes back to work, its attempts counted anew. */
+void hl_tx_retry(hl_tx *tx, int64_t id, int64_t due);
 /* A parked row's handler has finished with `state` (RAN or FILTERED). */
 void hl_tx_unpark(hl_tx *tx, int64_t id, hl_state state);
 /* A delayed row goes; the same transaction appends its event to the log. */

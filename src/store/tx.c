@@ -129,6 +129,12 @@ void hl_tx_repark(hl_tx *tx, int64_t id, hl_state kind, unsigned attempts, int64
   op->i[3] = due;
 }
 
+void hl_tx_retry(hl_tx *tx, int64_t id, int64_t due) {
+  hl_op *op = add(tx, OP_RETRY, false, NULL, 0);
+  op->i[0] = id;
+  op->i[1] = due;
+}
+
 void hl_tx_unpark(hl_tx *tx, int64_t id, hl_state state) {
   hl_op *op = add(tx, OP_UNPARK, false, NULL, 0);
   op->i[0] = id;

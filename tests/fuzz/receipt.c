@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   hl_engine_receive(e, "push", "main", (hl_str){(const char *)data, size}, answered, &again);
   assert(hl_loop_run_until(loop, &done) == 0 && hl_loop_run_until(loop, &again) == 0);
   hl_engine_stats_get(e, &s);
-  assert(s.acknowledged == s.pending + s.ran + s.filtered + s.duplicate + s.waiting + s.dead + s.unhandled + s.orphaned + s.own + s.debounced);
+  assert(s.acknowledged == s.pending + s.ran + s.filtered + s.duplicate + s.waiting + s.dead + s.unhandled + s.orphaned + s.own + s.debounced + s.removed);
   hl_engine_free(e);
   hl_loop_free(loop);
   hl_log_free(log);

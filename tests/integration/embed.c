@@ -105,7 +105,7 @@ int main(int argc, char **argv) {
   CHECK(hubloop_run(s.h, 0, &err) == 0, "it runs until a handler stops it");
   hubloop_count(s.h, &n);
   CHECK(n.acknowledged == 3, "three events were acknowledged");
-  CHECK(n.acknowledged == n.pending + n.ran + n.filtered + n.duplicate + n.waiting + n.dead + n.unhandled + n.orphaned + n.own + n.debounced,
+  CHECK(n.acknowledged == n.pending + n.ran + n.filtered + n.duplicate + n.waiting + n.dead + n.unhandled + n.orphaned + n.own + n.debounced + n.removed,
         "the states add up");
   hubloop_free(s.h);
   if (argc > 2) with_project(argv[2]);

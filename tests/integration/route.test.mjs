@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { TOKEN, deliver, event, freePort, project, request, run, serve, sim, start } from './lib.mjs';
+import { TOKEN, deliver, event, project, request, run, serve, sim } from './lib.mjs';
 
 const script = ([a, c]) => `
 local routing = require "routing"
@@ -14,15 +14,8 @@ local pool = routing.pool("inbound", { members = {
 on("contact.creation", function(e) pool:assign({ id = e.objectId }) end)
 `;
 
-const settings = (admin) => `return {
-  accounts = { main = { token = secret "HUBSPOT_TOKEN", client_secret = secret "HUBSPOT_CLIENT_SECRET" } },
-  admin = { listen = "${admin}" },
-}
-`;
-
 test('explains a decision while serve runs and after it has ended', async (t) => {
-  const admin = `127.0.0.1:${await freePort()}`;
-  const dir = project(t, { 'hubloop.lua': settings(admin) });
+  const dir = project(t);
   const s = await sim(t, dir, ['--owners', '3', '--contacts', '1']);
   const owners = JSON.parse((await request('GET', `${s.url}/crm/v3/owners`, '', { Authorization: `Bearer ${TOKEN}` })).body).results;
   fs.writeFileSync(path.join(dir, 'route.lua'), script(owners.map((o) => o.email)));
@@ -32,8 +25,7 @@ test('explains a decision while serve runs and after it has ended', async (t) =>
   assert.equal((await deliver(p.hook, [event({ objectId: Number(contact) })])).status, 204);
   await p.settled((v) => v.engine.ran >= 1, 'a routed contact').catch((e) => { throw new Error(`${e.message}\n${p.err}`); });
 
-  const address = p.admin.replace('http://', '');
-  const live = await explain(contact, dir, '--admin', address);
+  const live = await explain(contact);
   assert.equal(live.code, 0, live.err);
   assert.match(live.out, new RegExp(`^contact ${contact} -> \\S+@\\S+ \\(owner \\d+\\)$`, 'm'));
   assert.match(live.out, /^ {2}when +\d{4}-\d\d-\d\dT/m);
@@ -45,26 +37,13 @@ test('explains a decision while serve runs and after it has ended', async (t) =>
   assert.match(live.out, /^ {2}\S+@\S+ +1 {2}no active owner/m);
   assert.match(live.out, /^ {2}\S+@\S+ +1 {2}could have$/m);
 
-  const json = JSON.parse((await explain(contact, dir, '--admin', address, '--json')).out);
+  const json = JSON.parse((await explain(contact, '--json')).out);
   assert.equal(json.key, `contact ${contact}`);
   assert.equal(json.record.candidates.length, 3);
   assert.equal(json.record.pool, 'inbound');
 
-  for (const [query, status] of [['', 400], ['?kind=routing&key=%zz', 400], ['?kind=routing&key=x&max=0', 400],
-    ['?kind=routing&key=contact+nobody', 200]]) {
-    const r = await request('GET', `${p.admin}/audit${query}`);
-    assert.equal(r.status, status, query);
-    if (status === 200) assert.deepEqual(JSON.parse(r.body), { records: [] });
-  }
-
-  // Without --admin it finds the store held, and asks where the settings say; serve listens elsewhere here.
-  const elsewhere = await explain(contact, dir);
-  assert.equal(elsewhere.code, 1);
-  assert.ok(elsewhere.err.includes(admin), elsewhere.err);
-  assert.match(elsewhere.err, /--admin/);
-
   await p.stop();
-  const after = await explain(contact, dir);
+  const after = await explain(contact, '--project', dir);
   assert.equal(after.code, 0, after.err);
   assert.equal(after.out, live.out);
   const byStore = await run(t, ['route', 'explain', contact, '--store', path.join(dir, 'data/hubloop.db')], { cwd: '/' });
@@ -76,23 +55,11 @@ test('explains a decision while serve runs and after it has ended', async (t) =>
   assert.match(miss.err, /pool:assign/);
 });
 
-test('finds the running serve through the settings', async (t) => {
-  const admin = `127.0.0.1:${await freePort()}`;
-  const dir = project(t, { 'quiet.lua': 'on("contact.creation", function() end)\n', 'hubloop.lua': settings(admin) });
-  const p = start(t, ['serve', dir, '--listen', '127.0.0.1:0'], { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN, HUBSPOT_CLIENT_SECRET: 'x'.repeat(20) } });
-  await p.line(/status on/);
-  const miss = await run(t, ['route', 'explain', '7'], { cwd: dir });
-  assert.equal(miss.code, 1);
-  assert.match(miss.err, /no routing decision about contact 7/);
-  assert.ok(miss.err.includes(admin));
-});
-
 test('misuse and missing stores are told', async (t) => {
   const dir = project(t, { 'quiet.lua': '' });
   const cases = [
     [['route'], 2, /explain ID/], [['route', 'simulate'], 2, /no “simulate”/], [['route', 'explain'], 2, /needs the id/],
     [['route', 'explain', '7'], 1, /no store at .*--store/s], [['route', 'explain', '7', '--max', '0'], 2, /--max/],
-    [['route', 'explain', '7', '--admin', '127.0.0.1:1'], 1, /127\.0\.0\.1:1/],
   ];
   for (const [args, code, text] of cases) {
     const r = await run(t, args, { cwd: dir });

@@ -114,7 +114,7 @@ test('the states add up to what was acknowledged', async (t) => {
     event({ subscriptionType: 'contact.propertyChange', propertyName: 'phone', propertyValue: '1' })]);
   await deliver(p.hook, [twice]);
   const { engine: e } = await p.idle(2);
-  const sum = e.pending + e.ran + e.filtered + e.duplicate + e.waiting + e.dead + e.unhandled + e.orphaned + e.own + e.debounced;
+  const sum = e.pending + e.ran + e.filtered + e.duplicate + e.waiting + e.dead + e.unhandled + e.orphaned + e.own + e.debounced + e.removed;
   assert.equal(sum, e.acknowledged, JSON.stringify(e));
 });
 

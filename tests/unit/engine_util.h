@@ -92,7 +92,7 @@ static inline hl_engine_stats stats_of(world *w) {
   hl_engine_stats s;
   hl_engine_stats_get(w->e, &s);
   assert_int_equal(s.acknowledged,
-                   s.pending + s.ran + s.filtered + s.duplicate + s.waiting + s.dead + s.unhandled + s.orphaned + s.own + s.debounced);
+                   s.pending + s.ran + s.filtered + s.duplicate + s.waiting + s.dead + s.unhandled + s.orphaned + s.own + s.debounced + s.removed);
   return s;
 }
 
