@@ -9,9 +9,28 @@ const char *const hl_event_types[] = {
     NULL,
 };
 
+static const char *const derived[] = {
+#define X(name) name,
+    HL_DERIVED_TYPES(X)
+#undef X
+    NULL,
+};
+
+static bool has(const char *const *list, const char *type) {
+  while (*list && strcmp(*list, type) != 0) list++;
+  return *list != NULL;
+}
+
+bool hl_event_type_derived(const char *type) { return has(derived, type); }
+
 bool hl_event_type_known(const char *type, const char **nearest) {
-  for (const char *const *t = hl_event_types; *t; t++)
-    if (strcmp(*t, type) == 0) return true;
-  if (nearest) *nearest = hl_str_nearest(hl_str_of(type), hl_event_types);
+  static const char *const all[] = {
+#define X(name) name,
+      HL_EVENT_TYPES(X) HL_DERIVED_TYPES(X)
+#undef X
+      NULL,
+  };
+  if (has(hl_event_types, type)) return true;
+  if (nearest) *nearest = hl_str_nearest(hl_str_of(type), all);
   return false;
 }

@@ -3,6 +3,8 @@
 #ifndef HL_ENGINE_TYPES_H
 #define HL_ENGINE_TYPES_H
 
+#include <stdbool.h>
+
 #define HL_CRM_TYPES(X, object)                                                     \
   X(object ".creation") X(object ".deletion") X(object ".merge") X(object ".restore") \
   X(object ".propertyChange") X(object ".associationChange")
@@ -15,7 +17,11 @@
   X("conversation.creation") X("conversation.deletion") X("conversation.privacyDeletion") \
   X("conversation.propertyChange") X("conversation.newMessage")
 
+/* What people ask for and HubSpot does not send as such (stdlib/engine/derived.lua). */
+#define HL_DERIVED_TYPES(X) X("deal.won") X("deal.lost") X("deal.closed") X("contact.stage")
+
 /* NULL-terminated. */
 extern const char *const hl_event_types[];
+bool hl_event_type_derived(const char *type);
 
 #endif

@@ -157,18 +157,14 @@ static void note_type(hl_host *host, const char *type) {
 }
 
 static int l_on(lua_State *L) {
-  const char *type = luaL_checkstring(L, 1);
+  luaL_checkstring(L, 1);
   hl_script_check_loading(L, "on()");
   shift_arguments(L, "on()");
+  bool own = hl_derive(L);
+  const char *type = lua_tostring(L, 1), *nearest;
   hl_lua_check_options(L, 2, "on()", on_known, on_later);
-  const char *nearest;
-  bool own = hl_own_name(type, &nearest);
+  own = own || hl_own_name(type, &nearest);
   if (!own && !hl_event_type_known(type, NULL)) {
-    static const char *const later[] = {"deal.won", "deal.lost", "deal.closed", "contact.stage", NULL};
-    for (size_t i = 0; later[i]; i++)
-      if (strcmp(later[i], type) == 0)
-        return luaL_error(L, "the event type '%s' is not in this version yet; there is '%s' with { property = \"%s\" }", type,
-                          i < 3 ? "deal.propertyChange" : "contact.propertyChange", i < 3 ? "dealstage" : "lifecyclestage");
     if (nearest) return luaL_error(L, "unknown event type '%s'; did you mean '%s'?", type, nearest);
     return luaL_error(L, "unknown event type '%s': HubSpot has no such webhook subscription", type);
   }

@@ -45,6 +45,13 @@ api.source = host.shipped
 local EVENT_OBJECTS = { contact = true, company = true, deal = true, ticket = true, product = true, line_item = true }
 local CONVERSATIONS <const> = "/conversations/conversations/{version}/threads"
 
+-- What hubloop asks for to tell events that HubSpot does not send.
+local DEAL_STAGES = { { "GET", "/crm/pipelines/{version}/deals" }, { "POST", "/crm/objects/{version}/deals/batch/read" } }
+local DERIVED_EVENTS = {
+  ["deal.won"] = DEAL_STAGES, ["deal.lost"] = DEAL_STAGES, ["deal.closed"] = DEAL_STAGES,
+  ["contact.stage"] = { { "POST", "/crm/objects/{version}/contacts/batch/read" } },
+}
+
 local HUB = { kind = "hub" }
 local OBJECTS = { kind = "objects function" }
 local REQUEST = { kind = "request" }
@@ -273,6 +280,7 @@ function api.event(program, text, node)
   local object, what = text:match("^([%w_]+)%.(%a+)$")
   if not object then return end
   local label = ('on("%s")'):format(text)
+  for _, needed in ipairs(DERIVED_EVENTS[text] or {}) do program:use(node, label, needed[1], needed[2]) end
   if EVENT_OBJECTS[object] then
     program:use(node, label, "GET", "/crm/objects/{version}/" .. object)
   elseif object == "conversation" then

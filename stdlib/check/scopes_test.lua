@@ -31,6 +31,8 @@ end
 local CORPUS = {
   { "nothing", [[print(1)]], "" },
   { "a read", [[local hubspot = require "hubspot" hubspot.contacts.get("1")]], "contacts.read" },
+  { "events that HubSpot does not send", [[on("deal.lost", print) on("contact.stage", { to = "lead" }, print)]],
+    "contacts.read deals.read" },
   { "parentheses", [[local h = require("hubspot") h.contacts.get("1")]], "contacts.read" },
   { "no local at all", [[require "hubspot".deals.update("1", {})]], "deals.write" },
   { "every kind of read", [[local h = require "hubspot"

@@ -10,6 +10,7 @@
 --   batch_create {type, records}            -> {created, ids, errors}
 --   merge {type, primary, other}            -> record
 --   associate {from_type, from, to_type, to, type_id?}
+--   create_pipeline {type, label, pipelineId?, stages = {{label, stageId?, metadata = {probability=}}}}
 --   populate {contacts?, companies?, per_second?}  leads as a busy form brings them
 --   subscribe {types = {"contact.creation", {type=, property=}…}, url?, secret?}
 --   trigger {type, …fields}                 builds an event and delivers it
@@ -29,6 +30,7 @@ local N = require "sim.population"
 local A = require "sim.account"
 local T = require "sim.oauth"
 local J = require "sim.journal"
+local L = require "sim.pipelines"
 local json = json
 
 local C = {}
@@ -124,6 +126,12 @@ function C.associate(S, args)
   local from, to = store(S, { type = args.from_type }), store(S, { type = args.to_type })
   S.associations.link(S, from, must(from, args.from), to, must(to, args.to), args.type_id and { args.type_id } or {}, SOURCE)
   return { associated = true }
+end
+
+function C.create_pipeline(S, args)
+  local st = store(S, { type = args.type or "deals" })
+  if not st.pipelines then error(st.name .. " have no pipelines", 0) end
+  return L.render(S, st, L.create(S, st, args))
 end
 
 local function new_lead(S) return make(S, S.types.contacts, N.next_lead(S)) end

@@ -1,8 +1,9 @@
 -- CRM objects: the stores, reading and writing single records, batches, merge and
--- deletion (FACTS 4). A record is { id, created, archived, props, links } with
+-- deletion (FACTS 4). A record is { id, created, archived, props, links, history } with
 -- integer id and epoch milliseconds; `props` maps names to texts and holds the
 -- last change at [1]. A write replaces `props` and never changes it, so whoever
--- keeps the old table (the search index, which lags) keeps the old state.
+-- keeps the old table (the search index, which lags) keeps the old state. Of stages all
+-- values are kept in `history`; of other properties the current one is all there is.
 -- Answers are put together as text here: json.encode costs more than the read.
 local U = require "sim.util"
 local E = require "sim.errors"
@@ -203,6 +204,24 @@ local function derive(S, st, props, creating)
   end
 end
 
+local TRACKED = { "dealstage", "lifecyclestage", "hs_pipeline_stage" }
+local VERSIONS = 20   -- of a property are kept
+
+-- Puts the new values of stages before the older ones.
+local function remember(rec, old, source, now)
+  for _, name in ipairs(TRACKED) do
+    local text = rec[4][name]
+    if text ~= old[name] then
+      local history = rec[6] or {}
+      rec[6] = history
+      local list = history[name] or {}
+      history[name] = list
+      table.insert(list, 1, { text or "", now, source.change })
+      list[VERSIONS + 1] = nil
+    end
+  end
+end
+
 ---Creates a record from JSON values. Returns it, or nil and the error.
 ---@param source table { change=, id= }: who wrote, for the events
 function O.create(S, st, values, source)
@@ -227,6 +246,7 @@ function O.create(S, st, values, source)
     if props[name] then index[props[name]] = n end
   end
   count_owner(st, nil, props.hubspot_owner_id)
+  remember(rec, {}, source, now)
   S.search.touch(S, st, rec, false)
   S.webhooks.created(S, st, rec, source)
   return rec
@@ -272,6 +292,7 @@ function O.update(S, st, rec, values, source)
     end
   end
   rec[4] = props
+  remember(rec, old, source, props[1])
   S.search.touch(S, st, rec, old)
   S.webhooks.changed(S, st, rec, changed, source)
   return true, true
@@ -335,7 +356,7 @@ function O.merge(S, st, primary, other, source)
     props.hs_additional_emails = props.hs_additional_emails and props.hs_additional_emails .. ";" .. second or second
   end
   local created = primary[2] < other[2] and primary[2] or other[2]
-  local rec = { n, created, false, props, false }
+  local rec = { n, created, false, props, false, primary[6] }
   for _, r in ipairs { primary, other } do
     forget(st, r)
     r[3] = now

@@ -302,7 +302,8 @@ end
 
 ---Checks one written value. Returns the stored text ("" clears), or nil and { name, code, message }.
 ---@param before string|nil the value it replaces: a leading ";" appends to it
-function P.value(S, st, name, value, before)
+---@param pipeline any the record's, when the property is a stage
+function P.value(S, st, name, value, before, pipeline)
   local def = st.defs[name]
   if not def then
     return bad(name, "PROPERTY_DOESNT_EXIST", 'Property "' .. name .. '" does not exist')
@@ -359,7 +360,7 @@ function P.value(S, st, name, value, before)
         return bad(name, "INVALID_OWNER_ID", "Owner " .. value .. " does not exist")
       end
     elseif def.pipeline then
-      local ok, why = S.pipelines.check(st, name, value)
+      local ok, why = S.pipelines.check(st, name, value, pipeline)
       if not ok then return bad(name, "INVALID_OPTION", why) end
     elseif def.allowed then
       if def.field == "checkbox" then
@@ -384,11 +385,13 @@ end
 ---Checks all values of a write. Returns { name = text }, or nil and the error to answer.
 function P.check(S, st, props, before)
   local out, errors = {}, nil
+  local field = S.pipelines.field(st)
+  local pipeline = field and (props[field] or before and before[field])
   for name, value in pairs(props) do
     if type(name) ~= "string" then
       E.bad_json("Cannot deserialize value of type `java.util.LinkedHashMap` from Array value (properties)")
     end
-    local text, e = P.value(S, st, name, value, before and before[name])
+    local text, e = P.value(S, st, name, value, before and before[name], pipeline)
     if e then
       errors = errors or {}
       errors[#errors + 1] = e

@@ -23,15 +23,17 @@ local function properties_of(body)
   return body.properties
 end
 
--- ---- history: the simulator keeps the current value only ----
+-- ---- history ----
 
 local function history(st, rec, names)
   local parts = {}
   for _, name in ipairs(names) do
     local v = st.defs[name] and O.value_of(st, rec, rec[4], name)
-    if v then
-      parts[#parts + 1] = quote(name) .. ':[{"value":' .. quote(v) .. ',"timestamp":"' .. iso(rec[4][1]) .. '","sourceType":"API"}]'
+    local versions, list = rec[6] and rec[6][name] or v and { { v, rec[4][1], "API" } } or {}, {}
+    for i, version in ipairs(versions) do
+      list[i] = ('{"value":%s,"timestamp":"%s","sourceType":%s}'):format(quote(version[1]), iso(version[2]), quote(version[3]))
     end
+    if #list > 0 then parts[#parts + 1] = quote(name) .. ":[" .. concat(list, ",") .. "]" end
   end
   return ',"propertiesWithHistory":{' .. concat(parts, ",") .. "}"
 end

@@ -156,6 +156,16 @@ test('properties and pipelines', async (t) => {
   assert.equal((await hubspot.crm.contacts.basicApi.getById(contact.id, ['lead_score'])).properties.lead_score, '17');
   const pipelines = await hubspot.crm.pipelines.pipelinesApi.getAll('deals');
   assert.ok(pipelines.results[0].stages.length > 1);
+  const partners = await hubspot.crm.pipelines.pipelinesApi.create('deals', { label: 'Partners', displayOrder: 1, stages: [
+    { label: 'Talks', displayOrder: 0, metadata: { probability: '0.3' } }, { label: 'Signed', displayOrder: 1, metadata: { probability: '1.0' } }] });
+  assert.deepEqual(partners.stages.map((s) => s.metadata.isClosed), ['false', 'true']);
+  const gone = await hubspot.crm.pipelines.pipelineStagesApi.create('deals', partners.id, { label: 'Gone', displayOrder: 2, metadata: { probability: '0' } });
+  assert.equal(gone.metadata.isClosed, 'true');
+  const deal = await hubspot.crm.deals.basicApi.create({ properties: { dealname: 'P', pipeline: partners.id, dealstage: partners.stages[0].id }, associations: [] });
+  await assert.rejects(hubspot.crm.deals.basicApi.update(deal.id, { properties: { dealstage: 'closedwon' } }), (e) => e.code === 400);
+  await hubspot.crm.deals.basicApi.update(deal.id, { properties: { dealstage: partners.stages[1].id } });
+  const read = await hubspot.crm.deals.basicApi.getById(deal.id, ['dealstage'], ['dealstage']);
+  assert.deepEqual(read.propertiesWithHistory.dealstage.map((v) => v.value), [partners.stages[1].id, partners.stages[0].id]);
 });
 
 test('a wrong token: 401; the limits: 429 with a body as HubSpot\'s, and headers before', async (t) => {

@@ -224,8 +224,9 @@ static void misuse_names_the_remedy(void **state) {
   static const struct { const char *text, *expect; } cases[] = {
       {"on('contact.creatoin', function() end)", "did you mean 'contact.creation'"},
       {"on('contact.creation', { concurency = 2 }, function() end)", "did you mean 'concurrency'"},
-      {"on('deal.won', function() end)", "not in this version yet; there is 'deal.propertyChange' with { property = \"dealstage\" }"},
-      {"on('contact.stage', function() end)", "'contact.propertyChange' with { property = \"lifecyclestage\" }"},
+      {"on('deal.wun', function() end)", "did you mean 'deal.won'"},
+      {"on('deal.won', { property = 'amount' }, function() end)", "deal.won is about dealstage"},
+      {"on('contact.stage', { to = 5 }, function() end)", "a lifecycle stage is a string"},
       {"on('contact.creation', { batch = 10 }, function() end)", "not in this version yet"},
       {"on('contact.creation', { concurrency = 'x' }, function() end)", "whole number"},
       {"on('contact.creation')", "function to run"},
@@ -283,6 +284,19 @@ static void handler_gets_event_and_effects_commit(void **state) {
   assert_int_equal(hl_host_handlers(w->host), 3);
   assert_string_equal(hl_host_event_types(w->host)[0], "contact.creation");
   assert_null(hl_host_event_types(w->host)[1]);
+  world_free(w);
+}
+
+/* What HubSpot is asked to send for deal.won. */
+static void derived_types_are_their_sources(void **state) {
+  (void)state;
+  world *w = world_new(true);
+  run_well(w, "on('deal.won', function() end)\non('deal.lost', function() end)\non('contact.stage', function() end)\n"
+              "on('deal.propertyChange', function() end)\n");
+  const char *const *types = hl_host_event_types(w->host);
+  assert_string_equal(types[0], "deal.propertyChange");
+  assert_string_equal(types[1], "contact.propertyChange");
+  assert_null(types[2]);
   world_free(w);
 }
 
@@ -547,6 +561,7 @@ int main(void) {
       cmocka_unit_test(error_has_place_and_traceback),
       cmocka_unit_test(misuse_names_the_remedy),
       cmocka_unit_test(handler_gets_event_and_effects_commit),
+      cmocka_unit_test(derived_types_are_their_sources),
       cmocka_unit_test(failed_handler_leaves_nothing_and_is_retried),
       cmocka_unit_test(filter_says_no),
       cmocka_unit_test(refused_by_hubspot_is_not_retried),
