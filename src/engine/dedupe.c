@@ -239,6 +239,14 @@ void hl_dedupe_prefetch(const hl_dedupe *d, hl_hash h) {
   if (d->old) __builtin_prefetch(&d->old[slot_of(h, d->old_slots)]);
 }
 
+bool hl_dedupe_has(const hl_dedupe *d, hl_hash h, int64_t now) {
+  int64_t after = now - d->window_ms - HL_DEDUPE_MARK_MS;
+  size_t slot;
+  uint64_t place;
+  if (d->slots && find(d, h, &slot, &place)) return age_of(d, place)->at > after;
+  return d->beyond && d->beyond(d->beyond_arg, h, after);
+}
+
 bool hl_dedupe_add(hl_dedupe *d, hl_hash h, int64_t now) {
   int64_t after = now - d->window_ms - HL_DEDUPE_MARK_MS;
   size_t slot;

@@ -20,6 +20,8 @@ hl_dedupe *hl_dedupe_new(int64_t window_ms, size_t max);
 void hl_dedupe_free(hl_dedupe *d);
 /* True: new, and now in the window. False: seen before. `now`: receipt, epoch ms. */
 bool hl_dedupe_add(hl_dedupe *d, hl_hash h, int64_t now);
+/* Whether hl_dedupe_add would say false. */
+bool hl_dedupe_has(const hl_dedupe *d, hl_hash h, int64_t now);
 /* The hash will be added soon: its place in the table comes into the cache meanwhile. */
 void hl_dedupe_prefetch(const hl_dedupe *d, hl_hash h);
 /* Takes back what could not be committed. Not there: nothing. */

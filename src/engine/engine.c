@@ -230,6 +230,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->next_parked = state.last_parked + 1;
   e->dedupe = hl_dedupe_new(window, memory);
   e->own = hl_own_new();
+  e->twins = hl_twins_new(e->key);
   /* Before anything can be received, so that the window is in the order of the log. */
   if (!o->no_receipt) rc = hl_spill_new(e, window, memory, o->dedupe_generation ? o->dedupe_generation : WINDOW_GENERATION, &e->spill, err);
   if (rc) hl_engine_abandon(e);
@@ -349,6 +350,7 @@ static void engine_free(hl_engine *e, bool keep) {
   hl_spill_free(e->spill);
   hl_dedupe_free(e->dedupe);
   hl_own_free(e->own);
+  hl_twins_free(e->twins);
   hl_debounce_deinit(e);
   for (size_t i = 0; i < e->n_names; i++) hl_free(e->names[i]);
   hl_free(e->names);
@@ -381,6 +383,8 @@ void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out) {
       .debounced = (uint64_t)s[HL_ST_DEBOUNCED],
       .removed = (uint64_t)s[HL_ST_REMOVED],
       .running = e->running,
+      .gaps = e->gaps,
+      .near_misses = e->near_misses,
       .retried = e->retried,
       .runs_failed = e->failed_runs,
       .commits = e->commits,
@@ -388,6 +392,22 @@ void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out) {
   };
   memcpy(out->dispatch_us, e->dispatch_us, sizeof out->dispatch_us);
   memcpy(out->start_us, e->start_us, sizeof out->start_us);
+}
+
+int hl_engine_place(hl_engine *e, const char *source, hl_buf *out, hl_error *err) { return hl_store_place(e->store, source, out, err); }
+void hl_engine_pulls(hl_engine *e, const char *account) { hl_twins_watch(e->twins, hl_intern(e, account)); }
+
+bool hl_engine_push_live(const hl_engine *e, const char *account, hl_str type) {
+  for (size_t i = 0; i < e->n_names; i++)
+    if (strcmp(e->names[i], account) == 0) return hl_twins_live(e->twins, e->names[i], type, hl_loop_mono(e->loop));
+  return false;
+}
+
+bool hl_engine_listens(const hl_engine *e, const char *type) { return hl_type_of(e, type) != NULL; }
+
+void hl_engine_listeners(const hl_engine *e, void (*each)(void *arg, const hl_listener *l), void *arg) {
+  for (const hl_handler *h = e->handlers; h; h = h->next)
+    if (!h->scheduled) each(arg, &(hl_listener){h->type, h->script, h->account, h->property});
 }
 
 void hl_engine_audits(hl_engine *e, const char *kind, const char *key, unsigned max, hl_audits_cb cb, void *arg) {

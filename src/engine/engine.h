@@ -106,6 +106,7 @@ int hl_engine_schedule(hl_engine *e, const hl_schedule_options *s, const hl_hand
 typedef struct hl_receipt {
   int code;                 /* 0 committed; HL_EINVAL not a JSON array; HL_EIO, HL_EFULL: not stored, say 503 */
   unsigned accepted, duplicates, malformed, unhandled; /* of this body */
+  unsigned gaps;            /* accepted from the journal although push is live for their type */
   const char *text;         /* why, when code != 0 */
 } hl_receipt;
 typedef void (*hl_receipt_cb)(void *arg, const hl_receipt *receipt);
@@ -117,6 +118,24 @@ void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl
 /* The same when the body has been read (the webhook door has looked at its elements). */
 void hl_engine_receive_read(hl_engine *e, const char *source, const char *account, hl_str body,
                             hl_elements *elements, hl_receipt_cb cb, void *arg);
+/* ---- sources that are read (the webhooks journal) ---- */
+/* (start) How far `source` has been read, as saved last; nothing is appended when it never was. Blocks. */
+int hl_engine_place(hl_engine *e, const char *source, hl_buf *out, hl_error *err);
+/* Saves it in the commit that takes the bodies received in this turn; it goes when they go. `cb` as for them. */
+void hl_engine_save_place(hl_engine *e, const char *source, hl_str place, hl_receipt_cb cb, void *arg);
+/* The account's events come through push and the journal: of two that tell the same, one is handled (SEMANTICS 9). */
+void hl_engine_pulls(hl_engine *e, const char *account);
+/* Events of this type have come through push within the last hour. */
+bool hl_engine_push_live(const hl_engine *e, const char *account, hl_str type);
+/* A handler listens to the type. */
+bool hl_engine_listens(const hl_engine *e, const char *type);
+/* What handlers listen to, one call each. */
+typedef struct hl_listener {
+  const char *type, *script;
+  const char *account, *property; /* NULL: any */
+} hl_listener;
+void hl_engine_listeners(const hl_engine *e, void (*each)(void *arg, const hl_listener *l), void *arg);
+
 /* How old an occurredAt may be and still be known as a duplicate: the window, or
  * less when memory bounds it (no file, or segments cannot be written). */
 int64_t hl_engine_window_ms(const hl_engine *e);
@@ -197,6 +216,7 @@ typedef struct hl_engine_stats {
   /* States (SEMANTICS 3); their sum is `acknowledged`. */
   uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned, own, debounced, removed;
   uint64_t running, retried, runs_failed;
+  uint64_t gaps, near_misses;   /* SEMANTICS 9: events that push missed; told twice a moment apart */
   uint64_t commits;             /* transactions so far */
   bool stalled;                 /* the store cannot commit (SEMANTICS 12) */
   uint64_t dispatch_us[32];     /* histogram of commit to handler start, bucket i: < 2^i us */

@@ -109,15 +109,54 @@ static void park_malformed(hl_engine *e, hl_receipt_job *job, unsigned index, hl
   hl_free(text);
 }
 
+/* New: to be taken back when the body cannot be committed. */
+static bool add_hash(hl_engine *e, hl_receipt_job *job, hl_hash h) {
+  if (!hl_dedupe_add(e->dedupe, h, job->received)) return false;
+  job->fresh[job->n_fresh++] = h;
+  return true;
+}
+
+static void tell_near(hl_engine *e, const hl_fields *f, int64_t off) {
+  int64_t mono = hl_loop_mono(e->loop);
+  e->near_misses++;
+  if (e->near_told && mono - e->near_told < HL_MINUTE) return;
+  e->near_told = mono + 1;
+  hl_log_write(e->log, HL_LOG_WARN, "inbox", "push and journal tell of the same " HL_STR_FMT " %lld ms apart; both are handled (%llu of these "
+               "so far: if they are many, let one source alone bring these events)", HL_STR_ARG(f->type.s), (long long)off,
+               (unsigned long long)e->near_misses);
+}
+
+/* An account that push and journal bring events of: what the other has brought is a duplicate too. */
+static bool add_twin(hl_engine *e, hl_receipt_job *job, unsigned i, const hl_fields *f, hl_hash own) {
+  bool push = job->twin == HL_TWIN_PUSH;
+  int64_t mono = hl_loop_mono(e->loop), off;
+  hl_hash h, other;
+  bool known = type_named(e, f->type.s) != NULL, twins = hl_twin_hash(e->twins, job->twin, f, &h);
+  if (push && known) hl_twins_heard(e->twins, job->account, f->type.s, mono);
+  if (twins) hl_twin_hash(e->twins, push ? HL_TWIN_JOURNAL : HL_TWIN_PUSH, f, &other);
+  if (!push && twins) own = h;
+  if (!add_hash(e, job, own) || (twins && hl_dedupe_has(e->dedupe, other, job->received))) return false;
+  memcpy(job->hashes + (size_t)i * HL_HASH_BYTES, &own, sizeof own);
+  if (push && twins && add_hash(e, job, h)) memcpy(job->hashes + ((size_t)job->n + i) * HL_HASH_BYTES, &h, sizeof h);
+  if ((off = hl_twins_near(e->twins, job->twin, f, mono))) tell_near(e, f, off);
+  if (!push && hl_twins_live(e->twins, job->account, f->type.s, mono)) {
+    e->gaps++;
+    job->result.gaps++;
+  }
+  return true;
+}
+
 /* Looks at each element: its state, its hash. All are hashed first: the window's
  * table is far larger than a cache, and its lines come in meanwhile. */
 static void examine(hl_engine *e, hl_receipt_job *job, hl_elements *elements, unsigned counts[HL_ST_MAX]) {
   const hl_type *type = NULL;
   hl_str looked_up = {0};
-  job->fresh = hl_realloc(NULL, job->n * sizeof *job->fresh);
+  bool twins = job->twin != HL_TWIN_NONE;
+  job->fresh = hl_realloc(NULL, (twins ? 3 : 1) * (size_t)job->n * sizeof *job->fresh);
+  hl_hash *hashes = twins ? job->fresh + 2 * (size_t)job->n : job->fresh; /* fresh ones close up behind i */
   for (unsigned i = 0; i < job->n; i++) {
-    job->fresh[i] = hash_of(e, &elements->v[i].f, job->id, i);
-    hl_dedupe_prefetch(e->dedupe, job->fresh[i]);
+    hashes[i] = hash_of(e, &elements->v[i].f, job->id, i);
+    hl_dedupe_prefetch(e->dedupe, hashes[i]);
   }
   for (unsigned i = 0; i < job->n; i++) {
     const hl_fields *f = &elements->v[i].f;
@@ -127,13 +166,12 @@ static void examine(hl_engine *e, hl_receipt_job *job, hl_elements *elements, un
       job->result.malformed++;
       park_malformed(e, job, i, &elements->v[i]);
     } else {
-      hl_hash h = job->fresh[i]; /* those that are new close up behind i */
-      if (!hl_dedupe_add(e->dedupe, h, job->received)) {
+      hl_hash h = hashes[i];
+      if (twins ? !add_twin(e, job, i, f, h) : !add_hash(e, job, h)) {
         state = HL_ST_DUPLICATE;
         job->result.duplicates++;
       } else {
-        memcpy(job->hashes + (size_t)i * HL_HASH_BYTES, &h, sizeof h);
-        job->fresh[job->n_fresh++] = h;
+        if (!twins) memcpy(job->hashes + (size_t)i * HL_HASH_BYTES, &h, sizeof h);
         job->result.accepted++;
         if (!looked_up.p || !hl_str_eq(looked_up, f->type.s)) type = type_named(e, f->type.s);
         looked_up = f->type.s;
@@ -175,7 +213,10 @@ void hl_engine_receive_read(hl_engine *e, const char *source, const char *accoun
   job->received_us = hl_loop_mono_us(e->loop);
   job->bytes = body.n;
   job->id = e->next_row;
-  job->hashes = hl_alloc((size_t)job->n * HL_HASH_BYTES);
+  bool journal = strcmp(source, "journal") == 0;
+  job->twin = !hl_twins_watched(e->twins, job->account) ? HL_TWIN_NONE : journal ? HL_TWIN_JOURNAL : HL_TWIN_PUSH;
+  job->hash_bytes = (job->twin == HL_TWIN_PUSH ? 2 : 1) * (size_t)job->n * HL_HASH_BYTES;
+  job->hashes = hl_alloc(job->hash_bytes);
   job->states = hl_alloc(job->n);
   hl_dedupe_row(e->dedupe, job->id);
   examine(e, job, elements, counts);
@@ -188,7 +229,7 @@ void hl_engine_receive_read(hl_engine *e, const char *source, const char *accoun
     e->next_row++;
     bool marked = counts[HL_ST_UNHANDLED] || counts[HL_ST_DEAD];
     hl_append a = {.id = job->id, .received = job->received, .source = job->source, .account = job->account,
-                   .n = job->n, .hashes = {(char *)job->hashes, (size_t)job->n * HL_HASH_BYTES}, .body = body,
+                   .n = job->n, .hashes = {(char *)job->hashes, job->hash_bytes}, .body = body,
                    .states = {marked ? (char *)job->states : NULL, marked ? job->n : 0}};
     memcpy(a.counts, counts, sizeof counts);
     job->body = hl_tx_append(e->tx, &a, true);
@@ -203,6 +244,17 @@ void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl
   if (rc) answer_later(e, new_receipt(cb, arg), rc, rc == HL_ENOMEM ? "no memory for the body" : "the body is not a JSON array of events");
   else hl_engine_receive_read(e, source, account, body, &elements, cb, arg);
   hl_elements_deinit(&elements);
+}
+
+void hl_engine_save_place(hl_engine *e, const char *source, hl_str place, hl_receipt_cb cb, void *arg) {
+  hl_receipt_job *job = new_receipt(cb, arg);
+  if (e->stalled) {
+    answer_later(e, job, HL_EIO, "the store cannot commit at the moment");
+    return;
+  }
+  hl_tx_place(e->tx, source, place, true);
+  hl_receipts_push(&e->receipts, job);
+  hl_touch(e);
 }
 
 void hl_alert_depth(hl_engine *e, int64_t row, unsigned index, const char *type, const char *what) {
@@ -346,14 +398,12 @@ static void name_event(hl_engine *e, hl_ev *ev, const hl_fields *f) {
   ev->type = f->type.s.p;
   if (id->kind == HL_F_INT) snprintf(ev->object_id, sizeof ev->object_id, "%lld", (long long)id->i);
   else if (id->kind == HL_F_TEXT && id->s.n < sizeof ev->object_id) memcpy(ev->object_id, id->s.p, id->s.n + 1);
-  if (f->object_type.kind == HL_F_TEXT) {
-    ev->object_type = f->object_type.s.p;
-    return;
-  }
+  /* The type's own name first: the journal gives a type id where push may give none, and their
+   * events are of one lane. */
   const char *dot = strchr(ev->type, '.');
   size_t len = dot ? (size_t)(dot - ev->type) : 0;
-  if (!len || len >= sizeof type || !hl_event_type_known(ev->type, NULL)) {
-    ev->object_type = "";
+  if (!len || len >= sizeof type || !hl_event_type_known(ev->type, NULL) || strncmp(ev->type, "object.", 7) == 0) {
+    ev->object_type = f->object_type.kind == HL_F_TEXT ? f->object_type.s.p : "";
     return;
   }
   snprintf(type, sizeof type, "%.*s", (int)len, ev->type);

@@ -14,6 +14,7 @@
 #include "engine/own.h"
 #include "engine/page.h"
 #include "engine/spill.h"
+#include "engine/twin.h"
 #include "store/store.h"
 
 enum {
@@ -176,13 +177,15 @@ struct hl_receipt_job {
   int64_t id;                  /* 0: nothing but duplicates, no row */
   int64_t received, received_us;
   const char *source, *account;
+  hl_twin_source twin;
   hl_str body;                 /* the transaction's copy, which lives until receipts are answered */
   size_t bytes;
   unsigned n, pending;
   hl_receipt result;
   hl_receipt_cb cb;
   void *arg;
-  unsigned char *hashes;       /* n * 16 */
+  unsigned char *hashes;       /* n * 16; of push in an account that is also pulled, n * 16 more: as a twin */
+  size_t hash_bytes;
   uint8_t *states;             /* n */
   size_t n_fresh;
   uint64_t fresh_end;          /* of the duplicate window, when they were added */
@@ -254,6 +257,9 @@ struct hl_engine {
   size_t events, bytes;
   hl_dedupe *dedupe;
   hl_spill *spill;             /* what of it is on disk */
+  hl_twins *twins;
+  uint64_t gaps, near_misses;  /* SEMANTICS 9 */
+  int64_t near_told;           /* mono ms + 1; 0: never */
   hl_own *own;
   hl_map debounced, debounced_ids; /* by handler and key; by parked row */
   size_t merged_bytes;

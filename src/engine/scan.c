@@ -185,11 +185,12 @@ static hl_field *field_named(hl_fields *f, hl_field *event_type, hl_str k) {
     case 7: return IS("eventId") ? &f->event : NULL;
     case 8: return IS("objectId") ? &f->object : IS("portalId") ? &f->portal : NULL;
     case 9: return IS("eventType") ? event_type : NULL;
-    case 10: return IS("occurredAt") ? &f->occurred : NULL;
+    case 10: return IS("occurredAt") ? &f->occurred : IS("toObjectId") ? &f->to_object : NULL;
     case 12: return IS("propertyName") ? &f->property : IS("objectTypeId") ? &f->object_type : IS("fromObjectId") ? &f->from_object : NULL;
     case 14: return IS("subscriptionId") ? &f->subscription : NULL;
-    case 15: return IS("primaryObjectId") ? &f->primary_object : NULL;
+    case 15: return IS("primaryObjectId") ? &f->primary_object : IS("associationType") ? &f->association : NULL;
     case 16: return IS("subscriptionType") ? &f->type : NULL;
+    case 18: return IS("associationRemoved") ? &f->removed : NULL;
     default: return NULL;
   }
 #undef IS
@@ -206,7 +207,7 @@ static const char *field_value(const char *p, const char *end, hl_field *out) {
     return p + 1;
   }
   if (*p != '-' && !is_digit(*p)) {
-    out->kind = HL_F_OTHER;
+    *out = (hl_field){.kind = *p == 't' || *p == 'f' ? HL_F_BOOL : HL_F_OTHER, .i = *p == 't'};
     return value(p, end);
   }
   p = number(p, end, &flag);
@@ -250,6 +251,7 @@ void hl_fields_of(const cJSON *json, hl_fields *f) {
     int64_t i;
     *field = (hl_field){.kind = HL_F_OTHER};
     if (hl_json_is_int64(c, &i)) *field = (hl_field){.kind = HL_F_INT, .i = i};
+    else if (cJSON_IsBool(c)) *field = (hl_field){.kind = HL_F_BOOL, .i = cJSON_IsTrue(c)};
     else if (cJSON_IsString(c)) *field = (hl_field){.kind = HL_F_TEXT, .s = hl_str_of(c->valuestring)};
   }
   if (!f->type.kind) f->type = event_type;
@@ -257,7 +259,7 @@ void hl_fields_of(const cJSON *json, hl_fields *f) {
 
 bool hl_field_eq(const hl_field *a, const hl_field *b) {
   if (a->kind != b->kind) return false;
-  if (a->kind == HL_F_INT) return a->i == b->i;
+  if (a->kind == HL_F_INT || a->kind == HL_F_BOOL) return a->i == b->i;
   return a->kind != HL_F_TEXT || hl_str_eq(a->s, b->s);
 }
 

@@ -16,20 +16,22 @@ typedef enum hl_field_kind {
   HL_F_NONE,                   /* not there */
   HL_F_INT,                    /* an integral number; a big one too */
   HL_F_TEXT,
+  HL_F_BOOL,                   /* in i */
   HL_F_OTHER,
 } hl_field_kind;
 
 typedef struct hl_field {
   hl_field_kind kind;
   union {
-    int64_t i;                 /* HL_F_INT */
+    int64_t i;                 /* HL_F_INT, HL_F_BOOL */
     hl_str s;                  /* HL_F_TEXT: in the body or in the tree */
   };
 } hl_field;
 
 typedef struct hl_fields {
   hl_field type;               /* subscriptionType, else eventType */
-  hl_field object, from_object, primary_object, object_type, property, occurred, event, portal, subscription;
+  hl_field object, from_object, to_object, primary_object, object_type, property, occurred, event, portal, subscription;
+  hl_field association, removed; /* associationType, associationRemoved */
 } hl_fields;
 
 typedef struct hl_element {

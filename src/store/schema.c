@@ -42,7 +42,8 @@ static const char *const SCHEMA_3 =
 /* What version 4 adds. */
 static const char *const SCHEMA_4 =
     "ALTER TABLE tally ADD COLUMN s10 INTEGER NOT NULL DEFAULT 0;"
-    "CREATE INDEX parked_given_up ON parked(kind) WHERE kind IN (5, 7);";
+    "CREATE INDEX parked_given_up ON parked(kind) WHERE kind IN (5, 7);"
+    "CREATE TABLE place(source TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;";
 
 int sql_create(hl_db *db, const unsigned char *key) {
   sqlite3_stmt *st = NULL;

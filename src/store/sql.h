@@ -61,6 +61,8 @@
   X(DEBOUNCE_DROP, "DELETE FROM debounce WHERE id=?1")                                                     \
   X(DEBOUNCES, "SELECT d.id,d.since,d.occurred,d.handler,d.key,p.due,p.event FROM debounce d"              \
                " JOIN parked p ON p.id=d.id AND p.kind=4 AND p.handler=d.handler ORDER BY d.id")           \
+  X(PLACE_SET, "INSERT INTO place(source,place) VALUES(?1,?2) ON CONFLICT DO UPDATE SET place=excluded.place") \
+  X(PLACE, "SELECT place FROM place WHERE source=?1")                                                      \
   X(SCHEDULES, "SELECT name,last FROM schedule ORDER BY name")                                             \
   X(HASHES, "SELECT id,received,hashes FROM log WHERE id>?1 AND id<=?2 AND received>=?3 ORDER BY id")      \
   X(NEXT_ROW, "SELECT received FROM log WHERE id>?1 ORDER BY id LIMIT 1")                                  \

@@ -361,6 +361,7 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_OWN: return sql_apply_own(db, op);
     case OP_OWN_DROP: return sql_run(db, ST_OWN_DROP, 1, op->i, 0, NULL);
     case OP_OWN_UPTO: return sql_run(db, ST_OWN_UPTO, 1, op->i, 0, NULL);
+    case OP_PLACE: return sql_run(db, ST_PLACE_SET, 0, NULL, 2, op->s);
     case OP_AUDIT: return sql_run(db, ST_AUDIT, 1, op->i, 5, op->s);
     case OP_FIRED: {
       sqlite3_stmt *st = sql_statement(db, ST_FIRED);

@@ -26,6 +26,7 @@ int hl_db_apply(hl_db *db, const hl_tx *tx, hl_error *err);
 int hl_db_each_hash(hl_db *db, int64_t after, int64_t upto, int64_t since,
                     void (*each)(void *arg, int64_t row, int64_t received, hl_str hashes), void *arg, hl_error *err);
 int hl_db_each_schedule(hl_db *db, void (*each)(void *arg, const char *name, int64_t last), void *arg, hl_error *err);
+int hl_db_place(hl_db *db, const char *source, hl_buf *out, hl_error *err);
 int hl_db_each_own(hl_db *db, void (*each)(void *arg, const hl_own_row *row), void *arg, hl_error *err);
 int hl_db_each_debounce(hl_db *db, void (*each)(void *arg, const hl_debounce_row *row), void *arg, hl_error *err);
 int hl_db_each_held(hl_db *db, int64_t since, int64_t hold_ms, void (*each)(void *arg, const hl_parked *p), void *arg,

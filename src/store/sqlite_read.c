@@ -38,6 +38,20 @@ int hl_db_each_schedule(hl_db *db, void (*each)(void *arg, const char *name, int
   return rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read the schedules", err);
 }
 
+int hl_db_place(hl_db *db, const char *source, hl_buf *out, hl_error *err) {
+  sqlite3_stmt *st = sql_statement(db, ST_PLACE);
+  sqlite3_bind_text(st, 1, source, -1, SQLITE_STATIC);
+  int rc = sqlite3_step(st), full = 0;
+  if (rc == SQLITE_ROW) {
+    hl_str place = sql_blob(st, 0);
+    full = hl_buf_append(out, place.p, place.n);
+    rc = SQLITE_DONE;
+  }
+  sqlite3_reset(st);
+  if (full) return hl_fail(err, full, "the place of %s is too long", source);
+  return rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read the place of a source", err);
+}
+
 int hl_db_read_log(hl_db *db, int64_t after, int64_t upto, size_t max_rows, size_t max_bytes, hl_bag *bag,
                    hl_store_rows *out) {
   sqlite3_stmt *st = sql_statement(db, ST_READ_LOG);

@@ -363,6 +363,13 @@ int hl_store_each_schedule(hl_store *s, void (*each)(void *arg, const char *name
   return rc;
 }
 
+int hl_store_place(hl_store *s, const char *source, hl_buf *out, hl_error *err) {
+  uv_mutex_lock(&s->db_lock);
+  int rc = hl_db_place(s->db, source, out, err);
+  uv_mutex_unlock(&s->db_lock);
+  return rc;
+}
+
 int hl_store_each_own(hl_store *s, void (*each)(void *arg, const hl_own_row *row), void *arg, hl_error *err) {
   uv_mutex_lock(&s->db_lock);
   int rc = hl_db_each_own(s->db, each, arg, err);

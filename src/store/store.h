@@ -53,6 +53,8 @@ int hl_store_each_hash(hl_store *s, int64_t after, int64_t upto, int64_t since,
                        void (*each)(void *arg, int64_t row, int64_t received, hl_str hashes), void *arg, hl_error *err);
 int hl_store_each_schedule(hl_store *s, void (*each)(void *arg, const char *name, int64_t last), void *arg,
                            hl_error *err);
+/* How far a source that we read has been read, as hl_tx_place said; nothing is appended when it was not. */
+int hl_store_place(hl_store *s, const char *source, hl_buf *out, hl_error *err);
 typedef struct hl_own_row {
   int64_t id, at;
   const char *handler;
@@ -141,6 +143,9 @@ void hl_tx_own_upto(hl_tx *tx, int64_t id); /* and all before it */
 void hl_tx_debounce(hl_tx *tx, int64_t id, const char *handler, hl_str key, int64_t since, int64_t occurred);
 void hl_tx_debounce_drop(hl_tx *tx, int64_t id);
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at);
+/* How far a source that we read (the webhooks journal) has been read, in its own words. With `receipt`
+ * it goes when the bodies of the transaction go. */
+void hl_tx_place(hl_tx *tx, const char *source, hl_str place, bool receipt);
 
 /* Gives `tx` to the store; the callback gives it back (free it, or submit it
  * again). why: text when code != 0. */

@@ -207,6 +207,11 @@ void hl_tx_debounce(hl_tx *tx, int64_t id, const char *handler, hl_str key, int6
 
 void hl_tx_debounce_drop(hl_tx *tx, int64_t id) { add(tx, OP_DEBOUNCE_DROP, false, NULL, 0)->i[0] = id; }
 
+void hl_tx_place(hl_tx *tx, const char *source, hl_str place, bool receipt) {
+  hl_str s[] = {hl_str_of(source), place};
+  add(tx, OP_PLACE, receipt, s, HL_COUNT(s));
+}
+
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at) {
   hl_str s = hl_str_of(schedule);
   add(tx, OP_FIRED, false, &s, 1)->i[0] = at;

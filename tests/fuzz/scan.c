@@ -12,9 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void same(const hl_fields *a, const hl_fields *b) {
   const hl_field *x[] = {&a->type, &a->object, &a->from_object, &a->primary_object, &a->object_type, &a->property,
-                         &a->occurred, &a->event, &a->portal, &a->subscription};
+                         &a->occurred, &a->event, &a->portal, &a->subscription, &a->to_object, &a->association, &a->removed};
   const hl_field *y[] = {&b->type, &b->object, &b->from_object, &b->primary_object, &b->object_type, &b->property,
-                         &b->occurred, &b->event, &b->portal, &b->subscription};
+                         &b->occurred, &b->event, &b->portal, &b->subscription, &b->to_object, &b->association, &b->removed};
   for (size_t i = 0; i < HL_COUNT(x); i++) assert(hl_field_eq(x[i], y[i]));
 }
 
