@@ -76,7 +76,7 @@ struct hl_http_op {
   char *body;
   size_t body_n;
   int64_t deadline, timeout_ms;
-  size_t max_body;
+  size_t max_body, max_wire;
   unsigned hops_left, max_redirects;
   hl_net_policy policy;
   bool (*allow)(void *arg, const char *url);
@@ -341,6 +341,16 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg) {
   return rc ? 0 : size * n;
 }
 
+/* Counts what comes: much may come that inflates to nothing. */
+static int on_progress(void *arg, curl_off_t total, curl_off_t came, curl_off_t to_send, curl_off_t sent) {
+  hl_http_op *op = arg;
+  (void)to_send;
+  (void)sent;
+  if (came <= (curl_off_t)op->max_wire && total <= (curl_off_t)op->max_wire) return 0;
+  op->too_big = true;
+  return 1;
+}
+
 static bool safe_to_repeat(const char *method) {
   static const char *const safe[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
   for (size_t i = 0; i < HL_COUNT(safe); i++)
@@ -400,6 +410,7 @@ static void detach_easy(hl_http_op *op) {
   curl_easy_setopt(op->easy, CURLOPT_HTTPHEADER, NULL);
   curl_easy_setopt(op->easy, CURLOPT_ERRORBUFFER, NULL);
   if (op->at_first) curl_easy_setopt(op->easy, CURLOPT_VERBOSE, 0L);
+  if (op->max_wire) curl_easy_setopt(op->easy, CURLOPT_NOPROGRESS, 1L);
   op->at_first = false;
   if (c->n_spare < MAX_SPARE) c->spare[c->n_spare++] = op->easy;
   else curl_easy_cleanup(op->easy);
@@ -633,6 +644,11 @@ static int start_hop(hl_http_op *op, hl_error *err) {
   curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, op);
   curl_easy_setopt(e, CURLOPT_PREREQDATA, op);
   curl_easy_setopt(e, CURLOPT_PRIVATE, op);
+  if (op->max_wire) {
+    curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(e, CURLOPT_XFERINFODATA, op);
+    curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L);
+  }
 
   if (curl_multi_add_handle(p->multi, e) != CURLM_OK) {
     detach_easy(op);
@@ -875,6 +891,7 @@ static int client_send(hl_transport *t, const hl_http_request *q, hl_http_cb cb,
   op->timeout_ms = q->timeout_ms > 0 ? q->timeout_ms : DEFAULT_TIMEOUT_MS;
   op->deadline = hl_loop_mono(c->loop) + op->timeout_ms;
   op->max_body = q->max_body ? q->max_body : DEFAULT_MAX_BODY;
+  op->max_wire = q->max_wire;
   op->hops_left = op->max_redirects = q->max_redirects;
   op->policy = q->policy == HL_NET_NAMED ? HL_NET_NAMED : HL_NET_PUBLIC;
   op->allow = q->allow;

@@ -32,6 +32,7 @@ typedef struct hl_http_request {
   hl_str body;
   int64_t timeout_ms;          /* whole request; 0: 30 s */
   size_t max_body;             /* of the answer, after decompression; 0: 16 MiB */
+  size_t max_wire;             /* of the answer, as it comes; 0: no limit of its own */
   unsigned max_redirects;      /* 0: none are followed */
   hl_net_policy policy;
   /* Asked before each redirect with the new absolute URL; false refuses. NULL
