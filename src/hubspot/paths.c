@@ -1,6 +1,7 @@
 #include "hubspot/paths.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "hubspot/operations.h"
@@ -35,6 +36,8 @@ static int check(hl_str path, hl_error *err) {
       return hl_fail(err, HL_EINVAL, "the path \"" HL_STR_FMT "\" holds a character that a path cannot have "
                      "(byte %zu): percent-encode it", HL_STR_ARG(path), i + 1);
     if (c != '/') continue;
+    if (i == from && i < path.n)
+      return hl_fail(err, HL_EINVAL, "the path \"" HL_STR_FMT "\" holds an empty segment", HL_STR_ARG(path));
     if (is_dot_segment((hl_str){path.p + from, i - from}))
       return hl_fail(err, HL_EINVAL, "the path \"" HL_STR_FMT "\" holds a dot segment", HL_STR_ARG(path));
     if (i > from && i < path.n && path.p[i - 1] == ':')
@@ -45,14 +48,30 @@ static int check(hl_str path, hl_error *err) {
   return 0;
 }
 
+/* Letters and digits that were percent-encoded, which means the same path. */
+static void decode(hl_str path, hl_buf *out) {
+  for (size_t i = 0; i < path.n; i++) {
+    char c = path.p[i];
+    if (c == '%' && i + 2 < path.n && isxdigit((unsigned char)path.p[i + 1]) && isxdigit((unsigned char)path.p[i + 2])) {
+      char hex[3] = {path.p[i + 1], path.p[i + 2], 0};
+      char plain = (char)strtoul(hex, NULL, 16);
+      if (isalnum((unsigned char)plain)) c = plain, i += 2;
+    }
+    (void)hl_buf_append(out, &c, 1); /* as long as a path may be */
+  }
+}
+
 static int refuse_legacy(hl_str path, const char *version, hl_error *err) {
-  hl_buf dated;
+  hl_buf dated, plain;
   hl_buf_init(&dated, 8192);
-  int rc = hl_operation_dated(path, version, &dated);
+  hl_buf_init(&plain, 8192);
+  decode(path, &plain);
+  int rc = hl_operation_dated(hl_buf_str(&plain), version, &dated);
   if (rc != HL_ENOTFOUND)
     rc = hl_fail(err, HL_EINVAL, "HubSpot ends support for the path " HL_STR_FMT " in 2027: use %s instead",
                  HL_STR_ARG(path), rc ? "its dated form" : dated.p);
   hl_buf_deinit(&dated);
+  hl_buf_deinit(&plain);
   return rc == HL_ENOTFOUND ? 0 : rc;
 }
 

@@ -4,9 +4,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { dataFolder } from './apis.mjs'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
-const data = path.join(root, '../shared/hubspot')
+const data = dataFolder()
 const target = path.join(root, 'src/hubspot/operations.inc')
 
 const DATED = /^20\d\d-\d\d(-beta)?$/
@@ -18,7 +19,7 @@ function fail(text) {
   process.exit(1)
 }
 
-if (!fs.existsSync(data)) fail(`${data} is missing: the tables come from HubSpot's data in the shared folder`)
+if (!data) fail("HubSpot's data (../shared/hubspot/endpoints.tsv) is not here; HL_HUBSPOT names its folder")
 
 const segments = p => p.split('/').slice(1).filter((s, i, all) => s !== '' || i < all.length - 1)
 const isParam = s => s.startsWith('{') && s !== '{version}'
@@ -178,14 +179,25 @@ const MOVED = {
   '/marketing/v4/email/single-send': '/marketing/email-campaigns/{version}/single-send',
 }
 const MOVED_BELOW = { '/events/v3/event-definitions': '/events/custom/{version}/event-definitions', '/webhooks/v3': '/app-webhooks/{version}' }
-// v1 and v2 APIs that the data no longer lists: what follows means nothing in the dated API, so only its beginning is named.
+// v1 and v2 APIs that the data no longer lists: what follows means nothing in the dated API, so only its beginning is
+// named. After a blank the last release that has it.
 const OLDER = {
   '/companies/v2': '/crm/objects/{version}/companies', '/contacts/v1': '/crm/objects/{version}/contacts',
+  '/contacts/v1/groups': '/crm/properties/{version}/contacts', '/contacts/v1/lists': '/crm/lists/{version}',
+  '/contacts/v1/properties': '/crm/properties/{version}/contacts',
   '/crm-associations/v1': '/crm/associations/{version}', '/crm-objects/v1': '/crm/objects/{version}',
   '/crm-pipelines/v1': '/crm/pipelines/{version}', '/crm/v3/schemas': '/crm-object-schemas/{version}/schemas',
-  '/deals/v1': '/crm/objects/{version}/deals', '/engagements/v1': '/crm/objects/{version}/notes',
+  '/deals/v1': '/crm/objects/{version}/deals', '/email/public/v1/campaigns': '/marketing/emails/{version}',
+  '/email/public/v1/singleEmail': '/marketing/transactional/{version}/single-email',
+  '/email/public/v1/smtpapi': '/marketing/transactional/{version}/smtp-tokens 2026-03',
+  '/email/public/v1/subscriptions': '/communication-preferences/{version}',
+  '/engagements/v1': '/crm/objects/{version}/notes', '/filemanager/api/v2': '/files/{version}/files 2026-03',
+  '/filemanager/api/v3': '/files/{version}/files 2026-03', '/hubdb/api/v2': '/cms/hubdb/{version}/tables 2026-03',
+  '/integrations/v1/limit/daily': '/account-info/{version}/api-usage/daily/private-apps',
+  '/integrations/v1/me': '/account-info/{version}/details', '/marketing-emails/v1': '/marketing/emails/{version}',
   '/owners/v2': '/crm/owners/{version}', '/owners/v3': '/crm/owners/{version}',
   '/properties/v1': '/crm/properties/{version}', '/properties/v2': '/crm/properties/{version}',
+  '/webhooks/v1': '/app-webhooks/{version}',
 }
 
 // The longest rule that matches; of two as long, the one whose first different segment is literal.
@@ -280,7 +292,12 @@ function legacyRules(dated) {
     const [from = '', to = '', newest = ''] = rule.split(' ')
     out.push({ old: at, drop: depth(from) - 1, dated: rule ? to : null, newest })
   }
-  for (const [old, to] of Object.entries(OLDER)) out.push({ old, drop: 0, dated: to, newest: '' })
+  for (const [old, rule] of Object.entries(OLDER)) {
+    const [to, newest = ''] = rule.split(' ')
+    const api = to.slice(0, to.indexOf('{version}') + 9)
+    if (!dated.some(op => `/${op.list.join('/')}/`.startsWith(`${api}/`) && op.versions.has(newest || versions[0]))) fail(`the data has no ${rule}`)
+    out.push({ old, drop: 0, dated: to, newest })
+  }
   return out.sort((a, b) => compare(a.old, b.old))
 }
 

@@ -52,6 +52,7 @@ static void foreign_paths_are_refused(void **state) {
   refused("/crm/.%2e/oauth", "dot segment");
   refused("/crm\\objects", "byte 5");
   refused("/crm/a\r\nHost: x", "byte 7");
+  refused("/crm//objects", "empty segment");
 }
 
 static void legacy_paths_name_the_dated_one(void **state) {
@@ -61,6 +62,11 @@ static void legacy_paths_name_the_dated_one(void **state) {
   refused("/crm/v3/owners", "use /crm/owners/2026-09 instead");
   refused("/crm/v3/owners/", "/crm/owners/2026-09/");
   refused("/contacts/v1/contact/vid/7/profile", "/crm/objects/2026-09/contacts");
+  refused("/contacts/v1/lists/7/add", "use /crm/lists/2026-09/… instead");
+  refused("/integrations/v1/me", "use /account-info/2026-09/details instead");
+  refused("/hubdb/api/v2/tables/7", "use /cms/hubdb/2026-03/tables/… instead");
+  refused("/crm/%763/objects/contacts/7%2F8", "use /crm/objects/2026-09/contacts/7%2F8 instead");
+  built("/crm/objects/2026-09/contacts/a%40b%41", "/crm/objects/2026-09/contacts/a%40b%41");
   refused("/cms/v3/hubdb/tables", "/cms/hubdb/2026-03/tables");
 }
 
