@@ -18,6 +18,7 @@ enum {
   PAUSE_MAX_MS = 10 * 1000,
   LIMIT_MAX = 1000000,
   WAY_SEEN = 3,
+  MEET_MS = 500,        /* so long the first call goes ahead alone */
   CREDIT = 3,           /* calls that may leave together though they are spread */
   ASIDE = 64            /* how far requests overtake one another */
 };
@@ -25,7 +26,7 @@ enum {
 
 void hl_window_init(hl_window *w, unsigned limit, int64_t interval) {
   *w = (hl_window){.limit = limit, .interval = interval, .first = 1, .end = 1, .oldest_out = 1, .in_most = 1,
-                   .in_likely = 1, .proved = INT64_MIN / 2, .live_at = INT64_MIN / 2};
+                   .in_likely = 1, .met = interval <= 1000, .proved = INT64_MIN / 2, .live_at = INT64_MIN / 2};
 }
 
 void hl_window_deinit(hl_window *w) {
@@ -123,6 +124,8 @@ static bool is_spread(const hl_window *w, int64_t now, hl_rank rank) {
 static double ramp(hl_window *w, int64_t now, int left) {
   w->ramp -= (double)(now - w->ramp_at) * left / (double)w->interval;
   w->ramp_at = now;
+  if (w->ramp_left - left > CREDIT) w->ramp -= w->ramp_left - left; /* the limit fell, or others came: what is to give, too */
+  w->ramp_left = left;
   double lump = (double)left - (double)w->held - CREDIT;
   if (w->ramp < lump) w->ramp = lump;
   if (w->ramp < 0) w->ramp = 0;
@@ -147,6 +150,7 @@ static int64_t next_change(const hl_window *w) {
 int64_t hl_window_free_at(hl_window *w, int64_t now, hl_rank rank) {
   if (now < w->paused_until) return w->paused_until;
   if (w->refusals && w->in_flight) return INT64_MAX;
+  if (!w->met && w->in_flight && now < w->begun + MEET_MS) return w->begun + MEET_MS;
   expire(w, now);
   int left = allowed(w, now, rank);
   if (w->held >= (size_t)left) return next_change(w);
@@ -205,6 +209,7 @@ hl_slot_id hl_window_take(hl_window *w, int64_t now, hl_rank rank) {
   }
   if (rank == HL_RANK_LIVE) w->live_at = now;
   w->in_flight++;
+  if (!w->begun) w->begun = now;
   return add(w, (hl_slot){.sent = now, .answered = -1, .foreseen = others_then(w, now), .held = true, .counted = true});
 }
 
@@ -220,6 +225,7 @@ static void end(hl_window *w, hl_slot_id id, int64_t now) {
   assert(s->answered < 0);
   s->answered = now;
   w->in_flight--;
+  w->met = true;
   if (!s->held) return;
   int64_t over = now - w->way;
   if (over < s->sent) over = s->sent;
@@ -392,6 +398,7 @@ void hl_window_limited(hl_window *w, hl_slot_id id, int64_t now, int64_t after) 
 
 void hl_window_absorb(hl_window *w, hl_window *from, int64_t now) {
   if (w == from) return;
+  w->met = w->met || from->met;
   expire(from, now);
   for (hl_slot_id id = from->first; id < from->end; id++) {
     const hl_slot *s = slot_of(from, id);

@@ -25,6 +25,10 @@
  * others at 30 % and 50 ms of latency, 96 % of what they leave is used; refusals a
  * minute: none with steady others, 0.4 with random ones, 3 with bursts of up to five.
  *
+ * At the start nothing is known: this process may have been there a moment ago, or
+ * others are at it. So the first call goes ahead alone, for half a second at most,
+ * and its answer tells.
+ *
  * Who leaves. Live calls take the next free slot. While there are any (in the
  * last minute), one call in 64 is kept free of the others for them. Bulk calls, and
  * normal ones when others use the token too, are spread evenly over the window, so
@@ -70,6 +74,8 @@ typedef struct hl_window { /* caller's memory */
   hl_slot_id first, end, oldest_out, in_most, in_likely, held_first, held_last;
   size_t held, in_flight, most, likely; /* most, likely: counted ones from there on */
   double latency;          /* of late, ms */
+  bool met;                /* an answer came, or none of this window tells anything */
+  int64_t begun;           /* the first sending; 0: none yet */
   /* others of the same token */
   bool sighted;            /* answers tell what remains */
   hl_others *others;       /* ring */
@@ -85,6 +91,7 @@ typedef struct hl_window { /* caller's memory */
   int64_t live_at;         /* the last live call */
   double ramp;             /* calls that are free and not yet given, so that they are spread */
   int64_t ramp_at;
+  int ramp_left;           /* what could be held then */
   double pace;             /* and then none of them leaves before this, a part of the even gap */
   /* refusals */
   int64_t paused_until;

@@ -26,6 +26,7 @@ static void answers(int status, const char *body) {
 static int setup(void **state) {
   model *m = model_new("professional", 1);
   n_plan = at_plan = 0;
+  model_greet(m);
   m->answer = echo;
   *state = m;
   return 0;
