@@ -1,9 +1,7 @@
-#include <limits.h>
-#include <sys/stat.h>
-
 #include "base/mem.h"
 #include "cmd/accounts.h"
 #include "cmd/cmd.h"
+#include "cmd/sources.h"
 #include "lua/check.h"
 
 /* `hubloop scopes`: the scopes that scripts need, read out of their text, and with
@@ -18,38 +16,6 @@ static const hl_flag flags[] = {
 };
 
 enum { IDENTIFY_MS = 30 * 1000 };
-
-static void add_file(cJSON *files, const char *path, const char *root) {
-  cJSON *f = cJSON_CreateObject();
-  size_t n = strlen(root);
-  bool below = strncmp(path, root, n) == 0 && path[n] == '/';
-  cJSON_AddStringToObject(f, "name", below ? path + n + 1 : path);
-  cJSON_AddStringToObject(f, "path", path);
-  cJSON_AddStringToObject(f, "root", root);
-  cJSON_AddItemToArray(files, f);
-}
-
-/* A script, or a project's scripts as its settings name them. The first project stays in *kept. */
-static int add_path(cJSON *files, const char *path, hl_project **kept, hl_error *err) {
-  struct stat st;
-  char full[PATH_MAX];
-  if (!realpath(path, full) || stat(full, &st))
-    return hl_fail(err, HL_ENOTFOUND, "cannot read %s; name a script or a project's folder", path);
-  if (!S_ISDIR(st.st_mode)) {
-    char *slash = strrchr(full, '/');
-    char *root = slash == full ? hl_strdup("/") : hl_strndup(full, (size_t)(slash - full));
-    add_file(files, full, root);
-    hl_free(root);
-    return 0;
-  }
-  hl_project *project;
-  int rc = hl_project_load(path, &project, err);
-  if (rc) return rc;
-  for (size_t i = 0; i < project->n_scripts; i++) add_file(files, project->scripts[i], project->root);
-  if (*kept) hl_project_free(project);
-  else *kept = project;
-  return 0;
-}
 
 typedef struct asking {
   cJSON *token;
@@ -123,7 +89,7 @@ static int run(const hl_args *a) {
     goto out;
   }
   if ((rc = hl_loop_new(NULL, rt->log, &rt->loop, &err))) goto out;
-  for (size_t i = 0; !rc && i < (a->n ? a->n : 1); i++) rc = add_path(files, a->n ? a->positional[i] : ".", &rt->project, &err);
+  for (size_t i = 0; !rc && i < (a->n ? a->n : 1); i++) rc = hl_sources_add(files, a->n ? a->positional[i] : ".", false, &rt->project, &err);
   if (rc) goto out;
   if (hl_args_has(a, "compare") &&
       (rc = ask_token(rt, hl_args_get(a, "account"), cJSON_AddObjectToObject(request, "token"), &err)))

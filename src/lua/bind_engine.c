@@ -228,14 +228,17 @@ int hl_handler_key(void *arg, const hl_event *event, hl_buf *out, hl_error *err)
 }
 
 /* ---- emit and after ---- */
+void hl_check_own_name(lua_State *L, const char *what, const char *name) {
+  const char *nearest;
+  if (!*name) luaL_error(L, "%s: the event's name is empty", what);
+  if (!hl_own_name(name, &nearest))
+    luaL_error(L, "%s: '%s' is HubSpot's name; choose one of your own, such as 'chase' or 'lead.%s'", what, name, "chase");
+}
+
 static int do_emit(lua_State *L, const char *what, int name_at, int payload_at, int64_t delay_ms,
                    const char *object_type, const char *object_id) {
   const char *name = luaL_checkstring(L, name_at);
-  const char *nearest;
-  if (!*name) return luaL_error(L, "%s: the event's name is empty", what);
-  if (!hl_own_name(name, &nearest))
-    return luaL_error(L, "%s: '%s' is HubSpot's name; choose one of your own, such as 'chase' or 'lead.%s'",
-                      what, name, "chase");
+  hl_check_own_name(L, what, name);
   bool at_once;
   hl_run *run = hl_script_run(L, &at_once);
   hl_error err;

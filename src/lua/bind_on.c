@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "base/mem.h"
+#include "engine/types.h"
 #include "lua/handler.h"
 
 enum { TIMEOUT_MS = 5 * 60 * 1000 };
@@ -156,21 +157,28 @@ static void note_type(hl_host *host, const char *type) {
   host->types[host->n_types] = NULL;
 }
 
+/* Raises for a type that there is not. True: a name of our own. */
+static bool check_type(lua_State *L, const char *type) {
+  const char *nearest;
+  bool own = hl_own_name(type, &nearest);
+  if (!own && !hl_event_type_known(type, NULL)) {
+    if (nearest) luaL_error(L, "unknown event type '%s'; did you mean '%s'?", type, nearest);
+    luaL_error(L, "unknown event type '%s': HubSpot has no such webhook subscription", type);
+  }
+  if (!*type) luaL_error(L, "on(): the event's name is empty");
+  if (strncmp(type, "hubloop.", 8) == 0 && strcmp(type, HL_ALERT_TYPE) != 0)
+    luaL_error(L, "unknown event type '%s'; of hubloop's own there is '%s'", type, HL_ALERT_TYPE);
+  return own;
+}
+
 static int l_on(lua_State *L) {
   luaL_checkstring(L, 1);
   hl_script_check_loading(L, "on()");
   shift_arguments(L, "on()");
   bool own = hl_derive(L);
-  const char *type = lua_tostring(L, 1), *nearest;
+  const char *type = lua_tostring(L, 1);
   hl_lua_check_options(L, 2, "on()", on_known, on_later);
-  own = own || hl_own_name(type, &nearest);
-  if (!own && !hl_event_type_known(type, NULL)) {
-    if (nearest) return luaL_error(L, "unknown event type '%s'; did you mean '%s'?", type, nearest);
-    return luaL_error(L, "unknown event type '%s': HubSpot has no such webhook subscription", type);
-  }
-  if (!*type) return luaL_error(L, "on(): the event's name is empty");
-  if (strncmp(type, "hubloop.", 8) == 0 && strcmp(type, HL_ALERT_TYPE) != 0)
-    return luaL_error(L, "unknown event type '%s'; of hubloop's own there is '%s'", type, HL_ALERT_TYPE);
+  own = own || check_type(L, type);
   hl_handler_options o;
   read_options(L, &o);
   read_key(L, &o);
@@ -250,8 +258,48 @@ static int l_cron(lua_State *L) {
   return 0;
 }
 
+/* ---- for `hubloop check`: each raises what the registration would ---- */
+
+static int h_check_type(lua_State *L) {
+  const char *type = luaL_checkstring(L, 1);
+  if (!hl_event_type_derived(type)) check_type(L, type);
+  return 0;
+}
+
+static int h_check_own_name(lua_State *L) {
+  hl_check_own_name(L, luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+  return 0;
+}
+
+static int h_check_cron(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  hl_cron cron;
+  hl_tz *tz;
+  hl_error err;
+  if (hl_cron_parse((hl_str){text, n}, &cron, &err) || hl_tz_load(luaL_checkstring(L, 2), &tz, &err))
+    return luaL_error(L, "cron(): %s", err.text);
+  hl_tz_free(tz);
+  return 0;
+}
+
+/* check_options("on", options) */
+static int h_check_options(lua_State *L) {
+  static const struct { const char *what; const char *const *known, *const *later; } all[] = {
+      {"on", on_known, on_later}, {"every", every_known, on_later}, {"cron", cron_known, on_later}};
+  const char *what = luaL_checkstring(L, 1);
+  for (size_t i = 0; i < HL_COUNT(all); i++)
+    if (strcmp(all[i].what, what) == 0) hl_lua_check_options(L, 2, lua_pushfstring(L, "%s()", what), all[i].known, all[i].later);
+  return 0;
+}
+
 void hl_bind_on(lua_State *L) {
+  static const luaL_Reg checks[] = {{"check_type", h_check_type}, {"check_own_name", h_check_own_name}, {"check_cron", h_check_cron},
+                                    {"check_options", h_check_options}, {NULL, NULL}};
   lua_register(L, "on", l_on);
   lua_register(L, "every", l_every);
   lua_register(L, "cron", l_cron);
+  hl_state_push_host(L);
+  luaL_setfuncs(L, checks, 0);
+  lua_pop(L, 1);
 }

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-#include "lua/task.h"
+#include "lua/script.h"
 
 enum { CPU_MS = 120 * 1000, SOURCE_MAX = 8 << 20, ANSWER_MAX = 64 << 20 };
 
@@ -47,6 +47,7 @@ int hl_check_call(hl_loop *loop, const char *name, const cJSON *request, cJSON *
   int rc = hl_state_new(&o, &s, err);
   if (rc) return rc;
   lua_State *L = hl_state_lua(s);
+  hl_bind_script(L); /* what scripts have is what they may name; nothing of it is called */
   hl_state_push_host(L);
   luaL_setfuncs(L, fns, 0);
   lua_pop(L, 1);

@@ -27,6 +27,8 @@ int hl_handler_key(void *arg, const hl_event *event, hl_buf *out, hl_error *err)
 /* A name of our own: without a dot, or with a prefix that is no HubSpot object
  * and near no HubSpot type. *nearest for the message when it is not. */
 bool hl_own_name(const char *type, const char **nearest);
+/* Raises unless it is one. what: "emit()" */
+void hl_check_own_name(lua_State *L, const char *what, const char *name);
 
 /* bind_derived.c: the arguments of on() at 1, 2 and 3; for an event that HubSpot does not send
  * as such those at 1 and 2 become what is registered instead. True: that is a name of our own. */

@@ -163,7 +163,7 @@ void hl_script_on_end(hl_script *s, void (*cb)(void *arg, int code, hl_str text)
   s->on_end_arg = arg;
 }
 
-static void bind_all(lua_State *L, lua_CFunction extend) {
+void hl_bind_script(lua_State *L) {
   hl_bind_effects(L);
   hl_bind_secret(L);
   hl_bind_engine(L);
@@ -173,7 +173,6 @@ static void bind_all(lua_State *L, lua_CFunction extend) {
   hl_bind_kv(L);
   hl_bind_http(L);
   hl_bind_hubspot(L);
-  if (extend) extend(L);
 }
 
 typedef struct compile_args { hl_script *script; hl_str text; lua_CFunction extend; int rc; } compile_args;
@@ -181,7 +180,8 @@ typedef struct compile_args { hl_script *script; hl_str text; lua_CFunction exte
 /* Binds the modules, then leaves the compiled chunk, or its message. */
 static int bind_and_compile(lua_State *L) {
   compile_args *a = lua_touserdata(L, 1);
-  bind_all(L, a->extend);
+  hl_bind_script(L);
+  if (a->extend) a->extend(L);
   hl_str t = a->text;
   if (hl_str_starts(t, "\xef\xbb\xbf")) t = (hl_str){t.p + 3, t.n - 3};
   if (hl_str_starts(t, "#")) /* "#!/usr/bin/env hubloop": its newline stays, for the line numbers */

@@ -114,6 +114,7 @@ bool hl_secret_is(lua_State *L, int idx);
 int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err);
 
 /* ---- each bind file's entry; the state is new, nothing runs yet ---- */
+void hl_bind_script(lua_State *L);   /* all of them */
 void hl_bind_engine(lua_State *L);
 void hl_bind_on(lua_State *L);
 void hl_bind_effects(lua_State *L);

@@ -302,7 +302,8 @@ void hl_bind_effects(lua_State *L) {
       {"on_end", l_on_end}, {"audit", l_audit}, {"account", l_account}, {"class", l_class}, {"now", l_now}, {NULL, NULL}};
   hl_state_push_host(L);
   luaL_setfuncs(L, fns, 0);
-  lua_pushstring(L, hl_script_of(L)->name);
+  const hl_script *s = hl_script_of(L); /* NULL: a state that only looks at scripts */
+  lua_pushstring(L, s ? s->name : "");
   lua_setfield(L, -2, "script");
   lua_pop(L, 1);
 }

@@ -3,7 +3,8 @@
 ---
 --- Each variable, field and expression holds the set of the values that it may have, whatever the order of execution.
 --- The whole is gone over until no set grows; then once more, and what the script asks of HubSpot is written down. A text
---- has a HOLE where a part of it is not known; UNKNOWN is any value that cannot be followed.
+--- has a HOLE where a part of it is not known; UNKNOWN is any value that cannot be followed. A value of the kind
+--- "unsteady" (the api makes them: a clock, a random number) goes along with what is made of it.
 local parser = require "check.parser"
 
 local flow = {}
@@ -12,7 +13,6 @@ local HOLE <const> = "\0"
 local UNKNOWN <const> = { kind = "unknown" }
 local MOST <const> = 64      -- texts of one set; more are UNKNOWN. Other values are as many as the script writes
 local PASSES <const> = 300   -- sets are bounded, so that far fewer do
-local DEEPEST <const> = 8    -- metatables behind metatables
 flow.HOLE, flow.UNKNOWN = HOLE, UNKNOWN
 
 ---@class check.set
@@ -27,7 +27,8 @@ local function new_set() return { list = {}, has = {} } end
 local function passing_set() return { list = {}, has = {}, passing = true } end
 
 ---@class check.program
----@field api table what stands for the hubspot module: root(), index(), call(), event(), module()
+---@field api table what stands for the hubspot module: index(), call(), event(), module(); and may have library(name), member(),
+---   unknown(), registered(), finish()
 ---@field read fun(name: string): string|nil, string|nil text and path of a module of the project
 ---@field file string the file that is being gone over
 ---@field recording boolean the last time
@@ -49,6 +50,13 @@ end
 function Program:add_all(set, other)
   if not other or other == set then return end
   for i = 1, #other.list do self:add(set, other.list[i]) end
+end
+
+---What of `other` differs from run to run.
+function Program:carry(set, other)
+  for _, value in ipairs(other and other.list or {}) do
+    if value.kind == "unsteady" then self:add(set, value) end
+  end
 end
 
 function Program:text(text)
@@ -115,9 +123,15 @@ local function new_table() return { kind = "table", fields = {}, items = new_set
 local call_value
 
 ---Adds to `out` what base[key] may be.
-function Program:index(base, keys, unknown_key, out, node, depth)
+---@param seen table<table, true>|nil tables behind which nothing more is to be found
+function Program:index(base, keys, unknown_key, out, node, seen)
   if base.kind == "unknown" then
     self:add(out, UNKNOWN)
+  elseif base.kind == "unsteady" then
+    self:add(out, base)
+  elseif base.kind == "library" then
+    for _, key in ipairs(keys) do self:add(out, self.api.member(self, base, key, node)) end
+    if unknown_key then self:add(out, UNKNOWN) end
   elseif base.kind == "table" then
     local found = false
     for _, key in ipairs(keys) do
@@ -131,14 +145,16 @@ function Program:index(base, keys, unknown_key, out, node, depth)
       self:add_all(out, base.items)
       for _, set in pairs(base.fields) do self:add_all(out, set) end
     end
-    if not found and (depth or 0) < DEEPEST then
+    if not found and #base.meta.list > 0 and not (seen and seen[base]) then
+      seen = seen or {}
+      seen[base] = true
       for _, meta in ipairs(base.meta.list) do
         if meta.kind ~= "table" then
           self:add(out, UNKNOWN)
         elseif meta.fields.__index then
           for _, behind in ipairs(meta.fields.__index.list) do
             if behind.kind == "function" then self:add_all(out, (call_value(self, behind, {}, node))[1])
-            else self:index(behind, keys, unknown_key, out, node, (depth or 0) + 1) end
+            else self:index(behind, keys, unknown_key, out, node, seen) end
           end
         end
       end
@@ -176,6 +192,7 @@ local function format(self, texts, args, first)
     for _, head in ipairs(results) do self:add(out, self:text(head .. rest)) end
     if too_many then self:add(out, UNKNOWN) end
   end
+  for i = first, #args do self:carry(out, args[i]) end
   return { out }
 end
 
@@ -255,7 +272,29 @@ function Known.harmless() return {} end
 function Known.assert(_, args) return args end
 function Known.tostring(_, args) return { args[1] } end
 function Known.string_format(self, args) return format(self, pieces(self, args[1]), args, 2) end
-function Known.step(self, args, node) return call_set(self, args[2], {}, node) end
+
+-- What a step gives is the same in each run.
+function Known.step(self, args, node)
+  local results = {}
+  for i, set in ipairs(call_set(self, args[2], {}, node)) do
+    results[i] = passing_set()
+    for _, value in ipairs(set.list) do
+      if value.kind ~= "unsteady" then self:add(results[i], value) end
+    end
+  end
+  return results
+end
+
+-- The function that comes last runs later.
+local function registration(name)
+  return function(self, args, node)
+    if self.recording and self.api.registered then self.api.registered(self, name, args, node) end
+    call_set(self, args[#args], { passing_set() }, node)
+    return {}
+  end
+end
+Known.every, Known.cron, Known.serve = registration "every", registration "cron", registration "serve"
+local register_on = registration "on"
 
 function Known.on(self, args, node)
   if self.recording then
@@ -263,9 +302,22 @@ function Known.on(self, args, node)
     for _, text in ipairs(texts) do self.api.event(self, text, node) end
     if unknown then self:cannot_tell(node, 'on(…): the type of the event is not written out') end
   end
-  call_set(self, args[#args], { passing_set() }, node)
-  return {}
+  return register_on(self, args, node)
 end
+
+local function unknown_result(self)
+  local out = passing_set()
+  self:add(out, UNKNOWN)
+  return { out }
+end
+
+local function sending(name)
+  return function(self, args, node)
+    if self.recording and self.api.registered then self.api.registered(self, name, args, node) end
+    return unknown_result(self)
+  end
+end
+Known.emit, Known.after, Known.wait = sending "emit", sending "after", sending "wait"
 
 function Known.task_spawn(self, args, node)
   call_set(self, args[1], tail(args, 2), node)
@@ -287,6 +339,7 @@ end
 -- Global names, and fields of global tables.
 local GLOBALS = { require = "require", setmetatable = "setmetatable", pcall = "pcall", xpcall = "xpcall", ipairs = "ipairs",
   pairs = "pairs", assert = "assert", tostring = "tostring", print = "harmless", type = "harmless", on = "on", step = "step",
+  every = "every", cron = "cron", serve = "serve", emit = "emit", after = "after", wait = "wait",
   string = { format = "string_format" }, task = { spawn = "task_spawn", timeout = "task_timeout", map = "task_map",
     all = "task_all", race = "task_all" } }
 
@@ -328,9 +381,12 @@ call_value = function(self, value, args, node)
       end
     end
     return out
-  elseif value.kind == "unknown" or value.kind == "string" or value.kind == "iterator" then
-    for _, set in ipairs(args) do escapes(self, set, node, " is handed to a function whose text is not seen") end
+  elseif value.kind == "unknown" or value.kind == "unsteady" or value.kind == "string" or value.kind == "iterator" then
     local out = passing_set()
+    for _, set in ipairs(args) do
+      escapes(self, set, node, " is handed to a function whose text is not seen")
+      self:carry(out, set)
+    end
     self:add(out, UNKNOWN)
     return { out }
   end
@@ -368,8 +424,11 @@ function Expressions.name(self, node, out)
   local set = self.globals[node.name]
   if set then return self:add_all(out, set) end
   local known = GLOBALS[node.name]
+  local library = self.api.library and self.api.library(self, node)
   if type(known) == "string" then
     self:add(out, self.builtins[known])
+  elseif library then
+    self:add(out, library)
   elseif known then
     local t = self.tables[node.name]
     if not t then
@@ -436,17 +495,28 @@ function Expressions.vararg(self, _, out)
   if self.fn.vararg then self:add_all(out, var_set(self.fn.vararg)) end
 end
 
+-- Whether there is such a name at all.
+local function asked(self, node)
+  if node.tag == "name" and not node.var then self.asked[node.name] = true end
+end
+
 function Expressions.unary(self, node, out)
-  expression(self, node.a)
+  if node.op == "not" then asked(self, node.a) end
+  self:carry(out, expression(self, node.a))
   if node.op ~= "not" then self:add(out, UNKNOWN) end
 end
 
 function Expressions.binary(self, node, out)
   local a, b = expression(self, node.a), expression(self, node.b)
+  if node.op == "or" or node.op == "and" then asked(self, node.a) end
   if node.op == "or" then
     self:add_all(out, a)
     self:add_all(out, b)
-  elseif node.op == "and" then
+    return
+  end
+  self:carry(out, a)
+  self:carry(out, b)
+  if node.op == "and" then
     self:add_all(out, b)
   elseif node.op == ".." then
     for _, left in ipairs(pieces(self, a)) do
@@ -488,7 +558,7 @@ local function assign(self, target, set)
   end
 end
 
-local Statements = {}
+local Statements = { ["break"] = function() end, ["goto"] = function() end }
 
 Statements["local"] = function(self, node)
   -- A function sees its own name (local function).
@@ -504,7 +574,10 @@ end
 function Statements.call(self, node) expression(self, node.call) end
 
 function Statements.block(self, node)
-  for _, cond in ipairs(node.conds) do expression(self, cond) end
+  for _, cond in ipairs(node.conds) do
+    expression(self, cond)
+    asked(self, cond)
+  end
   for _, body in ipairs(node.bodies) do statements(self, body) end
 end
 
@@ -541,7 +614,7 @@ end
 run_function = function(self, f)
   f.returns = f.returns or {}
   if f.pass == self.pass then return end
-  f.pass = self.pass
+  f.pass, f.file = self.pass, self.file
   local before = self.fn
   self.fn = f
   statements(self, f.body)
@@ -569,12 +642,13 @@ function Program:module(name, node)
   if known then return known end
   local chunk = self.chunks[name]
   if chunk == nil then
-    local text, path = self.read(name)
+    local text, path, wrong = self.read(name)
+    if wrong then error(wrong, 0) end
     chunk = text and { tree = parse(text, path), path = path } or false
     self.chunks[name] = chunk
   end
   if not chunk then
-    if self.recording then self:cannot_tell(node, ('require "%s": there is no such module'):format(name)) end
+    if self.recording then self:cannot_tell(node, ('require "%s": there is no such module'):format(name), "module") end
     return new_set()
   end
   run_file(self, chunk.tree, chunk.path)
@@ -582,11 +656,12 @@ function Program:module(name, node)
 end
 
 ---Something that the text does not tell.
-function Program:cannot_tell(node, why)
+---@param wrong string|nil the name of the rule when it is a mistake
+function Program:cannot_tell(node, why, wrong)
   local key = ("%s:%d:%s"):format(self.file, node.line, why)
   if self.told[key] then return end
   self.told[key] = true
-  self.unknown[#self.unknown + 1] = { file = self.file or self.main, line = node.line, why = why }
+  self.unknown[#self.unknown + 1] = { file = self.file or self.main, line = node.line, col = node.col, why = why, wrong = wrong }
 end
 
 ---A HubSpot call that the script can make.
@@ -595,16 +670,16 @@ function Program:use(node, label, method, path)
   local key = ("%s:%d:%s %s"):format(self.file, node.line, method, path)
   if not self.recording or self.told[key] then return end
   self.told[key] = true
-  self.uses[#self.uses + 1] = { file = self.file, line = node.line, label = label, method = method, path = path }
+  self.uses[#self.uses + 1] = { file = self.file, line = node.line, col = node.col, label = label, method = method, path = path }
 end
 
 ---@param api table
 ---@param file string its name, for places
 ---@param source string valid Lua
 ---@param read fun(name: string): string|nil, string|nil
----@return { uses: table[], unknown: table[] }
+---@return { uses: table[], unknown: table[], program: check.program, trees: table<string, table> } trees: by file
 function flow.run(api, file, source, read)
-  local self = setmetatable({ api = api, read = read, texts = {}, globals = {}, tables = {}, chunks = {}, told = {}, uses = {},
+  local self = setmetatable({ api = api, read = read, texts = {}, globals = {}, asked = {}, tables = {}, chunks = {}, told = {}, uses = {},
     unknown = {}, builtins = make_builtins(), pass = 0, holes = false, recording = false, main = file }, Program)
   local tree = parse(source, file)
   -- First what is known spreads; then what had no value by then counts as not known, and spreads too.
@@ -620,9 +695,14 @@ function flow.run(api, file, source, read)
   self.pass, self.recording = self.pass + 1, true
   run_file(self, tree, file)
   if self.api.finish then self.api.finish(self) end
-  return { uses = self.uses, unknown = self.unknown }
+  local trees = { [file] = tree }
+  for _, chunk in pairs(self.chunks) do
+    if chunk then trees[chunk.path] = chunk.tree end
+  end
+  return { uses = self.uses, unknown = self.unknown, program = self, trees = trees }
 end
 
 flow.new_set, flow.passing_set = new_set, passing_set
+flow.globals = GLOBALS
 
 return flow

@@ -62,8 +62,8 @@ local function type_of(name)
   return known and known.type
 end
 
--- One value for each key, so that sets stop growing.
-local function kept(program, key, make)
+---One value for each key, so that sets stop growing.
+function api.kept(program, key, make)
   program.api_values = program.api_values or {}
   local value = program.api_values[key]
   if not value then
@@ -71,6 +71,21 @@ local function kept(program, key, make)
     program.api_values[key] = value
   end
   return value
+end
+local kept = api.kept
+
+-- A function that calls HubSpot, its path known.
+local function calling(program, label, method, path)
+  return kept(program, ("call %s %s %s"):format(label, method, path), function()
+    return { kind = "calling", label = label, method = method, path = path }
+  end)
+end
+
+-- A name that is not there: the module itself says it best.
+local function no_such(program, node, index)
+  if not program.recording then return end
+  local ok, message = pcall(index)
+  if not ok then program:cannot_tell(node, (message:gsub("^[%w/_]+%.lua:%d+: ", "")), "unknown-name") end
 end
 
 local function objects(program, label, object_type)
@@ -129,7 +144,7 @@ local function group_member(program, base, key, out, node)
   if o then
     if not o.types then
       program:use(node, label, o.method, o.path)
-      return program:add(out, flow.UNKNOWN)
+      return program:add(out, calling(program, label, o.method, o.path))
     end
     local bound = base.bound and base.bound.key or ""
     local value = kept(program, ("operation %s %s:%d %s"):format(label, program.file, node.line, bound), function()
@@ -140,21 +155,29 @@ local function group_member(program, base, key, out, node)
   if has_children(base.name, base.prefix .. key .. ".") then
     return program:add(out, group(program, base.name, base.prefix .. key .. ".", base.bound))
   end
-  if program.recording then program:cannot_tell(node, label .. ": the hubspot module has no such function") end
+  no_such(program, node, function()
+    local real = require("hubspot")[base.name]
+    for part in base.prefix:gmatch("[^.]+") do real = real[part] end
+    return real[key]
+  end)
+  program:add(out, flow.UNKNOWN)
 end
 
 local function object_member(program, base, key, out, node)
   local f = OBJECT_FUNCTIONS[key]
   if key == "type" then return program:add(out, base.object_type and program:text(base.object_type) or flow.UNKNOWN) end
-  if not program.recording then return program:add(out, flow.UNKNOWN) end
+  local label = ("%s.%s"):format(base.label, key)
   if not f then
-    program:cannot_tell(node, ("%s.%s: the hubspot module has no such function"):format(base.label, key))
-  elseif not base.object_type then
-    program:cannot_tell(node, ("%s.%s: which object type is known only when it runs"):format(base.label, key))
-  else
-    program:use(node, base.label .. "." .. key, f[1], "/crm/objects/{version}/" .. base.object_type .. f[2])
+    no_such(program, node, function() return require("hubspot").objects(base.object_type or "contacts")[key] end)
+    return program:add(out, flow.UNKNOWN)
   end
-  program:add(out, flow.UNKNOWN)
+  local path = "/crm/objects/{version}/" .. (base.object_type or "{objectType}") .. f[2]
+  program:add(out, calling(program, label, f[1], path))
+  if base.object_type then
+    program:use(node, label, f[1], path)
+  elseif program.recording then
+    program:cannot_tell(node, label .. ": which object type is known only when it runs")
+  end
 end
 
 local function hub_member(program, key, out, node)
@@ -162,7 +185,8 @@ local function hub_member(program, key, out, node)
   if key == "request" then return program:add(out, REQUEST) end
   if type_of(key) then return program:add(out, objects(program, "hubspot." .. key, type_of(key))) end
   if calls.operations(key) then return program:add(out, group(program, key, "")) end
-  if program.recording then program:cannot_tell(node, ("hubspot.%s: the hubspot module has no such name"):format(key)) end
+  no_such(program, node, function() return require("hubspot")[key] end)
+  program:add(out, flow.UNKNOWN)
 end
 
 function api.index(program, base, keys, unknown_key, out, node)

@@ -1,4 +1,4 @@
---- Lua's words: a source text as a list of tokens. What does not belong to the language raises { line=, message= }.
+--- Lua's words: a source text as a list of tokens, and its comments. What does not belong to the language raises { line=, message= }.
 --- For stdlib/check/parser.lua.
 local lexer = {}
 
@@ -16,6 +16,12 @@ local TWO = { ["=="] = true, ["~="] = true, ["<="] = true, [">="] = true, ["//"]
 ---@field kind "name"|"string"|"number"|"eof" or the keyword or sign itself
 ---@field value string|nil of names, strings and numbers
 ---@field line integer
+---@field col integer
+
+---@class check.comment
+---@field line integer
+---@field text string
+---@field alone boolean nothing else is on its line
 
 local function fail(line, message) error({ line = line, message = message }, 0) end
 
@@ -32,7 +38,7 @@ local function long_text(source, at, line)
 end
 
 local function short_text(source, at, line)
-  local quote, parts, lines = source:sub(at, at), {}, 0
+  local quote, parts = source:sub(at, at), {}
   at = at + 1
   while true do
     local stop = source:find("[\"'\\\n]", at)
@@ -40,7 +46,7 @@ local function short_text(source, at, line)
     parts[#parts + 1] = source:sub(at, stop - 1)
     local c = source:sub(stop, stop)
     at = stop + 1
-    if c == quote then return table.concat(parts), at, lines end
+    if c == quote then return table.concat(parts), at end
     if c == "\n" then fail(line, "a string is not closed") end
     if c ~= "\\" then
       parts[#parts + 1] = c
@@ -49,7 +55,6 @@ local function short_text(source, at, line)
       at = at + 1
       if ESCAPES[e] then
         parts[#parts + 1] = ESCAPES[e]
-        if e == "\n" or e == "\r" then lines = lines + 1 end
         if e == "\r" and source:sub(at, at) == "\n" then at = at + 1 end
       elseif e == "x" then
         local hex = source:match("^%x%x", at) or fail(line, "a \\x needs two hexadecimal digits")
@@ -58,8 +63,7 @@ local function short_text(source, at, line)
         local hex = source:match("^{(%x+)}", at) or fail(line, "a \\u needs {hexadecimal digits}")
         parts[#parts + 1], at = utf8.char(tonumber(hex, 16)), at + #hex + 2
       elseif e == "z" then
-        local blanks = source:match("^%s*", at)
-        at, lines = at + #blanks, lines + select(2, blanks:gsub("\n", ""))
+        at = at + #source:match("^%s*", at)
       else
         local digits = source:match("^%d%d?%d?", at - 1) or fail(line, "an escape that Lua does not have")
         parts[#parts + 1], at = string.char(tonumber(digits) % 256), at - 1 + #digits
@@ -70,18 +74,28 @@ end
 
 ---@param source string
 ---@return check.token[]
+---@return check.comment[]
 function lexer.tokens(source)
-  local out, at, line = {}, 1, 1
-  local function push(kind, value) out[#out + 1] = { kind = kind, value = value, line = line } end
+  local out, comments, at, line = {}, {}, 1, 1
+  local from, token_at, token_line = 1, 1, 1 -- where the line begins; where the token does
+  local function pass(text, stop) -- lines of a text that ends before `stop`
+    local n = select(2, text:gsub("\n", ""))
+    if n > 0 then line, from = line + n, stop - #text:match("[^\n]*$") end
+    at = stop
+  end
+  local function push(kind, value) out[#out + 1] = { kind = kind, value = value, line = token_line, col = token_at - from + 1 } end
   while true do
     local blank = source:match("^%s*", at)
-    line, at = line + select(2, blank:gsub("\n", "")), at + #blank
+    pass(blank, at + #blank)
+    token_at, token_line = at, line
     if at > #source then break end
     local c = source:sub(at, at)
     if source:find("^%-%-", at) then
       local text, stop = long_text(source, at + 2, line)
-      if text then line = line + select(2, source:sub(at, stop - 1):gsub("\n", "")) end
-      at = stop or source:find("\n", at, true) or #source + 1
+      stop = stop or source:find("\n", at, true) or #source + 1
+      comments[#comments + 1] = { line = line, text = text or source:sub(at + 2, stop - 1),
+        alone = not source:sub(from, at - 1):find("%S") }
+      pass(source:sub(at, stop - 1), stop)
     elseif c:find("[%a_]") then
       local word = source:match("^[%w_]+", at)
       if KEYWORDS[word] then push(word) else push("name", word) end
@@ -92,14 +106,14 @@ function lexer.tokens(source)
       push("number", number)
       at = at + #number
     elseif c == '"' or c == "'" then
-      local text, stop, lines = short_text(source, at, line)
+      local text, stop = short_text(source, at, line)
       push("string", text)
-      line, at = line + lines, stop
+      pass(source:sub(at, stop - 1), stop)
     else
       local text, stop = long_text(source, at, line)
       if text then
         push("string", text)
-        line, at = line + select(2, source:sub(at, stop - 1):gsub("\n", "")), stop
+        pass(source:sub(at, stop - 1), stop)
       else
         local sign = source:sub(at, at + 2)
         if not THREE[sign] then sign = sign:sub(1, 2) end
@@ -111,7 +125,7 @@ function lexer.tokens(source)
     end
   end
   push("eof")
-  return out
+  return out, comments
 end
 
 return lexer

@@ -4,9 +4,9 @@
 --- Expressions  { tag = "name", name, var|nil } (no var: a global), index { obj, key }, call { fn, args },
 ---   method { obj, name, args }, ["function"] { params, body, vararg, self|nil }, table { items = { { key|nil, value } } },
 ---   string { value }, number { value }, constant, vararg, binary { op, a, b }, unary { op, a }
---- Statements   ["local"] { vars, exprs }, assign { targets, exprs }, call { call }, block { bodies, conds }, fornum { var, exprs,
----   body }, forin { vars, exprs, body }, ["return"] { exprs }
---- Each has line. A variable is { name =, line = }.
+--- Statements   ["local"] { vars, exprs }, assign { targets, exprs }, call { call }, block { bodies, conds, loop|nil },
+---   fornum { exprs, body }, forin { vars, exprs, body }, ["return"] { exprs }, ["break"], ["goto"]
+--- Each has line and col. A variable is { name =, line = }.
 local lexer = require "check.lexer"
 
 local parser = {}
@@ -23,16 +23,18 @@ local DEEPEST = 180          -- nested expressions and blocks; Lua's own limit i
 
 ---@param source string
 ---@return table tree a function node: the chunk
+---@return check.comment[]
 function parser.parse(source)
-  local tokens = lexer.tokens(source)
+  local tokens, comments = lexer.tokens(source)
   local at, depth = 1, 0
   local scope
   local expression, block
 
   local function fail(message) error({ line = tokens[at].line, message = message }, 0) end
   local function kind() return tokens[at].kind end
-  local function node(tag, fields)
-    fields.tag, fields.line = tag, fields.line or tokens[at].line
+  local function node(tag, fields, token) -- token: its first, or the one it is named by
+    token = token or tokens[at]
+    fields.tag, fields.line, fields.col = tag, token.line, token.col
     return fields
   end
   local function accept(want)
@@ -68,19 +70,19 @@ function parser.parse(source)
   end
 
   -- After "function NAME"; is_method adds self.
-  local function body_of(line, is_method)
-    local f = node("function", { params = {}, line = line })
+  local function body_of(first, is_method)
+    local f = node("function", { params = {} }, first)
     deeper()
     open()
     if is_method then
-      f.self = declare("self", line)
+      f.self = declare("self", first.line)
       f.params[1] = f.self
     end
     expect("(")
     if not accept(")") then
       repeat
         if accept("...") then
-          f.vararg = { name = "...", line = line }
+          f.vararg = { name = "...", line = first.line }
           break
         end
         local token = expect("name")
@@ -118,7 +120,7 @@ function parser.parse(source)
 
   local function arguments()
     local token = tokens[at]
-    if accept("string") then return { node("string", { value = token.value, line = token.line }) } end
+    if accept("string") then return { node("string", { value = token.value }, token) } end
     if kind() == "{" then return { table_constructor() } end
     expect("(")
     if accept(")") then return {} end
@@ -131,26 +133,26 @@ function parser.parse(source)
     local token = tokens[at]
     local e
     if accept("(") then
-      e = node("paren", { a = expression(0), line = token.line })
+      e = node("paren", { a = expression(0) }, token)
       expect(")")
     else
       expect("name")
-      e = node("name", { name = token.value, var = find(token.value), line = token.line })
+      e = node("name", { name = token.value, var = find(token.value) }, token)
     end
     while true do
-      local line = tokens[at].line
+      local sign = tokens[at]
       if accept(".") then
         local name = expect("name")
-        e = node("index", { obj = e, key = node("string", { value = name.value, line = name.line }), line = name.line })
+        e = node("index", { obj = e, key = node("string", { value = name.value }, name) }, name)
       elseif accept("[") then
         local key = expression(0)
         expect("]")
-        e = node("index", { obj = e, key = key, line = line })
+        e = node("index", { obj = e, key = key }, sign)
       elseif accept(":") then
-        local name = expect("name").value
-        e = node("method", { obj = e, name = name, args = arguments(), line = line })
+        local name = expect("name")
+        e = node("method", { obj = e, name = name.value, args = arguments() }, name)
       elseif kind() == "(" or kind() == "string" or kind() == "{" then
-        e = node("call", { fn = e, args = arguments(), line = line })
+        e = node("call", { fn = e, args = arguments() }, sign)
       else
         return e
       end
@@ -159,12 +161,12 @@ function parser.parse(source)
 
   local function simple()
     local token = tokens[at]
-    if accept("string") then return node("string", { value = token.value, line = token.line }) end
-    if accept("number") then return node("number", { value = token.value, line = token.line }) end
-    if accept("nil") or accept("true") or accept("false") then return node("constant", { line = token.line }) end
-    if accept("...") then return node("vararg", { line = token.line }) end
+    if accept("string") then return node("string", { value = token.value }, token) end
+    if accept("number") then return node("number", { value = token.value }, token) end
+    if accept("nil") or accept("true") or accept("false") then return node("constant", {}, token) end
+    if accept("...") then return node("vararg", {}, token) end
     if kind() == "{" then return table_constructor() end
-    if accept("function") then return body_of(token.line, false) end
+    if accept("function") then return body_of(token, false) end
     return suffixed()
   end
 
@@ -174,14 +176,14 @@ function parser.parse(source)
     local left
     if UNARY[token.kind] then
       at = at + 1
-      left = node("unary", { op = token.kind, a = expression(UNARY_PRIORITY), line = token.line })
+      left = node("unary", { op = token.kind, a = expression(UNARY_PRIORITY) }, token)
     else
       left = simple()
     end
     while BINARY[kind()] and BINARY[kind()][1] > limit do
       local op = tokens[at]
       at = at + 1
-      left = node("binary", { op = op.kind, a = left, b = expression(BINARY[op.kind][2]), line = op.line })
+      left = node("binary", { op = op.kind, a = left, b = expression(BINARY[op.kind][2]) }, op)
     end
     depth = depth - 1
     return left
@@ -194,15 +196,15 @@ function parser.parse(source)
     return b
   end
 
-  local function for_statement(line)
+  local function for_statement(first)
     local names = { expect("name") }
     local s
     if accept("=") then
-      s = node("fornum", { exprs = expressions(), line = line })
+      s = node("fornum", { exprs = expressions() }, first)
     else
       while accept(",") do names[#names + 1] = expect("name") end
       expect("in")
-      s = node("forin", { exprs = expressions(), vars = {}, line = line })
+      s = node("forin", { exprs = expressions(), vars = {} }, first)
     end
     expect("do")
     open()
@@ -216,8 +218,8 @@ function parser.parse(source)
     return s
   end
 
-  local function if_statement(line)
-    local s = node("block", { bodies = {}, conds = {}, line = line })
+  local function if_statement(first)
+    local s = node("block", { bodies = {}, conds = {} }, first)
     repeat
       s.conds[#s.conds + 1] = expression(0)
       expect("then")
@@ -228,11 +230,11 @@ function parser.parse(source)
     return s
   end
 
-  local function local_statement(line)
+  local function local_statement(first)
     if accept("function") then
       local name = expect("name")
       local var = declare(name.value, name.line)
-      return node("local", { vars = { var }, exprs = { body_of(line, false) }, line = line })
+      return node("local", { vars = { var }, exprs = { body_of(first, false) } }, first)
     end
     local names = {}
     repeat
@@ -242,35 +244,36 @@ function parser.parse(source)
         expect(">")
       end
     until not accept(",")
-    local s = node("local", { vars = {}, exprs = accept("=") and expressions() or {}, line = line })
+    local s = node("local", { vars = {}, exprs = accept("=") and expressions() or {} }, first)
     for i, name in ipairs(names) do s.vars[i] = declare(name.value, name.line) end
     return s
   end
 
-  local function function_statement(line)
+  local function function_statement(first)
     local token = expect("name")
-    local target = node("name", { name = token.value, var = find(token.value), line = line })
+    local target = node("name", { name = token.value, var = find(token.value) }, first)
     local is_method = false
     while kind() == "." or kind() == ":" do
       is_method = kind() == ":"
       at = at + 1
       local name = expect("name")
-      target = node("index", { obj = target, key = node("string", { value = name.value }), line = line })
+      target = node("index", { obj = target, key = node("string", { value = name.value }, name) }, first)
       if is_method then break end
     end
-    return node("assign", { targets = { target }, exprs = { body_of(line, is_method) }, line = line })
+    return node("assign", { targets = { target }, exprs = { body_of(first, is_method) } }, first)
   end
 
   local function statement()
-    local line = tokens[at].line
-    if accept(";") or accept("break") then return nil end
-    if accept("if") then return if_statement(line) end
-    if accept("for") then return for_statement(line) end
-    if accept("local") then return local_statement(line) end
-    if accept("function") then return function_statement(line) end
+    local first = tokens[at]
+    if accept(";") then return nil end
+    if accept("break") then return node("break", {}, first) end
+    if accept("if") then return if_statement(first) end
+    if accept("for") then return for_statement(first) end
+    if accept("local") then return local_statement(first) end
+    if accept("function") then return function_statement(first) end
     if accept("goto") then
       expect("name")
-      return nil
+      return node("goto", {}, first)
     end
     if accept("::") then
       expect("name")
@@ -278,12 +281,12 @@ function parser.parse(source)
       return nil
     end
     if accept("do") then
-      local s = node("block", { bodies = { scoped_block() }, conds = {}, line = line })
+      local s = node("block", { bodies = { scoped_block() }, conds = {} }, first)
       expect("end")
       return s
     end
     if accept("while") then
-      local s = node("block", { conds = { expression(0) }, line = line })
+      local s = node("block", { conds = { expression(0) }, loop = true }, first)
       expect("do")
       s.bodies = { scoped_block() }
       expect("end")
@@ -291,7 +294,7 @@ function parser.parse(source)
     end
     if accept("repeat") then
       open() -- the condition sees the body's locals
-      local s = node("block", { bodies = { block() }, line = line })
+      local s = node("block", { bodies = { block() }, loop = true }, first)
       expect("until")
       s.conds = { expression(0) }
       close()
@@ -302,19 +305,19 @@ function parser.parse(source)
       local targets = { e }
       while accept(",") do targets[#targets + 1] = suffixed() end
       expect("=")
-      return node("assign", { targets = targets, exprs = expressions(), line = line })
+      return node("assign", { targets = targets, exprs = expressions() }, first)
     end
     if e.tag ~= "call" and e.tag ~= "method" then fail("syntax error") end
-    return node("call", { call = e, line = line })
+    return node("call", { call = e }, first)
   end
 
   block = function()
     local list = {}
     deeper()
     while not BLOCK_ENDS[kind()] and kind() ~= "eof" do
-      local line = tokens[at].line
+      local first = tokens[at]
       if accept("return") then
-        local s = node("return", { exprs = {}, line = line })
+        local s = node("return", { exprs = {} }, first)
         if not BLOCK_ENDS[kind()] and kind() ~= "eof" and kind() ~= ";" then s.exprs = expressions() end
         accept(";")
         list[#list + 1] = s
@@ -327,10 +330,10 @@ function parser.parse(source)
   end
 
   open()
-  local chunk = node("function", { params = {}, vararg = { name = "...", line = 1 }, line = 1 })
+  local chunk = node("function", { params = {}, vararg = { name = "...", line = 1 } })
   chunk.body = block()
   if kind() ~= "eof" then fail(("unexpected %q"):format(tokens[at].value or tokens[at].kind)) end
-  return chunk
+  return chunk, comments
 end
 
 return parser

@@ -1,20 +1,28 @@
---- What `hubloop scopes` prints. src/cmd/cmd_scopes.c calls scopes(request).
+--- What `hubloop scopes` and `hubloop check` print. src/cmd/cmd_scopes.c calls scopes(request), cmd_check.c check(request).
 local _, host = ...
+local lint = require "check.lint"
+local tell = require "check.findings"
 local scopes = require "check.scopes"
 
 local report = {}
 
--- A module of the project as its scripts require it: beside them, or in lib/.
+-- A script's text; a mark of its encoding and a "#!" line are none of Lua's.
+local function source(path)
+  local text, message = host.source(path)
+  if not text then return nil, message end
+  return (text:gsub("^\xef\xbb\xbf", ""):gsub("^#[^\n]*", ""))
+end
+
+-- A module of the project as its scripts require it: beside them, or in lib/. The third value is what Lua says against it.
 local function reader(root)
   return function(name)
     if not name:find("^[%w_][%w_%-./]*$") or name:find("..", 1, true) then return nil end
     for _, folder in ipairs { "", "lib/" } do
       local path = folder .. name:gsub("%.", "/") .. ".lua"
-      local text = host.source(root .. "/" .. path)
+      local text = source(root .. "/" .. path)
       if text then
-        local ok, message = load(text, "@" .. path, "t")
-        if not ok then error(message, 0) end
-        return text, path
+        local _, message = load(text, "@" .. path, "t")
+        return text, path, message
       end
     end
   end
@@ -23,7 +31,7 @@ end
 local function find(files)
   local found = { uses = {}, unknown = {} }
   for _, file in ipairs(files) do
-    local text, message = host.source(file.path)
+    local text, message = source(file.path)
     if not text then error(("cannot read %s: %s"):format(file.name, message), 0) end
     local ok, wrong = load(text, "@" .. file.name, "t")
     if not ok then error(wrong, 0) end
@@ -137,6 +145,19 @@ function report.scopes(request)
     text = text .. unknown_text(found.unknown)
   end
   return { text = text, notes = "", lacks = #lacks }
+end
+
+---@param request { files: { name: string, path: string, root: string, settings: boolean|nil }[],
+---  as: "people"|"json"|"sarif", version: string }
+---@return { text: string, findings: integer }
+function report.check(request)
+  for _, file in ipairs(request.files) do
+    local text, message = source(file.path)
+    if not text then error(("cannot read %s: %s"):format(file.name, message), 0) end
+    file.text = text
+  end
+  local findings, sources = lint.check(request.files, reader)
+  return { text = tell[request.as](findings, sources, request.version), findings = #findings }
 end
 
 return report

@@ -16,7 +16,34 @@ local scopes = {}
 local function by_place(a, b)
   if a.file ~= b.file then return a.file < b.file end
   if a.line ~= b.line then return a.line < b.line end
-  return (a.label or a.why) < (b.label or b.why)
+  return (a.why or a.label) < (b.why or b.label)
+end
+
+---The calls that flow.run has found, with their scopes; those that cannot be made are among what the text does not tell.
+---@param result { uses: table[], unknown: table[] }
+---@return check.found
+function scopes.judge(result)
+  local found = { uses = {}, unknown = table.move(result.unknown, 1, #result.unknown, 1, {}) }
+  for _, item in ipairs(result.uses) do
+    local function wrong(rule, why, ...)
+      table.insert(found.unknown, { file = item.file, line = item.line, col = item.col, wrong = rule,
+        why = ("%s: " .. why):format(item.label, ...) })
+    end
+    local operation, dated = host.operation(item.method, item.path)
+    if not operation and dated then
+      wrong("old-path", "the legacy path %s is refused; use %s", item.path, dated)
+      operation = host.operation(item.method, dated)
+    elseif not operation then
+      wrong("path", "HubSpot publishes no %s %s", item.method, item.path)
+    end
+    if operation and not operation.scopes then
+      wrong(nil, "the object type in %s has no known scopes", item.path)
+    elseif operation then
+      item.scopes = operation.scopes
+      table.insert(found.uses, item)
+    end
+  end
+  return found
 end
 
 ---Everything that the files can ask of HubSpot.
@@ -25,34 +52,14 @@ end
 ---@return check.found
 function scopes.find(files, read)
   local found, seen = { uses = {}, unknown = {} }, {}
-  local function once(kind, item)
-    local key = ("%s %s:%d %s %s"):format(kind, item.file, item.line, item.label or item.why, item.path or "")
-    if seen[key] then return false end
-    seen[key] = true
-    return true
-  end
   for _, file in ipairs(files) do
-    local result = flow.run(hubspot, file.name, file.text, read)
-    for _, item in ipairs(result.unknown) do
-      if once("unknown", item) then table.insert(found.unknown, item) end
-    end
-    for _, item in ipairs(result.uses) do
-      if once("use", item) then
-        local operation, dated = host.operation(item.method, item.path)
-        if not operation and dated then
-          table.insert(found.unknown, { file = item.file, line = item.line,
-            why = ("%s: the legacy path %s is refused; use %s"):format(item.label, item.path, dated) })
-          operation = host.operation(item.method, dated)
-        elseif not operation then
-          table.insert(found.unknown, { file = item.file, line = item.line,
-            why = ("%s: HubSpot publishes no %s %s"):format(item.label, item.method, item.path) })
-        end
-        if operation and not operation.scopes then
-          table.insert(found.unknown, { file = item.file, line = item.line,
-            why = ("%s: the object type in %s has no known scopes"):format(item.label, item.path) })
-        elseif operation then
-          item.scopes = operation.scopes
-          table.insert(found.uses, item)
+    local result = scopes.judge(flow.run(hubspot, file.name, file.text, read))
+    for kind, list in pairs(result) do
+      for _, item in ipairs(list) do
+        local key = ("%s %s:%d %s %s"):format(kind, item.file, item.line, item.why or item.label, item.path or "")
+        if not seen[key] then
+          seen[key] = true
+          table.insert(found[kind], item)
         end
       end
     end

@@ -138,9 +138,9 @@ local CORPUS = {
   { "a name that hides the module", [[local h = require "hubspot" local function f(h) h.deals.get("1") end f({ deals = {} })
       h.contacts.get("1")]], "contacts.read" },
   { "a name that the module does not have", [[require "hubspot".contcats.get("1")]], "",
-    "1 hubspot.contcats: the hubspot module has no such name" },
+    '1 hubspot has no "contcats"; did you mean "contacts"?' },
   { "a function that it does not have", [[require "hubspot".contacts.fetch("1")]], "",
-    "1 hubspot.contacts.fetch: the hubspot module has no such function" },
+    '1 records of type "contacts" have no function "fetch"; did you mean "get"?' },
   { "routing: a pool reads the owners", [[local routing = require "routing" routing.pool("x", { members = {} })]], "owners.read" },
   { "routing: the match reads the companies", [[local routing = require "routing" print(routing.match_account {})]],
     "companies.read" },

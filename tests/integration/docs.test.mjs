@@ -38,7 +38,9 @@ function hubloop(args, dir) {
 
 test('the README: each command prints what is shown', (t) => {
   const text = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
-  const dir = project(t, scripts(fenced(text, 'lua')));
+  const files = scripts(fenced(text, 'lua'));
+  const dir = project(t, files);
+  assert.match(hubloop(['check', ...Object.keys(files)], dir), /nothing found/);
   const sessions = fenced(text, 'console');
   assert.ok(sessions.length > 0);
   for (const session of sessions) {
@@ -61,7 +63,10 @@ for (const file of fs.readdirSync(path.join(root, 'stdlib/help')).sort()) {
         fs.writeFileSync(path.join(dir, 'nothing.lua'), '');
         const env = { HUBSPOT_TOKEN: 'x'.repeat(20), HUBSPOT_CLIENT_SECRET: 'y'.repeat(20), SHOP_TOKEN: 'z'.repeat(20), SHOP_SECRET: 'w'.repeat(20) };
         execFileSync(HUBLOOP, ['run', dir], { env: environment(dir, env), stdio: 'pipe' });
-      } else if (name.endsWith('_test.lua')) assert.match(hubloop(['test', name], dir), /[1-9]\d* passed, 0 failed/);
+        return;
+      }
+      assert.match(hubloop(['check', name], dir), /nothing found/);
+      if (name.endsWith('_test.lua')) assert.match(hubloop(['test', name], dir), /[1-9]\d* passed, 0 failed/);
       else hubloop(['run', '--sim', name], dir);
     });
   }
