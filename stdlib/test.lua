@@ -368,6 +368,50 @@ function sim.contact(id) return sim.get("contacts", id) end
 function sim.company(id) return sim.get("companies", id) end
 function sim.deal(id) return sim.get("deals", id) end
 
+---Creates a form. Returns its id.
+---@param name string
+---@param names string[]|nil of its fields: e-mail, first and last name
+---@return string id
+function sim.create_form(name, names) return call(T.sim, "create_form", { name = name, fields = names }).id end
+
+---Fills in a form as a visitor would: the contact is made or changed, and the submission is there to be read.
+---@param form string id or name
+---@param values table<string, string> field -> value
+---@param options {page: string|nil, page_name: string|nil, at: integer|nil}|nil at: epoch ms, now unless given
+---@return string id of the submission
+function sim.submit_form(form, values, options)
+  local args = { form = form, values = values }
+  for key, value in pairs(options or {}) do args[key] = value end
+  local made = call(T.sim, "submit_form", args)
+  return made.id
+end
+
+---Creates a list: a static one, or one of all records in which the properties are as in `where`. Returns its id.
+---@param name string
+---@param options {object_type: string|nil, where: table<string, string>|nil}|nil of contacts unless told
+---@return string id
+function sim.create_list(name, options)
+  options = options or {}
+  local made = call(T.sim, "create_list", { name = name, type = as_type(options.object_type or "contacts"), where = options.where })
+  return made.listId
+end
+
+---Puts a record into a static list, or several, as a person in HubSpot would.
+---@param list string id or name
+---@param id string|string[]
+function sim.add_to_list(list, id)
+  local changed = call(T.sim, "add_to_list", { list = list, ids = type(id) == "table" and id or { id } })
+  return changed
+end
+
+---Takes a record out of a static list, or several.
+---@param list string id or name
+---@param id string|string[]
+function sim.remove_from_list(list, id)
+  local changed = call(T.sim, "remove_from_list", { list = list, ids = type(id) == "table" and id or { id } })
+  return changed
+end
+
 ---Delivers one event as a signed webhook, whether or not anything changed.
 ---@param event_type string "contact.creation"
 ---@param event table its fields: objectId, propertyName, propertyValue, …

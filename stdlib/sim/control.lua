@@ -11,6 +11,10 @@
 --   merge {type, primary, other}            -> record
 --   associate {from_type, from, to_type, to, type_id?}
 --   create_pipeline {type, label, pipelineId?, stages = {{label, stageId?, metadata = {probability=}}}}
+--   create_list {name, type?, where? = {property = value} | filterBranch?}  dynamic with one of the two
+--   add_to_list, remove_from_list {list = id or name, id | ids}   members {list}   delete_list {list}
+--   create_form {name, fields? = names, id?}
+--   submit_form {form = id or name, values = {name = value}, page?, page_name?, at?}   also makes the contact
 --   populate {contacts?, companies?, per_second?}  leads as a busy form brings them
 --   subscribe {types = {"contact.creation", {type=, property=}…}, url?, secret?}
 --   trigger {type, …fields}                 builds an event and delivers it
@@ -31,6 +35,8 @@ local A = require "sim.account"
 local T = require "sim.oauth"
 local J = require "sim.journal"
 local L = require "sim.pipelines"
+local G = require "sim.lists"
+local F = require "sim.forms"
 local json = json
 
 local C = {}
@@ -132,6 +138,50 @@ function C.create_pipeline(S, args)
   local st = store(S, { type = args.type or "deals" })
   if not st.pipelines then error(st.name .. " have no pipelines", 0) end
   return L.render(S, st, L.create(S, st, args))
+end
+
+function C.create_list(S, args)
+  local st = store(S, args)
+  local branch = args.filterBranch or args.where and G.where(st, args.where)
+  return G.render(G.create(S, { name = args.name, objectTypeId = st.type_id, processingType = branch and "DYNAMIC" or "MANUAL",
+    filterBranch = branch }))
+end
+
+local function change_list(S, args, joined)
+  local l = G.find(S, args.list)
+  if l.type == "DYNAMIC" then error("the list " .. l.name .. " follows its filters", 0) end
+  local done, missing = G.change(S, l, args.ids or { args.id }, joined)
+  if #missing > 0 then error("no " .. l.st.singular .. " " .. table.concat(missing, ", "), 0) end
+  return { changed = #done }
+end
+
+function C.add_to_list(S, args) return change_list(S, args, true) end
+function C.remove_from_list(S, args) return change_list(S, args, false) end
+
+function C.members(S, args)
+  local ids = {}
+  for i, n in ipairs(U.keys(G.find(S, args.list).members)) do ids[i] = tostring(n) end
+  return { ids = json.array(ids) }
+end
+
+function C.delete_list(S, args)
+  G.find(S, args.list).deleted = S.host.now()
+  return { deleted = true }
+end
+
+function C.create_form(S, args)
+  if type(args.name) ~= "string" then error("a form has a name", 0) end
+  return F.render(F.create(S, F.definition(args.name, args.fields or { "email", "firstname", "lastname" }), args.id))
+end
+
+function C.submit_form(S, args)
+  local form, values = F.find(S, args.form), {}
+  if form.archived then error("the form " .. form.def.name .. " takes no submissions any more", 0) end
+  for i, name in ipairs(U.keys(args.values or {})) do
+    values[i] = { name = name, value = tostring(args.values[name]), objectTypeId = "0-1" }
+  end
+  local submission = F.submit(S, form, values, args.page, args.page_name, args.at)
+  return { id = submission.id, form = form.id }
 end
 
 local function new_lead(S) return make(S, S.types.contacts, N.next_lead(S)) end
@@ -308,7 +358,7 @@ end
 ---Settings that may change while the simulator runs.
 local SETTINGS = { webhook_url = "string", client_secret = "string", webhook_shuffle = "boolean", webhook_duplicates = "number",
   webhook_signature = "string", webhook_batch = "number", redelivery_ms = "number", max_concurrent = "number",
-  latency_ms = "number", lag_ms = "number", journal_publish_ms = "number", journal_expired = "number" }
+  latency_ms = "number", lag_ms = "number", offset_cursors = "boolean", journal_publish_ms = "number", journal_expired = "number" }
 
 function C.configure(S, args)
   for _, name in ipairs(U.keys(args)) do

@@ -248,6 +248,7 @@ function O.create(S, st, values, source)
   count_owner(st, nil, props.hubspot_owner_id)
   remember(rec, {}, source, now)
   S.search.touch(S, st, rec, false)
+  S.listing.touch(S, st, rec)
   S.webhooks.created(S, st, rec, source)
   return rec
 end
@@ -294,6 +295,7 @@ function O.update(S, st, rec, values, source)
   rec[4] = props
   remember(rec, old, source, props[1])
   S.search.touch(S, st, rec, old)
+  S.listing.touch(S, st, rec)
   S.webhooks.changed(S, st, rec, changed, source)
   return true, true
 end
@@ -315,6 +317,7 @@ function O.archive(S, st, rec, source)
   forget(st, rec)
   rec[3] = S.host.now()
   S.search.touch(S, st, rec, rec[4])
+  S.listing.gone(S, st, rec)
   S.associations.unlink_all(S, st, rec)
   S.webhooks.deleted(S, st, rec, source, "deletion")
 end
@@ -325,6 +328,7 @@ function O.purge(S, st, rec, source)
     forget(st, rec)
     rec[3] = S.host.now()
     S.search.touch(S, st, rec, rec[4])
+    S.listing.gone(S, st, rec)
     S.associations.unlink_all(S, st, rec)
   end
   st.records[rec[1]] = nil
@@ -374,6 +378,8 @@ function O.merge(S, st, primary, other, source)
   if st.unique.email and second then st.unique.email[second] = n end
   count_owner(st, nil, props.hubspot_owner_id)
   S.search.touch(S, st, rec, false)
+  for _, r in ipairs { primary, other } do S.listing.gone(S, st, r, rec) end
+  S.listing.touch(S, st, rec)
   S.webhooks.merged(S, st, rec, primary[1], other[1], moved, source)
   return rec
 end

@@ -12,7 +12,8 @@
 --   webhook_url  subscriptions = {"contact.creation", …}  webhook_signature ("v3", "v2", "v1")  webhook_shuffle
 --   webhook_duplicates (share)  webhook_batch  max_concurrent  redelivery_ms (the first gap)  creation_changes
 --   latency_ms  lag_ms (of search)  rate_limit  search_limit  search_results (10000)  daily_limit
---   time_zone ("UTC")  log (calls kept)  developer_key (of webhook settings, beside tokens)
+--   time_zone ("UTC")  log (calls kept)
+--   offset_cursors (of lists and submissions: places, not items)  developer_key (of webhook settings, beside tokens)
 --   journal_publish_ms (1000)  journal_expired (404; 204: what an unknown offset answers)
 --
 -- A request goes: faults, credentials, limits, then the room that its path names.
@@ -32,6 +33,8 @@ local W = require "sim.webhooks"
 local J = require "sim.journal"
 local N = require "sim.population"
 local C = require "sim.control"
+local G = require "sim.lists"
+local F = require "sim.forms"
 local account = require "sim.account"
 local T = require "sim.oauth"
 local scopes = require "sim.scopes"
@@ -46,7 +49,7 @@ local DEFAULT_TYPES = { "contact.creation", "contact.deletion", "contact.merge",
 local KNOWN = {}
 for name in ([[tier seed owners companies contacts deals portal region token tokens oauth_apps client_secret webhook_url
   subscriptions webhook_signature webhook_shuffle webhook_duplicates webhook_batch max_concurrent redelivery_ms creation_changes
-  latency_ms lag_ms rate_limit search_limit search_results daily_limit time_zone log developer_key journal_publish_ms
+  latency_ms lag_ms rate_limit search_limit search_results daily_limit time_zone log offset_cursors developer_key journal_publish_ms
   journal_expired]]):gmatch("%S+") do KNOWN[name] = true end
 
 ---Makes an account. Raises a text when an option is unknown or wrong.
@@ -61,7 +64,7 @@ local function new(options, host)
   end
   local S = setmetatable({ options = options, host = host or chunk_host }, Server)
   S.spawn = S.host.spawn or task.spawn
-  S.objects, S.search, S.associations, S.webhooks, S.pipelines = O, X, A, W, L
+  S.objects, S.search, S.associations, S.webhooks, S.pipelines, S.listing = O, X, A, W, L, G
   S:start()
   return S
 end
@@ -82,6 +85,7 @@ function Server:start()
   S.webhook_batch = math.min(o.webhook_batch or W.MAX_BATCH, W.MAX_BATCH)
   S.max_concurrent = o.max_concurrent or 10
   S.redelivery_ms = o.redelivery_ms or 60000
+  S.offset_cursors = o.offset_cursors or false
   S.faults = {}
   S.requests, S.by_status, S.by_kind = 0, {}, {}
   S.calls = { n = 0, max = o.log or 20000 }
@@ -90,6 +94,8 @@ function Server:start()
   A.attach(S)
   O.attach(S)
   L.attach(S)
+  G.attach(S)
+  F.attach(S)
   T.attach(S)
   J.attach(S)
   N.seed(S)
@@ -190,6 +196,11 @@ function CRM.pipelines(S, req, seg)
   return L.route(S, object_type(S, seg[1]), req, tail(seg, 2))
 end
 
+function CRM.lists(S, req, seg)
+  req.kind = "lists"
+  return G.route(S, req, seg)
+end
+
 function CRM.owners(S, req, seg)
   req.kind = "owners"
   return account.route_owners(S, req, seg)
@@ -223,6 +234,15 @@ local function dispatch(S, req, seg)
     return W.route(S, req, tail(seg, 4))
   elseif root == "webhooks-journal" then
     return J.route(S, req, seg)
+  elseif root == "marketing" and version == "v3" and seg[3] == "forms" then
+    req.kind = "forms"
+    return F.route(S, req, tail(seg, 4))
+  elseif root == "form-integrations" and version == "v1" and seg[3] == "submissions" and seg[4] == "forms" then
+    req.kind = "forms/submissions"
+    return F.route_submissions(S, req, tail(seg, 5))
+  elseif root == "submissions" and version == "v3" and seg[3] == "integration" and seg[4] == "secure" and seg[5] == "submit" then
+    req.kind = "forms/submit"
+    return F.route_submit(S, req, tail(seg, 6), true)
   elseif root == "integrations" and version == "v1" and seg[3] == "me" and req.method == "GET" then
     return 200, { portalId = S.portal, timeZone = "UTC", currency = "USD", utcOffset = "+00:00", utcOffsetMilliseconds = 0 }
   end
@@ -251,6 +271,11 @@ local function work(S, req)
     E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path)
   end
   if seg[1] == J.PREFIX and req.method == "GET" then return J.file(S, req, seg) end
+  if seg[1] == "submissions" and seg[2] == "v3" and seg[3] == "integration" and seg[4] == "submit" then
+    req.kind = "forms/submit"   -- by anybody's browser
+    local status, body = F.route_submit(S, req, tail(seg, 5), false)
+    if status then return status, body end
+  end
   req.token = T.developer(S, req, seg[1]) or T.authenticate(S, req)
   req.source = req.token.source
   if seg[1] == "webhooks-journal" then

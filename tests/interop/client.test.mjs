@@ -168,6 +168,72 @@ test('properties and pipelines', async (t) => {
   assert.deepEqual(read.propertiesWithHistory.dealstage.map((v) => v.value), [partners.stages[1].id, partners.stages[0].id]);
 });
 
+test('lists: static and dynamic, members by id and by join', async (t) => {
+  const { hubspot, s } = await client(t, ['--contacts', '0', '--companies', '0', '--owners', '1']);
+  const { listsApi, membershipsApi } = hubspot.crm.lists;
+  const inputs = Array.from({ length: 12 }, (_, i) => ({ properties: { email: `l${i}@lists.example`, lifecyclestage: i < 3 ? 'customer' : 'lead' }, associations: [] }));
+  const ids = (await hubspot.crm.contacts.batchApi.create({ inputs })).results.map((r) => r.id);
+  const { list } = await listsApi.create({ name: 'VIP', objectTypeId: '0-1', processingType: 'MANUAL' });
+  assert.ok(list.createdAt instanceof Date);
+  const added = await membershipsApi.add(list.listId, [...ids, '1']);
+  assert.equal(added.recordsIdsAdded.length, 12);
+  assert.deepEqual(added.recordIdsMissing, ['1']);
+  const seen = [];
+  for (let after; ;) {
+    const page = await membershipsApi.getPage(list.listId, after, undefined, 5);
+    assert.ok(page.results[0].membershipTimestamp instanceof Date);
+    seen.push(...page.results.map((m) => m.recordId));
+    after = page.paging?.next?.after;
+    if (!after) break;
+  }
+  assert.deepEqual(seen, [...ids].sort((a, b) => a - b));
+  assert.equal((await membershipsApi.getPageOrderedByAddedToListDate(list.listId, undefined, undefined, 250)).results.length, 12);
+  assert.deepEqual((await membershipsApi.remove(list.listId, [ids[0]])).recordIdsRemoved, [ids[0]]);
+  assert.equal((await listsApi.getById(list.listId)).list.size, 11);
+  assert.equal((await listsApi.getByName('VIP', '0-1')).list.listId, list.listId);
+  assert.equal((await membershipsApi.getLists('0-1', ids[1])).results[0].listId, list.listId);
+  const filter = (value) => ({ filterBranchType: 'OR', filterBranchOperator: 'OR', filters: [], filterBranches: [{ filterBranchType: 'AND', filterBranchOperator: 'AND', filterBranches: [],
+    filters: [{ filterType: 'PROPERTY', property: 'lifecyclestage', operation: { operationType: 'ENUMERATION', operator: 'IS_ANY_OF', values: [value], includeObjectsWithNoValueSet: false } }] }] });
+  const dynamic = (await listsApi.create({ name: 'Customers', objectTypeId: '0-1', processingType: 'DYNAMIC', filterBranch: filter('customer') })).list;
+  assert.equal(dynamic.size, 3);
+  assert.equal((await listsApi.updateListFilters(dynamic.listId, { filterBranch: filter('lead') })).updatedList.size, 9);
+  await assert.rejects(membershipsApi.add(dynamic.listId, ids), (e) => e.code === 400);
+  const found = await listsApi.doSearch({ listIds: [], offset: 0, count: 1, processingTypes: [], additionalProperties: [], query: '' });
+  assert.equal(found.total, 2);
+  assert.equal(found.hasMore, true);
+  assert.equal(found.lists[0].additionalProperties.hs_list_size, '11');
+  assert.equal((await listsApi.updateName(list.listId, 'VIPs')).updatedList.name, 'VIPs');
+  assert.equal((await listsApi.getAll([list.listId, dynamic.listId], true)).lists[1].filterBranch.filterBranchType, 'OR');
+  await listsApi.remove(list.listId);
+  await assert.rejects(listsApi.getById(list.listId), (e) => e.code === 404);
+  await listsApi.restore(list.listId);
+  await membershipsApi.removeAll(list.listId);
+  assert.deepEqual((await s.control('members', { list: 'VIPs' })).ids, []);
+});
+
+test('forms: definitions, and submissions that are made and read', async (t) => {
+  const { hubspot, s } = await client(t, ['--contacts', '0', '--companies', '0', '--owners', '1']);
+  const api = hubspot.marketing.forms.formsApi;
+  const first = await s.control('create_form', { name: 'Contact us' });
+  const { id, archived, createdAt, updatedAt, ...definition } = first;
+  assert.equal(archived, false);
+  const second = await api.create({ ...definition, name: 'Second', archived: false, createdAt: new Date(), updatedAt: new Date() });
+  assert.equal(second.name, 'Second');
+  assert.deepEqual((await api.getPage()).results.map((f) => f.id), [id, second.id]);
+  assert.equal((await api.update(second.id, { name: 'Third' })).name, 'Third');
+  assert.equal((await api.getById(second.id)).fieldGroups[0].fields[0].name, 'email');
+  await api.archive(second.id);
+  await assert.rejects(api.getById(second.id), (e) => e.code === 404);
+  const { portalId } = await (await hubspot.apiRequest({ path: '/account-info/2026-09/details' })).json();
+  const sent = await hubspot.apiRequest({ method: 'POST', path: `/submissions/v3/integration/secure/submit/${portalId}/${id}`,
+    body: { fields: [{ objectTypeId: '0-1', name: 'email', value: 'f@forms.example' }], context: { pageUri: 'https://forms.example/' } } });
+  assert.equal(sent.status, 200);
+  const page = await (await hubspot.apiRequest({ path: `/form-integrations/v1/submissions/forms/${id}` })).json();
+  assert.deepEqual(page.results[0].values, [{ name: 'email', value: 'f@forms.example', objectTypeId: '0-1' }]);
+  assert.equal((await hubspot.crm.contacts.basicApi.getById('f@forms.example', ['email'], undefined, undefined, false, 'email')).properties.email, 'f@forms.example');
+  assert.ok(createdAt && updatedAt);
+});
+
 test('a wrong token: 401; the limits: 429 with a body as HubSpot\'s, and headers before', async (t) => {
   const s = await sim(t, project(t), ['--contacts', '1', '--tier', 'free']);
   const stranger = new Client({ accessToken: TOKEN.replace(/.$/, 'x'), basePath: s.url });

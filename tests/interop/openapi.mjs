@@ -29,6 +29,7 @@ const LEGACY = [
   [/^\/crm\/v3\/owners(\/.*)?$/, `/crm/owners/${VERSION}$1`],
   [/^\/crm\/v3\/properties(\/.*)$/, `/crm/properties/${VERSION}$1`],
   [/^\/crm\/v3\/pipelines(\/.*)$/, `/crm/pipelines/${VERSION}$1`],
+  [/^\/crm\/v3\/lists(\/.*)?$/, `/crm/lists/${VERSION}$1`],
   [/^\/crm\/v4\/associations(\/.*)$/, `/crm/associations/${VERSION}$1`],
   [/^\/crm\/v4\/objects(\/.*)$/, `/crm/objects/${VERSION}$1`],
   [/^\/account-info\/v3(\/.*)$/, `/account-info/${VERSION}$1`],
