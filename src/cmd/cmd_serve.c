@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/reload.h"
 #include "cmd/runtime.h"
 #include "cmd/supervisor.h"
 #include "loop/stop.h"
@@ -31,8 +32,10 @@ typedef struct serving {
   hl_server *server, *admin;
   hl_page *page;             /* NULL: nobody supervises */
   hl_timer beat;
+  hl_reload *reload;         /* NULL: not yet, or no more */
+  size_t failed;             /* scripts of the last load */
   int64_t drain_ms;
-  bool stop, drained;
+  bool stop, drained, hangup;
 } serving;
 
 static void deliver_done(void *arg, int status, const char *text) {
@@ -101,10 +104,16 @@ static void on_stop(void *arg, int signum) {
   s->stop = true;
 }
 
+static void on_reloaded(void *arg, const hl_reload_result *result) { ((serving *)arg)->failed = result->failed; }
+
+static void reload(serving *s) {
+  if (s->reload) hl_reload_start(s->reload, on_reloaded, s);
+  else s->hangup = true; /* it is starting, or stopping */
+}
+
 static void on_hangup(void *arg, int signum) {
-  serving *s = arg;
   (void)signum;
-  hl_log_write(s->rt->log, HL_LOG_WARN, "serve", "SIGHUP: to load scripts again while it runs is not in this version; stop and start serve");
+  reload(arg);
 }
 
 static void set_flag(void *arg) { *(bool *)arg = true; }
@@ -167,10 +176,8 @@ static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
   if (page) on_beat(&s.beat, &s);
   watched(&s, true);
   hl_runtime_load(s.rt, &s.stop, &loaded);
-  if (s.stop) {
-    loaded.failed = 0;
-    goto stopped;
-  }
+  if (s.stop) goto stopped;
+  s.failed = loaded.failed;
   if (loaded.loaded == 0) {
     rc = hl_fail(&err, HL_ESCRIPT, "no script of %s could be loaded", s.rt->root);
     goto out;
@@ -201,7 +208,11 @@ static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
   if (s.admin)
     hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "status on http://%.*s:%u/status", (int)(strrchr(admin, ':') - admin), admin,
                  hl_server_port(s.admin));
+  s.reload = hl_reload_new(s.rt, drain_ms);
+  if (s.hangup) reload(&s);
   hl_loop_run_until(s.rt->loop, &s.stop);
+  hl_reload_free(s.reload);
+  s.reload = NULL;
   /* Both at once, so that no handler starts while requests in hand are answered. What
    * arrives until the listener has closed is stored as ever. */
   int64_t until = hl_loop_mono(s.rt->loop) + s.drain_ms;
@@ -218,7 +229,7 @@ out:
   watched(&s, false);
   if (s.rt) hl_timer_stop(s.rt->loop, &s.beat);
   if (rc) rc = hl_cmd_error(&err);
-  else if (loaded.failed) rc = HL_EXIT_SOME;
+  else if (s.failed) rc = HL_EXIT_SOME;
   hl_server_free(s.server);
   hl_server_free(s.admin);
   hl_runtime_free(s.rt);

@@ -171,54 +171,6 @@ void hl_runtime_control(hl_runtime *rt, const char *store) {
     hl_log_write(rt->log, HL_LOG_WARN, "serve", "%s; until then hubloop events and the like cannot reach this process", err.text);
 }
 
-typedef struct loading {
-  hl_runtime *rt;
-  hl_load_result *result;
-  size_t open;
-  const bool *stop;
-} loading;
-
-static void script_ended(void *arg, int code, hl_str text) {
-  loading *l = arg;
-  l->open--;
-  if (code == HL_ECANCELLED) return;
-  if (code) {
-    l->result->failed++;
-    hl_log_write(l->rt->log, HL_LOG_ERROR, "script", HL_STR_FMT, HL_STR_ARG(text));
-    if (!l->result->first.code) hl_fail(&l->result->first, code, HL_STR_FMT, HL_STR_ARG(text));
-  } else {
-    l->result->loaded++;
-  }
-}
-
-static bool is_loading(void *arg) {
-  const loading *l = arg;
-  return l->open > 0 && !(l->stop && *l->stop);
-}
-
-void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out) {
-  loading l = {.rt = rt, .result = out, .stop = stop};
-  *out = (hl_load_result){0};
-  for (size_t i = 0; i < rt->project->n_scripts; i++) {
-    hl_permissions p = hl_project_permissions(rt->project, rt->project->scripts[i]);
-    hl_script *script;
-    hl_error err = {0};
-    if (hl_host_load(rt->host, rt->project->scripts[i], &p, &script, &err)) {
-      out->failed++;
-      hl_log_write(rt->log, HL_LOG_ERROR, "script", "%s", err.text);
-      if (!out->first.code) out->first = err;
-      continue;
-    }
-    l.open++;
-    hl_script_on_end(script, script_ended, &l);
-  }
-  hl_loop_run_while(rt->loop, is_loading, &l);
-  if (!l.open) return;
-  hl_host_cancel_all(rt->host);
-  l.stop = NULL;
-  hl_loop_run_while(rt->loop, is_loading, &l);
-}
-
 typedef struct idling {
   hl_runtime *rt;
   const bool *stop;

@@ -51,8 +51,8 @@ typedef struct hl_load_result {
   size_t loaded, failed;
   hl_error first;            /* of the failures */
 } hl_load_result;
-/* Loads the project's scripts and runs the loop until their main tasks have ended.
- * Once *stop is true (NULL: never) those that still run are cut, and count nowhere. */
+/* Loads the project's scripts (reload.c): runs the loop until their main tasks have ended, then those that ended well
+ * begin, with all that they registered. Once *stop is true (NULL: never) none does. */
 void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out);
 /* Opens the control socket beside the store; without one it says why, and goes on. */
 void hl_runtime_control(hl_runtime *rt, const char *store);

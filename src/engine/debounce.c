@@ -212,6 +212,19 @@ static void loaded(void *arg, const hl_debounce_row *row) {
 
 int hl_debounce_start(hl_engine *e, hl_error *err) { return hl_store_each_debounce(e->store, loaded, e, err); }
 
+void hl_debounce_forget(hl_handler *h) {
+  hl_engine *e = h->e;
+  for (size_t i = 0; i < e->debounced.cap; i++) {
+    for (hl_node *node = e->debounced.slots[i], *next; node; node = next) {
+      entry *x = HL_CONTAINER(node, entry, node);
+      next = node->next;
+      if (x->h != h) continue;
+      hl_tx_debounce_drop(e->tx, x->id);
+      forget(e, x);
+    }
+  }
+}
+
 void hl_debounce_deinit(hl_engine *e) {
   hl_node *node;
   while (hl_map_pop(&e->debounced_ids)) {}

@@ -243,12 +243,13 @@ static bool handler_exists(void *arg, const char *durable) { return hl_handler_b
 static void remember_schedule(void *arg, const char *name, int64_t last) {
   hl_handler *h = hl_handler_by_name(arg, name);
   if (h && h->scheduled) h->last = last;
+  else hl_schedule_remember(arg, name, last);
 }
 
 int hl_engine_start(hl_engine *e, hl_error *err) {
   assert(!e->started);
   int64_t now = hl_loop_now(e->loop);
-  int rc = hl_store_reconcile(e->store, handler_exists, e, now, &e->counts, err);
+  int rc = hl_store_reconcile(e->store, handler_exists, e, &e->counts, err);
   if (!rc) rc = hl_store_each_schedule(e->store, remember_schedule, e, err);
   if (!rc) rc = hl_own_start(e, err);
   if (!rc) rc = hl_debounce_start(e, err);
@@ -302,22 +303,15 @@ static void free_handlers(hl_engine *e) {
     hl_free(t->name);
     hl_free(t);
   }
-  while (e->handlers) {
-    hl_handler *h = e->handlers;
-    e->handlers = h->next;
-    hl_timer_stop(e->loop, &h->timer);
-    hl_free(h->type);
-    hl_free(h->script);
-    hl_free(h->name);
-    hl_free(h->account);
-    hl_free(h->property);
-    for (size_t i = 0; h->key_fields && h->key_fields[i]; i++) hl_free(h->key_fields[i]);
-    hl_free(h->key_fields);
-    hl_free(h->text);
-    cJSON_Delete(h->json);
-    hl_tz_free(h->tz);
-    hl_free(h);
+  hl_handler **lists[] = {&e->handlers, &e->gone};
+  for (size_t k = 0; k < HL_COUNT(lists); k++) {
+    while (*lists[k]) {
+      hl_handler *h = *lists[k];
+      *lists[k] = h->next;
+      hl_handler_free(h);
+    }
   }
+  hl_schedule_deinit(e);
 }
 
 static void engine_free(hl_engine *e, bool keep) {

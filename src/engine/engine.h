@@ -13,6 +13,7 @@
 typedef struct hl_engine hl_engine;
 typedef struct hl_handler hl_handler;
 typedef struct hl_run hl_run;
+typedef struct hl_swap hl_swap;
 
 typedef struct hl_engine_options {
   const char *store;        /* file path, or NULL: in memory, synchronous (virtual time, tests) */
@@ -77,6 +78,7 @@ typedef struct hl_handler_options {
   bool debounce_merged;     /* with all of them: event.json has `events` and `changes` */
   bool own;                 /* events that its own writes cause run it too */
   hl_key_cb key;            /* instead; called with the handler's arg, not for a retry that goes alone */
+  hl_swap *swap;            /* it counts from hl_engine_swap on, and then *out of its registration may be gone */
 } hl_handler_options;
 
 /* Starts the handler's work for one event. Ends, now or later, with exactly one
@@ -102,6 +104,17 @@ typedef struct hl_schedule_options {
 /* Runs do not overlap; the last firing is committed with the run's completion. */
 int hl_engine_schedule(hl_engine *e, const hl_schedule_options *s, const hl_handler_options *o,
                        hl_handler_cb cb, void *arg, hl_handler **out, hl_error *err);
+
+/* ---- exchanging a script's handlers (SEMANTICS 2, 27) ---- */
+/* Gathers what is registered for `script` with options.swap. */
+hl_swap *hl_swap_new(hl_engine *e, const char *script);
+void hl_swap_free(hl_swap *swap);   /* never mind; NULL is fine */
+/* Between two events: from now on the handlers of each swap's script are those of the swap, and nothing is called with the
+ * arguments of those before. By its durable name a handler keeps its lanes, what runs in them, its count for concurrency, its
+ * waiting rows and its last firing. What runs ends as it would; what has not begun is dispatched anew, as after a
+ * restart. Waiting rows of a handler that is gone become orphaned; those of one that is back wait again, due now.
+ * After hl_engine_start or before it. The swaps are gone. */
+void hl_engine_swap(hl_engine *e, hl_swap **swaps, size_t n);
 
 typedef struct hl_receipt {
   int code;                 /* 0 committed; HL_EINVAL not a JSON array; HL_EIO, HL_EFULL: not stored, say 503 */
@@ -200,6 +213,8 @@ void hl_run_leave(struct hl_page *page);
 void hl_run_loads(hl_run *run);
 /* Why this script must not be loaded again: an earlier child did not come back from it. NULL: it may. */
 const char *hl_engine_ended_loading(const hl_engine *e, const char *script);
+/* It may again: a person has asked for it. */
+void hl_engine_forgive_loading(hl_engine *e, const char *script);
 
 /* ---- alerts ---- */
 #define HL_ALERT_TYPE "hubloop.alert"

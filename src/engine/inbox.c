@@ -334,7 +334,19 @@ void hl_ev_unref(hl_engine *e, hl_ev *ev) {
   if (--ev->refs) return;
   e->events--;
   cJSON_Delete(ev->json);
+  hl_free(ev->done);
   hl_free(ev);
+}
+
+void hl_ev_note(hl_engine *e, hl_ev *ev, const char *handler) {
+  ev->split = true;
+  ev->done = hl_realloc(ev->done, (ev->n_done + 1) * sizeof *ev->done);
+  ev->done[ev->n_done++] = hl_intern(e, handler);
+}
+
+void hl_ev_done_by(hl_engine *e, hl_ev *ev, const char *handler, hl_state state) {
+  hl_tx_partial(e->tx, ev->row->id, ev->index, handler, state);
+  hl_ev_note(e, ev, handler);
 }
 
 /* All its handlers have finished or parked it: it leaves the log. */

@@ -39,6 +39,7 @@ typedef struct hl_kv_entry hl_kv_entry;
 typedef struct hl_waiter hl_waiter;
 typedef struct hl_alert_kind hl_alert_kind;
 typedef struct hl_steps hl_steps;
+typedef struct hl_fired hl_fired;
 
 /* A log row with events that are not done. */
 struct hl_row {
@@ -61,6 +62,8 @@ struct hl_ev {
   hl_state base;
   bool split;                  /* partial or parked rows exist: it leaves the log through hl_tx_leave */
   bool parks;                  /* parked rows exist */
+  const char **done;           /* durable names of handlers that have left it while others have not; interned */
+  size_t n_done;
   cJSON *json;                 /* its own */
   const char *type;            /* in json */
   const char *source, *account, *object_type;
@@ -138,9 +141,11 @@ struct hl_handler {
   hl_handler *type_next;       /* of one type */
   hl_handler *active_next;
   hl_engine *e;
-  char *type, *script, *name, *account, *property;
+  char *type, *script, *name;  /* the durable name */
   uint64_t who;                /* hl_page_name */
-  unsigned concurrency, retries, running;
+  /* What on(), every() or cron() said, from here to `running`: a reload exchanges all of it (swap.c). */
+  char *account, *property;
+  unsigned concurrency, retries;
   bool own;                    /* wants events of its own writes */
   int64_t debounce_ms, debounce_max_ms;
   bool debounce_merged;
@@ -148,19 +153,24 @@ struct hl_handler {
   hl_key_cb key;
   char **key_fields;           /* NULL-terminated */
   void *arg;
-  hl_lane *ready, **ready_tail;
-  bool active;
-  /* schedules */
-  bool scheduled, firing;
-  int64_t catch_until;         /* HL_CATCHUP_ALL: missed times up to here are run */
-  int64_t every_ms, last, due;
-  unsigned tried;              /* how often the run of `due` has failed */
-  int64_t again;               /* when it is tried again, epoch ms; 0: not so */
+  int64_t every_ms;
   hl_cron cron;
   hl_tz *tz;
   hl_catchup catchup;
   char *text;
   cJSON *json;                 /* what a scheduled run sees as its event */
+  /* What goes on. */
+  unsigned running;
+  hl_lane *ready, **ready_tail;
+  bool active;
+  bool swapped;                /* in the swap that is being made */
+  bool gone;                   /* no script has it any more: it lives until its last run has ended */
+  /* schedules */
+  bool scheduled, firing;
+  int64_t catch_until;         /* HL_CATCHUP_ALL: missed times up to here are run */
+  int64_t last, due;
+  unsigned tried;              /* how often the run of `due` has failed */
+  int64_t again;               /* when it is tried again, epoch ms; 0: not so */
   hl_timer timer;
 };
 
@@ -266,7 +276,8 @@ struct hl_engine {
 
   /* handlers */
   hl_map types, lanes;
-  hl_handler *handlers;
+  hl_handler *handlers, *gone; /* gone: see hl_handler.gone */
+  hl_fired *fired;             /* last firings of schedules that no script has now */
   hl_handler *active, **active_tail;
   hl_defer pump;
   hl_timer pump_later;
@@ -327,18 +338,25 @@ void hl_event_done(hl_engine *e, hl_ev *ev);
 void hl_ev_unref(hl_engine *e, hl_ev *ev);
 /* An event of a parked row: `json` is taken over. NULL when it has no type. */
 hl_ev *hl_ev_parked(hl_engine *e, const hl_parked *p, cJSON *json);
+/* The handler has left it while others have not: now, or in an earlier life. */
+void hl_ev_done_by(hl_engine *e, hl_ev *ev, const char *handler, hl_state state);
+void hl_ev_note(hl_engine *e, hl_ev *ev, const char *handler);
 bool hl_inbox_room(const hl_engine *e);
 void hl_row_progress(hl_engine *e);          /* dirty rows and the mark into e->tx */
 hl_type *hl_type_of(const hl_engine *e, const char *type);
 
 /* lanes.c */
 void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n);
+/* One more handler for an event that is still in memory. */
+void hl_dispatch_to(hl_engine *e, hl_ev *ev, hl_handler *h);
+bool hl_handler_wants(const hl_handler *h, const hl_ev *ev);
 void hl_lane_again(hl_lane *lane);            /* ready, when it has a run and is not busy */
 void hl_pump_handler(hl_handler *h);          /* a slot or a lane is new */
 void hl_lane_enter(hl_run *run);             /* by its key, or its object */
 void hl_lane_enter_alone(hl_run *run);
 void hl_lane_hold(hl_run *run);              /* takes its lane, busy; one that is taken: a lane of its own */
 void hl_lane_leave(hl_run *run);             /* the next one of its lane may go */
+void hl_lane_take(hl_run *run);              /* out of its lane, before it has begun; its handler has no ready lanes */
 void hl_pump_soon(hl_engine *e);
 hl_run *hl_run_new(hl_engine *e, hl_run_kind kind, hl_handler *h);
 void hl_run_free(hl_run *run);
@@ -353,12 +371,14 @@ void hl_handler_durable(const hl_handler *h, hl_buf *out);
 bool hl_debounce(hl_run *run);               /* true: it waits in the store, and run is gone */
 bool hl_debounce_fires(hl_engine *e, int64_t id); /* the parked row was one, and is due */
 int hl_debounce_start(hl_engine *e, hl_error *err);
+void hl_debounce_forget(hl_handler *h);       /* what waits for it waits each for itself */
 void hl_debounce_deinit(hl_engine *e);
 
 /* run.c */
 void hl_run_settle(hl_run *run, hl_state state); /* the event no longer needs this handler in the log */
 char *hl_run_parked_json(hl_run *run, cJSON *json); /* as a parked row keeps it */
 int64_t hl_run_backoff(hl_engine *e, unsigned attempt); /* how long to wait after that many have failed */
+void hl_run_unhold(hl_run *run);             /* it waits no more; nothing when it did not */
 void hl_run_hold(hl_run *run, int64_t delay); /* it waits in memory, and its busy lane with it */
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind);
 void hl_run_drop_effects(hl_run *run);
@@ -390,6 +410,13 @@ void hl_kv_flush(hl_engine *e);                          /* dirty entries into e
 void hl_kv_unpin(hl_engine *e, hl_kv_entry *entry);
 void hl_kv_deinit(hl_engine *e);
 
+/* swap.c */
+void hl_handler_listen(hl_handler *h);
+void hl_handler_free(hl_handler *h);
+hl_handler **hl_swap_list(hl_swap *swap);
+void hl_gone_cut(hl_run *run);               /* its handler is gone: nobody runs it again; and frees it */
+void hl_gone_ended(hl_handler *h);           /* a run of h has ended; h may be gone on return */
+
 /* page.c */
 const char *hl_page_refuses(hl_run *run);    /* why it must not start: it ended an earlier child; NULL: it may */
 
@@ -397,5 +424,10 @@ const char *hl_page_refuses(hl_run *run);    /* why it must not start: it ended 
 void hl_schedule_start(hl_engine *e, hl_handler *h);
 void hl_schedule_finish(hl_run *run, hl_outcome outcome, hl_str error); /* and frees it */
 void hl_schedule_resume(hl_engine *e);
+/* h says something else than `before` did. */
+void hl_schedule_changed(hl_handler *h, const hl_handler *before);
+void hl_schedule_gone(hl_handler *h);
+void hl_schedule_remember(hl_engine *e, const char *name, int64_t last); /* of a schedule that no script has */
+void hl_schedule_deinit(hl_engine *e);
 
 #endif

@@ -58,14 +58,14 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->debounce_merged = o->debounce_merged;
   h->key_fields = copy_names(o->key_fields);
   h->ready_tail = &h->ready;
-  hl_handler **p = &e->handlers;
+  hl_handler **p = o->swap ? hl_swap_list(o->swap) : &e->handlers;
   while (*p) p = &(*p)->next;
   *p = h;
   return h;
 }
 
-static int check_name(hl_engine *e, const char *type, const char *script, const char *name, hl_error *err) {
-  for (const hl_handler *h = e->handlers; h; h = h->next)
+static int check_name(hl_engine *e, const hl_handler_options *o, const char *type, const char *script, const char *name, hl_error *err) {
+  for (const hl_handler *h = o->swap ? *hl_swap_list(o->swap) : e->handlers; h; h = h->next)
     if (strcmp(h->script, script) == 0 && strcmp(h->type, type) == 0 && strcmp(h->name, name) == 0)
       return hl_fail(err, HL_EINVAL, "%s: “%s” has a handler named “%s” already; give this one a name of its own: { name = \"…\" }",
                      script, type, name);
@@ -79,19 +79,10 @@ int hl_engine_on(hl_engine *e, const char *type, bool own, const hl_handler_opti
   if (!own && !hl_event_type_known(type, &nearest))
     return nearest ? hl_fail(err, HL_EINVAL, "“%s” is no event type of HubSpot; did you mean “%s”?", type, nearest)
                    : hl_fail(err, HL_EINVAL, "“%s” is no event type of HubSpot; they look like “contact.creation” or “deal.propertyChange”", type);
-  int rc = check_name(e, type, script, name, err);
+  int rc = check_name(e, o, type, script, name, err);
   if (rc) return rc;
-  hl_type *t = hl_type_of(e, type);
-  if (!t) {
-    t = HL_NEW(hl_type);
-    t->name = hl_strdup(type);
-    t->tail = &t->handlers;
-    hl_map_add(&e->types, &t->node, hl_map_hash(&e->types, type, strlen(type)));
-  }
   hl_handler *h = add_handler(e, type, o, name, cb, arg);
-  *t->tail = h;
-  t->tail = &h->type_next;
-  t->n++;
+  if (!o->swap) hl_handler_listen(h);
   if (out) *out = h;
   return 0;
 }
@@ -100,7 +91,7 @@ int hl_engine_schedule(hl_engine *e, const hl_schedule_options *s, const hl_hand
                        void *arg, hl_handler **out, hl_error *err) {
   const char *script = o->script ? o->script : "", *name = o->name ? o->name : s->text ? s->text : "";
   hl_tz *tz = s->tz;
-  int rc = check_name(e, "schedule", script, name, err);
+  int rc = check_name(e, o, "schedule", script, name, err);
   if (!rc && !tz) rc = hl_tz_load("UTC", &tz, err);
   if (!rc && !s->cron && s->every_ms < 1)
     rc = hl_fail(err, HL_EINVAL, "%s: “%s”: an interval must be longer than zero", script, name);
@@ -121,7 +112,7 @@ int hl_engine_schedule(hl_engine *e, const hl_schedule_options *s, const hl_hand
   h->text = hl_strdup(s->text ? s->text : name);
   h->json = cJSON_CreateObject();
   h->timer.unref = true;
-  if (e->started) hl_schedule_start(e, h);
+  if (e->started && !o->swap) hl_schedule_start(e, h);
   if (out) *out = h;
   return 0;
 }
@@ -160,7 +151,7 @@ void hl_run_free(hl_run *run) {
 
 /* ---- dispatch ---- */
 
-static bool wants(const hl_handler *h, const hl_ev *ev) {
+bool hl_handler_wants(const hl_handler *h, const hl_ev *ev) {
   if (h->account && strcmp(h->account, ev->account) != 0) return false;
   return !h->property || strcmp(h->property, hl_json_str(ev->json, "propertyName", "")) == 0;
 }
@@ -198,9 +189,36 @@ static void note_skipped(hl_engine *e, hl_ev *ev, hl_handler *h) {
   hl_buf name;
   hl_buf_init(&name, 1 << 16);
   hl_handler_durable(h, &name);
-  hl_tx_partial(e->tx, ev->row->id, ev->index, name.p, HL_ST_OWN);
+  hl_ev_done_by(e, ev, name.p, HL_ST_OWN);
   hl_buf_deinit(&name);
-  ev->split = true;
+}
+
+static void give(hl_engine *e, hl_ev *ev, hl_handler *h, int depth, int written) {
+  hl_run *run = hl_run_new(e, RUN_EVENT, h);
+  run->ev = ev;
+  run->occurred = ev->occurred;
+  run->depth = depth;
+  if (h->own) run->own_id = hl_own_take(e, h, ev);
+  run->own = run->own_id != 0;
+  if (written > MAX_DEPTH)
+    run->refused = hl_strdup("writes to HubSpot chained deeper than 8: handlers that answer each other's writes without end?");
+  ev->refs++;
+  ev->left++;
+  if (!h->debounce_ms || run->refused || !hl_debounce(run)) hl_lane_enter(run);
+}
+
+static int depth_of(hl_engine *e, const hl_ev *ev, int *written) {
+  int depth = (int)hl_json_int(ev->json, "depth", 0);
+  *written = hl_own_depth(e, ev);
+  return *written > depth ? *written : depth;
+}
+
+void hl_dispatch_to(hl_engine *e, hl_ev *ev, hl_handler *h) {
+  int written, depth = depth_of(e, ev, &written);
+  assert(ev->left > 0);
+  if (!hl_handler_wants(h, ev)) return;
+  if (is_own(h, ev)) note_skipped(e, ev, h);
+  else give(e, ev, h, depth, written);
 }
 
 void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n) {
@@ -209,28 +227,16 @@ void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials
   size_t n_skipped = 0;
   ev->refs = ev->left = 1; /* ours, until all its handlers have been found */
   for (size_t i = 0; i < n; i++)
-    if (partials[i].index == ev->index) ev->split = true;
-  int depth = (int)hl_json_int(ev->json, "depth", 0), written = hl_own_depth(e, ev);
-  if (written > depth) depth = written;
+    if (partials[i].index == ev->index) hl_ev_note(e, ev, partials[i].handler);
+  int written, depth = depth_of(e, ev, &written);
   for (hl_handler *h = t ? t->handlers : NULL; h; h = h->type_next) {
-    if (!wants(h, ev) || already(h, ev, partials, n)) continue;
+    if (!hl_handler_wants(h, ev) || already(h, ev, partials, n)) continue;
     if (is_own(h, ev)) {
       skipped = hl_realloc(skipped, (n_skipped + 1) * sizeof *skipped);
       skipped[n_skipped++] = h;
       continue;
     }
-    hl_run *run = hl_run_new(e, RUN_EVENT, h);
-    run->ev = ev;
-    run->occurred = ev->occurred;
-    run->depth = depth;
-    if (h->own) run->own_id = hl_own_take(e, h, ev);
-    run->own = run->own_id != 0;
-    if (written > MAX_DEPTH)
-      run->refused = hl_strdup("writes to HubSpot chained deeper than 8: handlers that answer each other's writes without end?");
-    ev->refs++;
-    ev->left++;
-    if (h->debounce_ms && !run->refused && hl_debounce(run)) continue;
-    hl_lane_enter(run);
+    give(e, ev, h, depth, written);
   }
   if (written > MAX_DEPTH && ev->left > 1) hl_alert_depth(e, ev->parked_row, ev->index, ev->type, "writes to HubSpot");
   for (size_t i = 0; i < n_skipped && ev->left > 1; i++) note_skipped(e, ev, skipped[i]);
@@ -399,6 +405,21 @@ void hl_lane_leave(hl_run *run) {
     hl_lane_again(lane);
     return;
   }
+  if (lane->mapped) hl_map_remove(&run->e->lanes, &lane->node);
+  hl_free(lane);
+}
+
+void hl_lane_take(hl_run *run) {
+  hl_lane *lane = run->lane;
+  hl_run *before = NULL;
+  assert(!run->running && !run->waiting && !run->h->ready);
+  for (hl_run *r = lane->first; r != run; r = r->lane_next) before = r;
+  if (before) before->lane_next = run->lane_next;
+  else lane->first = run->lane_next;
+  if (lane->last == run) lane->last = before;
+  run->lane = NULL;
+  run->lane_next = NULL;
+  if (lane->first) return;
   if (lane->mapped) hl_map_remove(&run->e->lanes, &lane->node);
   hl_free(lane);
 }

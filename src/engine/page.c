@@ -58,9 +58,19 @@ const char *hl_page_refuses(hl_run *run) {
 
 void hl_run_loads(hl_run *run) { run->loads = true; }
 
-const char *hl_engine_ended_loading(const hl_engine *e, const char *script) {
+static struct hl_page_end *ended_loading(const hl_engine *e, const char *script) {
   hl_page *p = e->page;
   for (int i = 0; p && i < HL_PAGE_ENDED; i++)
-    if (p->ended[i].run.kind == HL_PAGE_LOADING && p->ended[i].run.who == hl_page_name(script, "", "")) return p->ended[i].why;
+    if (p->ended[i].run.kind == HL_PAGE_LOADING && p->ended[i].run.who == hl_page_name(script, "", "")) return &p->ended[i];
   return NULL;
+}
+
+const char *hl_engine_ended_loading(const hl_engine *e, const char *script) {
+  const struct hl_page_end *end = ended_loading(e, script);
+  return end ? end->why : NULL;
+}
+
+void hl_engine_forgive_loading(hl_engine *e, const char *script) {
+  struct hl_page_end *end = ended_loading(e, script);
+  if (end) end->run.kind = HL_PAGE_NONE;
 }

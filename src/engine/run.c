@@ -176,9 +176,8 @@ void hl_run_settle(hl_run *run, hl_state state) {
     hl_buf name;
     hl_buf_init(&name, 1 << 16);
     hl_handler_durable(run->h, &name);
-    hl_tx_partial(e->tx, ev->row->id, ev->index, name.p, state);
+    hl_ev_done_by(e, ev, name.p, state);
     hl_buf_deinit(&name);
-    ev->split = true;
   }
 }
 
@@ -205,16 +204,19 @@ static void finish_done(hl_run *run, hl_state state) {
   hl_run_free(run);
 }
 
+void hl_run_unhold(hl_run *run) {
+  if (!run->waiting) return;
+  hl_timer_stop(run->e->loop, &run->timer);
+  run->waiting = run->lane->busy = false;
+  run->e->held--;
+}
+
 static void on_retry(hl_timer *t, void *arg) {
   (void)t;
   hl_run *run = arg;
-  hl_engine *e = run->e;
-  run->waiting = false;
-  e->held--;
-  if (e->freeing) return;
+  hl_run_unhold(run);
   /* The lane was kept: its first run goes again. */
-  run->lane->busy = false;
-  hl_lane_again(run->lane);
+  if (!run->e->freeing) hl_lane_again(run->lane);
 }
 
 void hl_run_hold(hl_run *run, int64_t delay) {
@@ -280,11 +282,12 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
   if (run->attempt == 1) run->first_failed = mono;
   if (error.n > MAX_ERROR) error.n = MAX_ERROR;
   if (run->attempt > run->h->retries) dead = true;
-  if (!dead) {
+  bool orphaned = !dead && run->h->gone;
+  if (!dead && !orphaned) {
     delay = hl_run_backoff(e, run->attempt);
     e->retried++;
   }
-  hl_state kind = dead ? HL_ST_DEAD : HL_ST_WAITING;
+  hl_state kind = dead ? HL_ST_DEAD : orphaned ? HL_ST_ORPHANED : HL_ST_WAITING;
   if (run->parked) {
     hl_tx_repark(e->tx, run->parked, kind, run->attempt, now + delay, error);
     hl_touch(e);
@@ -310,14 +313,14 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
   run->running = false;
   run->h->running--;
   e->running--;
-  if (!dead && e->held < MAX_HELD && mono + delay - run->first_failed <= HOLD_MS && !e->draining && run->lane) {
+  if (!dead && !orphaned && e->held < MAX_HELD && mono + delay - run->first_failed <= HOLD_MS && !e->draining && run->lane) {
     /* Its lane waits with it. */
     hl_run_hold(run, delay);
     hl_pump_handler(run->h);
     return;
   }
   hl_parked_leave(e, run->ref);
-  if (!dead) hl_parked_due(e, now + delay);
+  if (!dead && !orphaned) hl_parked_due(e, now + delay);
   hl_lane_leave(run);
   hl_pump_handler(run->h);
   hl_run_free(run);
@@ -325,6 +328,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
 
 void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
   hl_engine *e = run->e;
+  hl_handler *h = run->h;
   if (run->kind == RUN_FREE) {
     if (outcome == HL_RUN_DONE) apply(run);
     hl_run_free(run);
@@ -344,13 +348,18 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
     e->running--;
     hl_run_drop_effects(run);
     hl_steps_again(run);
-    lane->busy = false;
-    hl_lane_again(lane);
+    if (h->gone) {
+      hl_gone_cut(run);
+    } else {
+      lane->busy = false;
+      hl_lane_again(lane);
+    }
   } else if (outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD) {
     finish_failed(run, outcome == HL_RUN_DEAD, error);
   } else {
     finish_done(run, outcome == HL_RUN_DONE ? HL_ST_RAN : HL_ST_FILTERED);
   }
+  hl_gone_ended(h);
   hl_inbox_more(e);
   hl_touch(e);
 }

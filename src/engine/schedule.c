@@ -15,6 +15,41 @@ enum { MAX_CATCH_UP = 1000 };
 static const int64_t LATE_MS = 60 * 1000;             /* a time that long ago was missed */
 static const int64_t CORRECTION_MS = 3 * 60 * 60 * 1000;
 
+struct hl_fired {
+  hl_fired *next;
+  int64_t last;
+  char name[];
+};
+
+void hl_schedule_remember(hl_engine *e, const char *name, int64_t last) {
+  size_t n = strlen(name) + 1;
+  hl_fired *f = hl_alloc(sizeof *f + n);
+  f->last = last;
+  memcpy(f->name, name, n);
+  f->next = e->fired;
+  e->fired = f;
+}
+
+static int64_t forget(hl_engine *e, const char *name) {
+  for (hl_fired **p = &e->fired; *p; p = &(*p)->next) {
+    hl_fired *f = *p;
+    if (strcmp(f->name, name) != 0) continue;
+    int64_t last = f->last;
+    *p = f->next;
+    hl_free(f);
+    return last;
+  }
+  return 0;
+}
+
+void hl_schedule_deinit(hl_engine *e) {
+  while (e->fired) {
+    hl_fired *f = e->fired;
+    e->fired = f->next;
+    hl_free(f);
+  }
+}
+
 static int64_t next_after(const hl_handler *h, int64_t ms) {
   if (h->every_ms) return ms + h->every_ms;
   return hl_cron_next(&h->cron, h->tz, ms);
@@ -76,8 +111,9 @@ static void on_timer(hl_timer *t, void *arg);
 static void arm(hl_handler *h) {
   hl_engine *e = h->e;
   int64_t now = hl_loop_now(e->loop);
+  if (e->freeing || h->gone) return;
   if (!h->again && h->last > now) plan(h, now); /* the clock was set back */
-  if (e->freeing || h->due == INT64_MAX) return;
+  if (h->due == INT64_MAX) return;
   hl_timer_start_at(e->loop, &h->timer, h->again ? h->again : h->due, on_timer, h);
 }
 
@@ -102,6 +138,11 @@ static void on_timer(hl_timer *t, void *arg) {
 
 void hl_schedule_start(hl_engine *e, hl_handler *h) {
   int64_t now = hl_loop_now(e->loop);
+  hl_buf name;
+  hl_buf_init(&name, 1 << 16);
+  hl_handler_durable(h, &name);
+  if (!h->last) h->last = forget(e, name.p);
+  hl_buf_deinit(&name);
   if (!h->last) record(h, now);
   plan(h, now);
   arm(h);
@@ -140,7 +181,25 @@ void hl_schedule_finish(hl_run *run, hl_outcome outcome, hl_str error) {
     if (h->due <= now && h->due > h->catch_until) h->due = next_after(h, newest(h, h->due, now, 1));
   }
   hl_run_free(run);
+  if (h->gone) hl_schedule_gone(h);
   arm(h);
+}
+
+void hl_schedule_changed(hl_handler *h, const hl_handler *before) {
+  if (!h->e->started || next_after(h, h->last) == next_after(before, h->last)) return; /* a time that is due stays so */
+  h->catch_until = h->again = 0;
+  h->tried = 0;
+  if (!h->firing) hl_schedule_start(h->e, h);
+}
+
+void hl_schedule_gone(hl_handler *h) {
+  hl_buf name;
+  hl_timer_stop(h->e->loop, &h->timer);
+  if (h->firing || !h->last) return;
+  hl_buf_init(&name, 1 << 16);
+  hl_handler_durable(h, &name);
+  hl_schedule_remember(h->e, name.p, h->last);
+  hl_buf_deinit(&name);
 }
 
 void hl_schedule_resume(hl_engine *e) {

@@ -83,6 +83,7 @@ static void read_options(lua_State *L, hl_handler_options *o) {
                             .account = hl_lua_opt_str(L, 2, "account", NULL),
                             .property = hl_lua_opt_str(L, 2, "property", NULL),
                             .concurrency = (unsigned)hl_lua_opt_int(L, 2, "concurrency", 1, 10000, 0),
+                            .swap = hl_script_of(L)->swap,
                             .retries = UINT_MAX};
   lua_Integer retries = hl_lua_opt_int(L, 2, "retries", 0, 1000, -1);
   if (retries >= 0) o->retries = (unsigned)retries;
@@ -149,12 +150,12 @@ static bool read_own(lua_State *L) {
   return own;
 }
 
-static void note_type(hl_host *host, const char *type) {
-  for (size_t i = 0; i < host->n_types; i++)
-    if (strcmp(host->types[i], type) == 0) return;
-  host->types = hl_realloc(host->types, (host->n_types + 2) * sizeof *host->types);
-  host->types[host->n_types++] = hl_strdup(type);
-  host->types[host->n_types] = NULL;
+static void note_type(hl_script *s, const char *type) {
+  for (size_t i = 0; i < s->n_types; i++)
+    if (strcmp(s->types[i], type) == 0) return;
+  s->types = hl_realloc(s->types, (s->n_types + 2) * sizeof *s->types);
+  s->types[s->n_types++] = hl_strdup(type);
+  s->types[s->n_types] = NULL;
 }
 
 /* Raises for a type that there is not. True: a name of our own. */
@@ -191,8 +192,8 @@ static int l_on(lua_State *L) {
   hl_handler *out;
   if (hl_engine_on(s->host->o.engine, type, own, &o, hl_handler_start, h, &out, &err))
     return luaL_error(L, "on(): %s", err.text);
-  s->host->handlers++;
-  if (!own) note_type(s->host, type);
+  s->registered++;
+  if (!own) note_type(s, type);
   return 0;
 }
 
@@ -216,7 +217,7 @@ static int schedule(lua_State *L, hl_schedule_options *so, const char *what) {
   hl_handler *out;
   if (hl_engine_schedule(s->host->o.engine, so, &o, hl_handler_start, h, &out, &err))
     return luaL_error(L, "%s: %s", what, err.text);
-  s->host->handlers++;
+  s->registered++;
   return 0;
 }
 
@@ -254,7 +255,7 @@ static int l_cron(lua_State *L) {
   hl_handler *out;
   if (hl_engine_schedule(s->host->o.engine, &so, &o, hl_handler_start, h, &out, &err))
     return luaL_error(L, "cron(): %s", err.text);
-  s->host->handlers++;
+  s->registered++;
   return 0;
 }
 

@@ -10,6 +10,7 @@ struct hl_route {
   hl_route *next;
   hl_script *script;
   char *method, *path, *account;
+  char *where;             /* "form.lua:12: ", for messages */
   size_t path_n;
   bool tail;               /* the path ended in a star: path_n bytes are its prefix */
   int fn_ref;
@@ -215,7 +216,7 @@ static void route_ended(void *arg, int code, lua_State *L, int nresults, hl_str 
     fail_request(r, why ? why : "out of memory");
     lua_pop(L, 1);
   } else if (code == HL_ECANCELLED) {
-    reply_text(r->request, 503, "shutting down, try again later\n");
+    reply_text(r->request, 503, "cut short, try again\n");
   } else {
     char *why = hl_strndup(text.p, text.n);
     fail_request(r, why);
@@ -279,17 +280,19 @@ bool hl_host_route(hl_host *host, hl_request *request) {
   hl_buf allow;
   bool known_path = false;
   hl_buf_init(&allow, 1024);
-  for (hl_route *route = host->routes; route; route = route->next) {
-    if (!path_matches(route, path)) continue;
-    if (strcmp(route->method, method) != 0) {
-      /* A full list is cut short: Allow is a hint. */
-      if (hl_buf_printf(&allow, "%s%s", known_path ? ", " : "", route->method) == 0) known_path = true;
-      continue;
+  for (hl_script *s = host->scripts; s; s = s->next) {
+    for (hl_route *route = s->routes; route; route = route->next) {
+      if (!path_matches(route, path)) continue;
+      if (strcmp(route->method, method) != 0) {
+        /* A full list is cut short: Allow is a hint. */
+        if (hl_buf_printf(&allow, "%s%s", known_path ? ", " : "", route->method) == 0) known_path = true;
+        continue;
+      }
+      if (authorised(route, request)) start_route(route, request);
+      else reply_text(request, 401, "this route wants its key as 'Authorization: Bearer …' or 'X-Api-Key: …'\n");
+      hl_buf_deinit(&allow);
+      return true;
     }
-    if (authorised(route, request)) start_route(route, request);
-    else reply_text(request, 401, "this route wants its key as 'Authorization: Bearer …' or 'X-Api-Key: …'\n");
-    hl_buf_deinit(&allow);
-    return true;
   }
   if (known_path) {
     hl_headers h = {0};
@@ -304,6 +307,19 @@ bool hl_host_route(hl_host *host, hl_request *request) {
 /* ---- registration ---- */
 static const char *const known[] = {"auth", "account", "timeout", "priority", NULL};
 
+static const hl_route *same_route(const hl_script *s, const char *method, const char *path) {
+  const hl_route *r = s->routes;
+  while (r && (strcmp(r->method, method) != 0 || strcmp(r->path, path) != 0)) r = r->next;
+  return r;
+}
+
+int hl_routes_clash(const hl_script *fresh, const hl_script *other, hl_error *err) {
+  for (const hl_route *r = fresh->routes; r; r = r->next)
+    if (same_route(other, r->method, r->path))
+      return hl_fail(err, HL_EINVAL, "%sserve(\"%s %s\"): %s already serves it", r->where, r->method, r->path, other->name);
+  return 0;
+}
+
 static int l_serve(lua_State *L) {
   static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", NULL};
   const char *what = luaL_checkstring(L, 1);
@@ -316,10 +332,10 @@ static int l_serve(lua_State *L) {
   hl_lua_check_options(L, 2, "serve()", known, NULL);
   const char *space = strchr(what, ' ');
   const char *path = space ? space + 1 : "";
-  hl_str method = {what, space ? (size_t)(space - what) : strlen(what)};
-  bool good = false;
-  for (size_t i = 0; methods[i]; i++) good = good || hl_str_eqz(method, methods[i]);
-  if (!good || path[0] != '/' || strpbrk(path, " ?#"))
+  const char *method = NULL;
+  for (size_t i = 0; methods[i] && !method; i++)
+    if (hl_str_eqz((hl_str){what, space ? (size_t)(space - what) : strlen(what)}, methods[i])) method = methods[i];
+  if (!method || path[0] != '/' || strpbrk(path, " ?#"))
     return luaL_error(L, "serve(): expects a method and a path, such as \"POST /form\", not '%s'", what);
   size_t n = strlen(path);
   bool tail = n >= 2 && strcmp(path + n - 2, "/*") == 0;
@@ -343,16 +359,19 @@ static int l_serve(lua_State *L) {
   int64_t timeout = hl_lua_opt_duration(L, 2, "timeout", TIMEOUT_MS);
   hl_api_class klass = hl_lua_opt_class(L, 2, "priority", HL_CLASS_LIVE);
   const char *account = hl_lua_opt_str(L, 2, "account", NULL);
-  hl_route **at = &s->host->routes;
-  for (; *at; at = &(*at)->next)
-    if (hl_str_eqz(method, (*at)->method) && (*at)->tail == tail && strncmp((*at)->path, path, strlen(path)) == 0 &&
-        strlen((*at)->path) == strlen(path))
-      return luaL_error(L, "serve(\"%s\"): %s already serves it", what, (*at)->script->name);
+  const hl_script *owner = same_route(s, method, path) ? s : NULL;
+  if (!s->swap) /* staged: hl_host_swap looks */
+    for (const hl_script *other = s->host->scripts; other && !owner; other = other->next)
+      if (same_route(other, method, path)) owner = other;
+  if (owner) return luaL_error(L, "serve(\"%s\"): %s already serves it", what, owner->name);
+  luaL_where(L, 1);
+  const char *where = lua_tostring(L, -1);
   lua_pushvalue(L, 3);
   int fn_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   hl_route *route = HL_NEW(hl_route);
   route->script = s;
-  route->method = hl_strndup(method.p, method.n);
+  route->method = hl_strdup(method);
+  route->where = hl_strdup(where);
   route->path = hl_strdup(path);
   route->path_n = tail ? n - 1 : n;
   route->tail = tail;
@@ -361,17 +380,20 @@ static int l_serve(lua_State *L) {
   route->auth_ref = auth_ref;
   route->timeout_ms = timeout;
   route->klass = klass;
+  hl_route **at = &s->routes;
+  while (*at) at = &(*at)->next;
   *at = route;
-  s->host->handlers++;
+  s->registered++;
   return 0;
 }
 
-void hl_routes_free(hl_host *host) {
-  while (host->routes) {
-    hl_route *r = host->routes;
-    host->routes = r->next;
+void hl_routes_free(hl_script *s) {
+  while (s->routes) {
+    hl_route *r = s->routes;
+    s->routes = r->next;
     hl_free(r->method);
     hl_free(r->path);
+    hl_free(r->where);
     hl_free(r->account);
     hl_free(r);
   }

@@ -47,12 +47,16 @@ static void script_free(hl_script *s) {
     hl_state_free(s->state);
   }
   hl_works_free(s);
+  hl_timer_stop(s->host->o.loop, &s->drain);
+  hl_defer_stop(s->host->o.loop, &s->reap);
+  hl_swap_free(s->swap);
+  hl_routes_free(s);
   hl_handler_fns_free(s);
+  free_list(s->types);
   free_list(s->hosts);
   free_list(s->fs);
   free_list(s->env);
   hl_free(s->name);
-  hl_free(s->dir);
   hl_free(s->http_origin);
   hl_free(s->end_text);
   hl_free(s);
@@ -61,15 +65,23 @@ static void script_free(hl_script *s) {
 void hl_host_free(hl_host *host) {
   if (!host) return;
   if (host->o.hubspot) hl_hubspot_on_day_ending(host->o.hubspot, NULL, NULL);
-  hl_routes_free(host);
-  while (host->scripts) {
-    hl_script *s = host->scripts;
-    host->scripts = s->next;
-    script_free(s);
+  hl_script **lists[] = {&host->scripts, &host->apart};
+  for (size_t i = 0; i < HL_COUNT(lists); i++) {
+    while (*lists[i]) {
+      hl_script *s = *lists[i];
+      *lists[i] = s->next;
+      script_free(s);
+    }
   }
-  free_list(host->types);
+  hl_free(host->types);
   hl_free(host->root);
   hl_free(host);
+}
+
+static hl_script *find_script(const hl_host *host, const char *name) {
+  hl_script *s = host->scripts;
+  while (s && strcmp(s->name, name) != 0) s = s->next;
+  return s;
 }
 
 /* ---- finding ---- */
@@ -117,6 +129,19 @@ static int read_script(const char *path, hl_buf *out, hl_error *err) {
   if (!rc && ferror(f)) rc = hl_fail(err, HL_EIO, "cannot read %s: %s", path, strerror(errno));
   fclose(f);
   return rc;
+}
+
+/* Its name is that of the path, also when that is a link: where a link leads may change, a durable name may not. */
+static int place_script(hl_script *s, const char *path, hl_error *err) {
+  const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *root = s->host->root;
+  char folder[PATH_MAX], dir[PATH_MAX];
+  size_t n = strlen(root);
+  snprintf(folder, sizeof folder, "%.*s/.", slash ? (int)(slash - path) : 1, slash ? path : ".");
+  if (!realpath(folder, dir)) return hl_fail(err, HL_EIO, "%s: %s", path, strerror(errno));
+  bool below = strncmp(dir, root, n) == 0 && dir[n] == '/';
+  snprintf(folder, sizeof folder, "%s%s%s", below ? dir + n + 1 : "", below ? "/" : "", base);
+  s->name = hl_strdup(folder);
+  return 0;
 }
 
 /* Puts the source line under a message that begins with "name:LINE:". */
@@ -191,35 +216,25 @@ static int bind_and_compile(lua_State *L) {
   return 1;
 }
 
-int hl_host_load_with(hl_host *host, const char *path, const hl_permissions *p, lua_CFunction extend,
-                      hl_script **out, hl_error *err) {
+static int load(hl_host *host, const char *path, const hl_permissions *p, lua_CFunction extend, bool staged, int64_t timeout_ms,
+                hl_script **out, hl_error *err) {
   int rc;
-  char *full = NULL;
   hl_buf text;
   hl_script *s = HL_NEW(hl_script);
   s->host = host;
   hl_buf_init(&text, SCRIPT_MAX);
   if ((rc = read_script(path, &text, err)) != 0) goto fail;
-  full = realpath(path, NULL);
-  if (!full) {
-    rc = hl_fail(err, HL_EIO, "%s: %s", path, strerror(errno));
-    goto fail;
-  }
-  size_t root_n = strlen(host->root);
-  bool inside = strncmp(full, host->root, root_n) == 0 && full[root_n] == '/';
-  const char *slash = strrchr(full, '/');
-  s->name = hl_strdup(inside ? full + root_n + 1 : slash + 1);
-  s->dir = hl_strndup(full, (size_t)(slash - full));
-  for (hl_script *other = host->scripts; other; other = other->next) {
-    if (strcmp(other->name, s->name) != 0) continue;
+  if ((rc = place_script(s, path, err)) != 0) goto fail;
+  if (!staged && find_script(host, s->name)) {
     rc = hl_fail(err, HL_EINVAL, "%s is loaded already", path);
     goto fail;
   }
   const char *ended = hl_engine_ended_loading(host->o.engine, s->name);
   if (ended) {
-    rc = hl_fail(err, HL_ESCRIPT, "%s: skipped, because while it loaded %s; correct it and restart", s->name, ended);
+    rc = hl_fail(err, HL_ESCRIPT, "%s: skipped, because while it loaded %s; correct it and reload", s->name, ended);
     goto fail;
   }
+  if (staged) s->swap = hl_swap_new(host->o.engine, s->name);
   if (p) {
     s->hosts = copy_list(p->hosts);
     s->fs = copy_list(p->fs);
@@ -250,44 +265,171 @@ int hl_host_load_with(hl_host *host, const char *path, const hl_permissions *p, 
   s->main_run = hl_engine_begin(host->o.engine, s->name, account);
   hl_run_loads(s->main_run);
   hl_task_options o = {.run = s->main_run, .account = account, .klass = HL_CLASS_NORMAL,
-                       .offline = host->o.serving, .wait_children = true};
+                       .offline = host->o.serving, .wait_children = true, .timeout_ms = timeout_ms};
   rc = hl_work_start(s, 0, &o, main_ended, s, NULL, err);
   if (rc) {
     hl_run_finish(s->main_run, HL_RUN_CUT, (hl_str){NULL, 0});
     s->main_run = NULL;
     goto fail;
   }
-  hl_script **at = &host->scripts;
+  hl_script **at = staged ? &host->apart : &host->scripts;
   while (*at) at = &(*at)->next;
   *at = s;
   *out = s;
   s = NULL;
 fail:
-  free(full);
   hl_buf_deinit(&text);
   if (s) script_free(s);
   return rc;
 }
 
+int hl_host_load_with(hl_host *host, const char *path, const hl_permissions *p, lua_CFunction extend,
+                      hl_script **out, hl_error *err) {
+  return load(host, path, p, extend, false, 0, out, err);
+}
+
 int hl_host_load(hl_host *host, const char *path, const hl_permissions *p, hl_script **out, hl_error *err) {
-  return hl_host_load_with(host, path, p, NULL, out, err);
+  return load(host, path, p, NULL, false, 0, out, err);
+}
+
+/* ---- exchanging scripts (SEMANTICS 27) ---- */
+
+int hl_host_stage(hl_host *host, const char *path, const hl_permissions *p, int64_t timeout_ms, hl_script **out, hl_error *err) {
+  return load(host, path, p, NULL, true, timeout_ms, out, err);
+}
+
+static void unlink_script(hl_script **list, hl_script *s) {
+  while (*list != s) list = &(*list)->next;
+  *list = s->next;
+  s->next = NULL;
+}
+
+/* Not from inside the end of its last task, which still looks at the state. */
+static void on_reap(hl_defer *d, void *arg) {
+  (void)d;
+  hl_script *s = arg;
+  unlink_script(&s->host->apart, s);
+  script_free(s);
+}
+
+void hl_script_idle(hl_script *s) {
+  if (s->retired) hl_defer_start(s->host->o.loop, &s->reap, on_reap, s);
+}
+
+static void on_drained(hl_timer *t, void *arg) {
+  (void)t;
+  hl_script *s = arg;
+  size_t n = 0;
+  for (const hl_work *w = s->works; w; w = hl_work_next(w)) n++;
+  hl_log_write(hl_loop_log(s->host->o.loop), HL_LOG_WARN, s->name,
+               "%zu task%s of its earlier version had not ended in time and %s cut; events go back to the inbox", n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
+  hl_works_cancel(s, "the script was reloaded");
+}
+
+/* It lies in host->apart. */
+static void retire(hl_script *s, int64_t drain_ms) {
+  s->retired = true;
+  s->drain.unref = true;
+  if (s->works) hl_timer_start(s->host->o.loop, &s->drain, drain_ms, on_drained, s);
+  else hl_script_idle(s);
+}
+
+void hl_script_drop(hl_script *s) {
+  s->on_end = NULL;
+  s->retired = true;
+  if (s->works) hl_works_cancel(s, "its load was called off");
+  else hl_script_idle(s);
+}
+
+/* Which of the scripts as they will be serves what `c` serves too. An earlier change goes before a later one. */
+static void check_routes(hl_host *host, hl_change *v, size_t n, hl_change *c) {
+  for (hl_script *s = host->scripts; s && !c->err.code; s = s->next) {
+    bool stays = true;
+    for (size_t i = 0; i < n && stays; i++) stays = v[i].err.code || strcmp(v[i].name, s->name) != 0;
+    if (stays) hl_routes_clash(c->script, s, &c->err);
+  }
+  for (hl_change *o = v; o < c && !c->err.code; o++)
+    if (o->script && !o->err.code) hl_routes_clash(c->script, o->script, &c->err);
+}
+
+/* A change that is not taken leaves the old script, which may clash in its turn. */
+static void refuse_clashes(hl_host *host, hl_change *v, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    if (!v[i].script || v[i].err.code) continue;
+    check_routes(host, v, n, &v[i]);
+    if (!v[i].err.code) continue;
+    hl_script_drop(v[i].script);
+    v[i].script = NULL;
+    i = (size_t)-1; /* from the beginning */
+  }
+}
+
+static void take_over(hl_host *host, hl_change *c, int64_t drain_ms) {
+  hl_script *old = find_script(host, c->name);
+  if (old) {
+    unlink_script(&host->scripts, old);
+    old->next = host->apart;
+    host->apart = old;
+    retire(old, drain_ms);
+  }
+  if (!c->script) return;
+  unlink_script(&host->apart, c->script);
+  hl_script **at = &host->scripts;
+  while (*at && strcmp((*at)->name, c->name) < 0) at = &(*at)->next;
+  c->script->next = *at;
+  *at = c->script;
+}
+
+void hl_host_swap(hl_host *host, hl_change *v, size_t n, int64_t drain_ms) {
+  hl_swap **swaps = hl_alloc(n * sizeof *swaps);
+  size_t taken = 0;
+  refuse_clashes(host, v, n);
+  for (size_t i = 0; i < n; i++) {
+    if (v[i].err.code) continue;
+    hl_script *s = v[i].script;
+    swaps[taken++] = s ? s->swap : hl_swap_new(host->o.engine, v[i].name);
+    if (s) s->swap = NULL;
+  }
+  hl_engine_swap(host->o.engine, swaps, taken);
+  for (size_t i = 0; i < n; i++)
+    if (!v[i].err.code) take_over(host, &v[i], drain_ms);
+  hl_free(swaps);
 }
 
 const char *hl_script_name(const hl_script *s) { return s->name; }
 
+hl_script *hl_host_scripts(const hl_host *host) { return host->scripts; }
+hl_script *hl_script_next(const hl_script *s) { return s->next; }
+
 size_t hl_host_live_tasks(const hl_host *host) {
   size_t n = 0;
   for (const hl_script *s = host->scripts; s; s = s->next) n += hl_state_live_tasks(s->state);
+  for (const hl_script *s = host->apart; s; s = s->next) n += hl_state_live_tasks(s->state);
   return n;
 }
 
-size_t hl_host_handlers(const hl_host *host) { return host->handlers; }
+size_t hl_host_handlers(const hl_host *host) {
+  size_t n = 0;
+  for (const hl_script *s = host->scripts; s; s = s->next) n += s->registered;
+  return n;
+}
 
-const char *const *hl_host_event_types(const hl_host *host) {
-  static const char *const none[] = {NULL};
-  return host->types ? (const char *const *)host->types : none;
+const char *const *hl_host_event_types(hl_host *host) {
+  size_t n = 0, all = 0;
+  for (const hl_script *s = host->scripts; s; s = s->next) all += s->n_types;
+  host->types = hl_realloc(host->types, (all + 1) * sizeof *host->types);
+  for (const hl_script *s = host->scripts; s; s = s->next) {
+    for (size_t i = 0; i < s->n_types; i++) {
+      size_t k = 0;
+      while (k < n && strcmp(host->types[k], s->types[i]) != 0) k++;
+      if (k == n) host->types[n++] = s->types[i];
+    }
+  }
+  host->types[n] = NULL;
+  return (const char *const *)host->types;
 }
 
 void hl_host_cancel_all(hl_host *host) {
-  for (hl_script *s = host->scripts; s; s = s->next) hl_works_cancel(s);
+  for (hl_script *s = host->scripts; s; s = s->next) hl_works_cancel(s, "the host is stopping");
+  for (hl_script *s = host->apart; s; s = s->next) hl_works_cancel(s, "the host is stopping");
 }

@@ -50,7 +50,26 @@ size_t hl_host_live_tasks(const hl_host *host);
 size_t hl_host_handlers(const hl_host *host);   /* on, every, cron and serve registrations */
 /* HubSpot event types that handlers listen to, each once, NULL-terminated; borrowed
  * until the next registration. For the subscriptions that the scripts need. */
-const char *const *hl_host_event_types(const hl_host *host);
+const char *const *hl_host_event_types(hl_host *host);
+/* The scripts in the order in which they were loaded, NULL at the end. */
+hl_script *hl_host_scripts(const hl_host *host);
+hl_script *hl_script_next(const hl_script *s);
+
+/* ---- exchanging scripts while they run (SEMANTICS 27) ---- */
+/* As hl_host_load, but nothing that it registers counts before hl_host_swap, and a script of its name may be there.
+ * timeout_ms: of its main task, 0: none. */
+int hl_host_stage(hl_host *host, const char *path, const hl_permissions *p, int64_t timeout_ms, hl_script **out, hl_error *err);
+/* A staged script is not wanted: not to be used any more, and hl_script_on_end does not hear of it. */
+void hl_script_drop(hl_script *s);
+typedef struct hl_change {
+  const char *name;                 /* hl_script_name */
+  hl_script *script;                /* staged, its main task ended well; NULL: the script of that name goes */
+  hl_error err;                     /* set by hl_host_swap: it clashes with another script and is dropped, all stays as it was */
+} hl_change;
+/* At once, between two events and two requests: the scripts are exchanged, handlers and routes. Tasks of the old ones go on for
+ * drain_ms, then they are cut: their events go back to the inbox. */
+void hl_host_swap(hl_host *host, hl_change *changes, size_t n, int64_t drain_ms);
+
 /* A registered route takes the request and will reply; false: no route matches. */
 bool hl_host_route(hl_host *host, hl_request *request);
 /* Ends every task (their cleanups run, their runs are cut). */

@@ -14,11 +14,9 @@ typedef struct hl_testbed hl_testbed;
 struct hl_host {
   hl_host_options o;
   char *root;
-  hl_script *scripts;
-  hl_route *routes;       /* in the order of registration */
-  size_t handlers;
-  char **types;           /* HubSpot event types that handlers listen to, each once */
-  size_t n_types;
+  hl_script *scripts;     /* those that events and requests go to */
+  hl_script *apart;       /* staged, or retired until their last task has ended */
+  char **types;           /* of hl_host_event_types */
   hl_testbed *bed;        /* not NULL: this host runs a test (bind_test.c) */
 };
 
@@ -27,7 +25,6 @@ struct hl_script {
   hl_host *host;
   hl_state *state;
   char *name;             /* relative to the project: the durable name's first part */
-  char *dir;              /* the folder it lies in */
   char **hosts, **fs, **env; /* permissions, copied; NULL: none */
   char *http_origin;      /* of the last URL that bind_http.c found permitted */
   size_t http_origin_n;
@@ -38,6 +35,14 @@ struct hl_script {
   hl_run *hook_run;       /* set while host.on_end functions run */
   hl_work *works;         /* tasks that end with hl_work's callback */
   hl_handler_fn *handlers;
+  hl_route *routes;       /* in the order of registration */
+  size_t registered;      /* on, every, cron and serve */
+  char **types;           /* HubSpot event types that it listens to, each once */
+  size_t n_types;
+  hl_swap *swap;          /* staged: what it registers waits here */
+  bool retired;           /* nothing new starts in it */
+  hl_timer drain;         /* retired: how long its tasks may still take */
+  hl_defer reap;
   bool ended;             /* the main task has ended */
   int end_code;
   char *end_text;
@@ -67,7 +72,8 @@ int hl_work_start(hl_script *s, int nargs, const hl_task_options *o, hl_work_end
                   hl_work **out, hl_error *err);
 void hl_work_cancel(hl_work *w, int code, const char *why);
 hl_task *hl_work_task(hl_work *w);
-void hl_works_cancel(hl_script *s);  /* every task is told to end; `end` comes later */
+hl_work *hl_work_next(const hl_work *w);
+void hl_works_cancel(hl_script *s, const char *why);  /* every task is told to end; `end` comes later */
 /* Before the state is freed: `end` now, with L NULL; after it: the memory. */
 void hl_works_cut(hl_script *s);
 void hl_works_free(hl_script *s);
@@ -132,6 +138,9 @@ void hl_testbed_audited(hl_host *host, hl_run *run, const char *kind, const char
 void hl_testbed_run_ended(hl_host *host, hl_run *run, bool stored);
 
 void hl_handler_fns_free(hl_script *s);
-void hl_routes_free(hl_host *host);
+void hl_routes_free(hl_script *s);
+/* The two serve the same: HL_EINVAL says where. */
+int hl_routes_clash(const hl_script *fresh, const hl_script *other, hl_error *err);
+void hl_script_idle(hl_script *s);   /* its last task has ended */
 
 #endif

@@ -167,7 +167,9 @@ static void work_ended(void *arg, hl_task *t, int code, lua_State *L, int nresul
   } else {
     w->end(w->arg, code, L, nresults, text);
   }
+  hl_script *s = w->script;
   hl_free(w);
+  if (!s->works) hl_script_idle(s);
 }
 
 int hl_work_start(hl_script *s, int nargs, const hl_task_options *o, hl_work_end end, void *arg,
@@ -208,13 +210,13 @@ void hl_works_free(hl_script *s) {
   }
 }
 
-void hl_works_cancel(hl_script *s) {
-  for (hl_work *w = s->works; w; w = w->next)
-    hl_task_cancel(w->task, HL_ECANCELLED, "the host is stopping");
+void hl_works_cancel(hl_script *s, const char *why) {
+  for (hl_work *w = s->works; w; w = w->next) hl_task_cancel(w->task, HL_ECANCELLED, why);
 }
 
 void hl_work_cancel(hl_work *w, int code, const char *why) { hl_task_cancel(w->task, code, why); }
 hl_task *hl_work_task(hl_work *w) { return w->task; }
+hl_work *hl_work_next(const hl_work *w) { return w->next; }
 
 typedef struct protected_call { lua_CFunction fn; void *arg; } protected_call;
 

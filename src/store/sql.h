@@ -28,6 +28,7 @@
           " VALUES(?1,?2,?3,?4,?5,5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")                                 \
   X(PARKED, "SELECT row, idx, open, base, kind FROM parked WHERE id=?1")                                   \
   X(REPARK, "UPDATE parked SET kind=?2, attempts=?3, due=?4, error=?5 WHERE id=?1")                        \
+  X(REPARK_KIND, "UPDATE parked SET kind=?2 WHERE id=?1")                                                  \
   X(UNPARK, "DELETE FROM parked WHERE id=?1")                                                              \
   X(BASE, "UPDATE parked SET base=?3 WHERE row=?1 AND idx=?2")                                             \
   X(KV_SET, "INSERT INTO kv(script,account,key,value,expires) VALUES(?1,?2,?3,?4,?5)"                      \

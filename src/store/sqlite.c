@@ -281,6 +281,29 @@ static int apply_retry(hl_db *db, const hl_op *op) {
   return rc ? rc : recount(db, &p, p.base);
 }
 
+static int apply_repark_all(hl_db *db, const hl_op *op) {
+  sqlite3_stmt *st = sql_statement(db, ST_OF_HANDLER);
+  int64_t *ids = NULL;
+  size_t n = 0, cap = 0;
+  int rc;
+  sqlite3_bind_text64(st, 1, op->s[0].p, op->s[0].n, SQLITE_STATIC, SQLITE_UTF8);
+  sqlite3_bind_int64(st, 2, op->i[0]);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    if (n == cap) ids = hl_realloc(ids, (cap = cap ? 2 * cap : 64) * sizeof *ids);
+    ids[n++] = sqlite3_column_int64(st, 0);
+  }
+  sqlite3_reset(st);
+  rc = rc == SQLITE_DONE ? 0 : sqlite3_extended_errcode(db->db);
+  for (size_t i = 0; i < n && !rc; i++) {
+    parked_at p;
+    rc = find_parked(db, ids[i], &p);
+    if (!rc) rc = sql_run(db, ST_REPARK_KIND, 2, (int64_t[]){ids[i], op->i[1]}, 0, NULL);
+    if (!rc) rc = recount(db, &p, p.base);
+  }
+  hl_free(ids);
+  return rc;
+}
+
 static int apply_unpark(hl_db *db, const hl_op *op) {
   parked_at p;
   int rc = find_parked(db, op->i[0], &p);
@@ -349,6 +372,7 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_PARK: return apply_park(db, op);
     case OP_REPARK: return apply_repark(db, op);
     case OP_RETRY: return apply_retry(db, op);
+    case OP_REPARK_ALL: return apply_repark_all(db, op);
     case OP_UNPARK: return apply_unpark(db, op);
     case OP_RELEASE: return apply_release(db, op);
     case OP_STEP: return sql_apply_step(db, op);
@@ -416,40 +440,19 @@ int hl_db_apply(hl_db *db, const hl_tx *tx, hl_error *err) {
   return code;
 }
 
-/* All parked rows of `handler` of one kind become `to`. */
-static int repark_all(hl_db *db, hl_str handler, hl_state from, hl_state to, int64_t now, hl_error *err) {
+int hl_db_reconcile(hl_db *db, bool (*exists)(void *arg, const char *handler), void *arg, hl_error *err) {
   hl_tx *tx = hl_tx_new();
-  sqlite3_stmt *st = sql_statement(db, ST_OF_HANDLER);
+  sqlite3_stmt *st = sql_statement(db, ST_HANDLERS);
   int rc;
-  sqlite3_bind_text64(st, 1, handler.p, handler.n, SQLITE_STATIC, SQLITE_UTF8);
-  sqlite3_bind_int64(st, 2, from);
-  while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-    hl_tx_repark(tx, sqlite3_column_int64(st, 0), to, 0, now, HL_STR("its handler did not exist"));
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    const char *name = (const char *)sqlite3_column_text(st, 0);
+    bool here = exists(arg, name);
+    hl_tx_repark_all(tx, name, here ? HL_ST_ORPHANED : HL_ST_WAITING, here ? HL_ST_WAITING : HL_ST_ORPHANED);
+  }
   sqlite3_reset(st);
   rc = rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read parked rows", err);
   if (!rc && !hl_tx_empty(tx)) rc = hl_db_apply(db, tx, err);
   hl_tx_free(tx);
-  return rc;
-}
-
-int hl_db_reconcile(hl_db *db, bool (*exists)(void *arg, const char *handler), void *arg, int64_t now, hl_error *err) {
-  hl_bag bag = {0};
-  struct name { struct name *next; hl_str text; } *names = NULL;
-  sqlite3_stmt *st = sql_statement(db, ST_HANDLERS);
-  int rc;
-  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-    struct name *name = hl_bag_alloc(&bag, sizeof *name);
-    name->text = sql_copy(&bag, st, 0);
-    name->next = names;
-    names = name;
-  }
-  sqlite3_reset(st);
-  rc = rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read parked rows", err);
-  for (; names && !rc; names = names->next) {
-    bool here = exists(arg, names->text.p);
-    rc = repark_all(db, names->text, here ? HL_ST_ORPHANED : HL_ST_WAITING, here ? HL_ST_WAITING : HL_ST_ORPHANED, now, err);
-  }
-  hl_bag_deinit(&bag);
   return rc;
 }
 

@@ -392,11 +392,11 @@ int hl_store_each_held(hl_store *s, int64_t since, int64_t hold_ms, void (*each)
   return rc;
 }
 
-int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg, int64_t now,
+int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg,
                        hl_store_counts *counts, hl_error *err) {
   hl_store_state state;
   uv_mutex_lock(&s->db_lock);
-  int rc = hl_db_reconcile(s->db, exists, arg, now, err);
+  int rc = hl_db_reconcile(s->db, exists, arg, err);
   hl_db_state(s->db, &state);
   uv_mutex_unlock(&s->db_lock);
   *counts = state.counts;

@@ -69,8 +69,8 @@ typedef struct hl_debounce_row {
 } hl_debounce_row;
 int hl_store_each_debounce(hl_store *s, void (*each)(void *arg, const hl_debounce_row *row), void *arg, hl_error *err);
 /* Parked rows of handlers that `exists` denies become orphaned; orphaned rows of
- * handlers that exist again wait, due now. *counts is what is true afterwards. */
-int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg, int64_t now,
+ * handlers that exist again wait, due when they were. *counts is what is true afterwards. */
+int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg,
                        hl_store_counts *counts, hl_error *err);
 
 /* ---- transactions: strings are copied ---- */
@@ -127,6 +127,8 @@ void hl_tx_park(hl_tx *tx, const hl_parked *p, bool receipt);
 void hl_tx_repark(hl_tx *tx, int64_t id, hl_state kind, unsigned attempts, int64_t due, hl_str error);
 /* A dead letter or an orphaned row goes back to work, its attempts counted anew. */
 void hl_tx_retry(hl_tx *tx, int64_t id, int64_t due);
+/* The handler's parked rows of kind `from` become `to`; when they are due stays. */
+void hl_tx_repark_all(hl_tx *tx, const char *handler, hl_state from, hl_state to);
 /* A parked row's handler has finished with `state` (RAN or FILTERED). */
 void hl_tx_unpark(hl_tx *tx, int64_t id, hl_state state);
 /* A delayed row goes; the same transaction appends its event to the log. */

@@ -135,6 +135,13 @@ void hl_tx_retry(hl_tx *tx, int64_t id, int64_t due) {
   op->i[1] = due;
 }
 
+void hl_tx_repark_all(hl_tx *tx, const char *handler, hl_state from, hl_state to) {
+  hl_str s = hl_str_of(handler);
+  hl_op *op = add(tx, OP_REPARK_ALL, false, &s, 1);
+  op->i[0] = from;
+  op->i[1] = to;
+}
+
 void hl_tx_unpark(hl_tx *tx, int64_t id, hl_state state) {
   hl_op *op = add(tx, OP_UNPARK, false, NULL, 0);
   op->i[0] = id;

@@ -1,0 +1,337 @@
+/* Exchanging the handlers of scripts while the engine runs (SEMANTICS 2, 27).
+ *
+ * A handler is known by its durable name. Where the script has it before and
+ * after, its struct stays, with its lanes and what runs in them, and only takes
+ * over what the new script says. One that is gone starts nothing more; its struct
+ * lives until its last run has ended, and is taken up again when it comes back
+ * before that. Then the events in memory are gone through once, as a restart
+ * would do with those in the log: what has not begun is dispatched anew. */
+#include <assert.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+#include "engine/inside.h"
+
+struct hl_swap {
+  hl_engine *e;
+  char *script;
+  hl_handler *handlers;
+};
+
+hl_swap *hl_swap_new(hl_engine *e, const char *script) {
+  hl_swap *swap = HL_NEW(hl_swap);
+  swap->e = e;
+  swap->script = hl_strdup(script ? script : "");
+  return swap;
+}
+
+hl_handler **hl_swap_list(hl_swap *swap) { return &swap->handlers; }
+
+void hl_swap_free(hl_swap *swap) {
+  if (!swap) return;
+  while (swap->handlers) {
+    hl_handler *h = swap->handlers;
+    swap->handlers = h->next;
+    hl_handler_free(h);
+  }
+  hl_free(swap->script);
+  hl_free(swap);
+}
+
+void hl_handler_free(hl_handler *h) {
+  hl_timer_stop(h->e->loop, &h->timer);
+  hl_free(h->type);
+  hl_free(h->script);
+  hl_free(h->name);
+  hl_free(h->account);
+  hl_free(h->property);
+  for (size_t i = 0; h->key_fields && h->key_fields[i]; i++) hl_free(h->key_fields[i]);
+  hl_free(h->key_fields);
+  hl_free(h->text);
+  cJSON_Delete(h->json);
+  hl_tz_free(h->tz);
+  hl_free(h);
+}
+
+/* ---- who listens to a type ---- */
+
+void hl_handler_listen(hl_handler *h) {
+  hl_engine *e = h->e;
+  hl_type *t = hl_type_of(e, h->type);
+  if (!t) {
+    t = HL_NEW(hl_type);
+    t->name = hl_strdup(h->type);
+    t->tail = &t->handlers;
+    hl_map_add(&e->types, &t->node, hl_map_hash(&e->types, h->type, strlen(h->type)));
+  }
+  h->type_next = NULL;
+  *t->tail = h;
+  t->tail = &h->type_next;
+  t->n++;
+}
+
+static void unlisten(hl_handler *h) {
+  hl_engine *e = h->e;
+  hl_type *t = hl_type_of(e, h->type);
+  hl_handler **p = &t->handlers;
+  while (*p != h) p = &(*p)->type_next;
+  *p = h->type_next;
+  if (!*p) t->tail = p;
+  if (--t->n) return;
+  hl_map_remove(&e->types, &t->node);
+  hl_free(t->name);
+  hl_free(t);
+}
+
+/* ---- parked rows ---- */
+
+static void on_back(void *arg, int code) {
+  hl_engine *e = arg;
+  if (!code) hl_parked_due(e, hl_loop_now(e->loop));
+}
+
+/* Before the start hl_store_reconcile does it for all. */
+static void move_rows(hl_handler *h, hl_state from, hl_state to) {
+  hl_engine *e = h->e;
+  hl_buf name;
+  if (!e->started) return;
+  hl_buf_init(&name, 1 << 16);
+  hl_handler_durable(h, &name);
+  hl_tx_repark_all(e->tx, name.p, from, to);
+  hl_buf_deinit(&name);
+  if (to == HL_ST_WAITING) hl_waiter_add(e, false, 0, on_back, e);
+}
+
+/* ---- coming and going ---- */
+
+static bool same_name(const hl_handler *a, const hl_handler *b) {
+  return strcmp(a->script, b->script) == 0 && strcmp(a->type, b->type) == 0 && strcmp(a->name, b->name) == 0 &&
+         a->scheduled == b->scheduled;
+}
+
+static hl_handler **find(hl_handler **list, const hl_handler *like) {
+  while (*list && !same_name(*list, like)) list = &(*list)->next;
+  return list;
+}
+
+static void append(hl_handler **list, hl_handler *h) {
+  while (*list) list = &(*list)->next;
+  h->next = NULL;
+  *list = h;
+}
+
+/* What the two say, from `account` up to `running`. */
+static void exchange(hl_handler *a, hl_handler *b) {
+  enum { FROM = offsetof(hl_handler, account), SIZE = offsetof(hl_handler, running) - FROM };
+  char said[SIZE];
+  memcpy(said, (char *)a + FROM, SIZE);
+  memcpy((char *)a + FROM, (char *)b + FROM, SIZE);
+  memcpy((char *)b + FROM, said, SIZE);
+}
+
+/* Lanes that may go are found again when the events have been gone through. */
+static void forget_ready(hl_handler *h) {
+  for (hl_lane *lane = h->ready; lane; lane = lane->ready_next) lane->ready = false;
+  h->ready = NULL;
+  h->ready_tail = &h->ready;
+}
+
+static void leave_active(hl_handler *h) {
+  hl_engine *e = h->e;
+  hl_handler **p = &e->active;
+  if (!h->active) return;
+  while (*p != h) p = &(*p)->active_next;
+  *p = h->active_next;
+  if (!*p) e->active_tail = p;
+  h->active = false;
+}
+
+static void take_up(hl_engine *e, hl_handler *fresh) {
+  hl_handler **at = find(&e->handlers, fresh), *h = *at;
+  bool back = !h;
+  if (!h && *(at = find(&e->gone, fresh))) { /* it still runs something */
+    h = *at;
+    *at = h->next;
+    h->gone = false;
+  }
+  if (!h) {
+    h = fresh;
+    fresh = NULL;
+  } else {
+    exchange(h, fresh);
+    if (h->scheduled && !back) hl_schedule_changed(h, fresh);
+    if (h->debounce_merged != fresh->debounce_merged) hl_debounce_forget(h);
+    hl_handler_free(fresh);
+  }
+  h->swapped = true;
+  forget_ready(h);
+  if (!back) return;
+  append(&e->handlers, h);
+  if (h->scheduled) {
+    if (e->started && !h->firing) hl_schedule_start(e, h);
+    return;
+  }
+  hl_handler_listen(h);
+  move_rows(h, HL_ST_ORPHANED, HL_ST_WAITING);
+}
+
+static void let_go(hl_handler *h) {
+  h->gone = h->swapped = true;
+  forget_ready(h);
+  leave_active(h);
+  if (h->scheduled) {
+    hl_schedule_gone(h);
+  } else {
+    unlisten(h);
+    hl_debounce_forget(h);
+    move_rows(h, HL_ST_WAITING, HL_ST_ORPHANED);
+  }
+  append(&h->e->gone, h);
+}
+
+static void swap_script(hl_engine *e, hl_swap *swap) {
+  while (swap->handlers) {
+    hl_handler *h = swap->handlers;
+    swap->handlers = h->next;
+    h->next = NULL;
+    take_up(e, h);
+  }
+  for (hl_handler **p = &e->handlers; *p;) {
+    hl_handler *h = *p;
+    if (h->swapped || strcmp(h->script, swap->script) != 0) {
+      p = &h->next;
+      continue;
+    }
+    *p = h->next;
+    let_go(h);
+  }
+  hl_swap_free(swap);
+}
+
+/* ---- the events in memory ---- */
+
+/* Leaves the handler as if it had never been dispatched to it. */
+static void drop(hl_run *run) {
+  hl_engine *e = run->e;
+  hl_ev *ev = run->ev;
+  if (run->parked) {
+    hl_parked_leave(e, run->ref); /* its row says what becomes of it */
+  } else if (--ev->left == 0) {
+    if (ev->base == HL_ST_FILTERED && !ev->split && !hl_type_of(e, ev->type)) ev->base = HL_ST_UNHANDLED;
+    hl_event_done(e, ev);
+  }
+  hl_run_free(run);
+}
+
+static bool has(const hl_ev *ev, const char *durable) {
+  for (size_t i = 0; i < ev->n_done; i++)
+    if (strcmp(ev->done[i], durable) == 0) return true;
+  return false;
+}
+
+typedef struct runs { hl_run **v; size_t n; } runs;
+
+/* True: it has not begun and takes the place that its handler's lanes have for it now. */
+static bool returns(const hl_run *run) { return run->h->swapped && !run->running && (run->h->gone || !run->parked); }
+
+/* Runs of one event side by side, events as they came. */
+static int by_event(const void *a, const void *b) {
+  const hl_ev *x = (*(hl_run *const *)a)->ev, *y = (*(hl_run *const *)b)->ev;
+  if (x->parked_row != y->parked_row) return x->parked_row < y->parked_row ? -1 : 1;
+  if (x->index != y->index) return x->index < y->index ? -1 : 1;
+  return (uintptr_t)x < (uintptr_t)y ? -1 : (uintptr_t)x > (uintptr_t)y;
+}
+
+/* To the handlers that have not had it; `all` are the n runs of one event. While a handler that is gone
+ * still works on it, it is nobody else's: the new one may be the same under another name. */
+static void dispatch_anew(hl_engine *e, hl_run *const *all, size_t n) {
+  hl_ev *ev = all[0]->ev;
+  hl_type *t = ev->row ? hl_type_of(e, ev->type) : NULL;
+  hl_buf name;
+  for (size_t i = 0; i < n; i++)
+    if (all[i]->running && all[i]->h->gone) return;
+  hl_buf_init(&name, 1 << 16);
+  for (hl_handler *h = t ? t->handlers : NULL; h; h = h->type_next) {
+    bool had = false;
+    for (size_t i = 0; i < n && !had; i++) had = all[i]->h == h;
+    if (had) continue;
+    hl_handler_durable(h, &name);
+    if (!has(ev, name.p)) hl_dispatch_to(e, ev, h);
+  }
+  hl_buf_deinit(&name);
+}
+
+static void go_through(hl_engine *e) {
+  runs all = {0}, in = {0}, out = {0};
+  for (hl_run *run = e->runs; run; run = run->next) all.n += run->kind == RUN_EVENT;
+  if (!all.n) return;
+  all.v = hl_alloc(all.n * sizeof *all.v);
+  in.v = hl_alloc(all.n * sizeof *in.v);
+  out.v = hl_alloc(all.n * sizeof *out.v);
+  /* The newest is the first in the list; lanes want the order in which they came. */
+  size_t at = all.n;
+  for (hl_run *run = e->runs; run; run = run->next)
+    if (run->kind == RUN_EVENT) all.v[--at] = run;
+  for (size_t i = 0; i < all.n; i++) {
+    hl_run *run = all.v[i];
+    if (!returns(run)) continue;
+    hl_run_unhold(run);
+    hl_lane_take(run);
+    if (run->h->gone || !hl_handler_wants(run->h, run->ev)) out.v[out.n++] = run;
+    else in.v[in.n++] = run;
+  }
+  for (size_t i = 0; i < in.n; i++) hl_lane_enter(in.v[i]);
+  qsort(all.v, all.n, sizeof *all.v, by_event);
+  for (size_t i = 0, n; i < all.n; i += n) {
+    for (n = 1; i + n < all.n && all.v[i + n]->ev == all.v[i]->ev;) n++;
+    dispatch_anew(e, all.v + i, n);
+  }
+  for (size_t i = 0; i < out.n; i++) drop(out.v[i]);
+  hl_free(all.v);
+  hl_free(in.v);
+  hl_free(out.v);
+}
+
+void hl_engine_swap(hl_engine *e, hl_swap **swaps, size_t n) {
+  for (size_t i = 0; i < n; i++) swap_script(e, swaps[i]);
+  go_through(e);
+  for (hl_run *run = e->runs; run; run = run->next)
+    if (run->kind == RUN_EVENT && run->h->swapped && run->lane) hl_lane_again(run->lane);
+  for (hl_handler *h = e->handlers; h; h = h->next) {
+    h->swapped = false;
+    hl_pump_handler(h);
+  }
+  for (hl_handler *h = e->gone, *next; h; h = next) {
+    next = h->next;
+    h->swapped = false;
+    hl_gone_ended(h);
+  }
+  hl_inbox_more(e);
+  hl_touch(e);
+}
+
+/* ---- runs of a handler that is gone ---- */
+
+void hl_gone_cut(hl_run *run) {
+  hl_engine *e = run->e;
+  hl_run **all = NULL;
+  size_t n = 0;
+  if (run->parked) hl_tx_repark(e->tx, run->parked, HL_ST_ORPHANED, run->attempt, 0, HL_STR("its handler does not exist any more"));
+  hl_lane_leave(run);
+  for (hl_run *r = run->parked ? NULL : e->runs; r; r = r->next) {
+    if (r->kind != RUN_EVENT || r->ev != run->ev) continue;
+    all = hl_realloc(all, (n + 1) * sizeof *all);
+    all[n++] = r;
+  }
+  if (n) dispatch_anew(e, all, n);
+  hl_free(all);
+  drop(run);
+}
+
+void hl_gone_ended(hl_handler *h) {
+  if (!h->gone || h->running || h->swapped) return;
+  hl_handler **p = &h->e->gone;
+  while (*p != h) p = &(*p)->next;
+  *p = h->next;
+  hl_handler_free(h);
+}

@@ -1,0 +1,222 @@
+// Scripts are exchanged while serve runs (SEMANTICS 27): no event is lost or
+// handled twice, order per object holds, and what does not load changes nothing.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { deliver, event, fake, poll, project, request, serve } from './lib.mjs';
+
+const settings = (port, more = '') => `return {
+  accounts = { main = { token = secret "HUBSPOT_TOKEN", client_secret = secret "HUBSPOT_CLIENT_SECRET" } },
+  permissions = { ["leads.lua"] = { hosts = { "127.0.0.1:${port}" } } },
+  ${more}
+}
+`;
+const write = (dir, name, text) => {
+  fs.mkdirSync(path.dirname(path.join(dir, name)), { recursive: true });
+  fs.writeFileSync(path.join(dir, name), text);
+};
+// SIGHUP, and the line that ends that reload.
+async function reload(p, pattern = /reloaded: \d+ script/g) {
+  const count = () => (p.err.match(pattern) ?? []).length;
+  const before = count();
+  p.child.kill('SIGHUP');
+  await p.until(() => count() > before, `another ${pattern}`);
+}
+const text = async (p, where) => (await request('GET', p.url + where)).body;
+const counting = (version) => `
+on("contact.creation", function(e) kv.incr("n") kv.incr("v${version}") end)
+serve("GET /version", { auth = false }, function() return "${version}" end)
+serve("GET /n", { auth = false }, function(q) return tostring(kv.get(q.query.key or "n") or 0) end)
+`;
+
+// What a script may say that cannot be taken, each with what the log then names.
+const broken = [
+  ['on("contact.creation", function(e) end', /leads\.lua:\d+: .*expected/],
+  ['on("contact.creation", function(e) end)\nerror("no")', /leads\.lua:2: no/],
+  ['on("contact.creation", { concurency = 5 }, function(e) end)', /leads\.lua:1: .*concurency.*concurrency/],
+  ['on("contact.creations", function(e) end)', /leads\.lua:1: unknown event type 'contact\.creations'; did you mean 'contact\.creation'/],
+  ['require "nothing"', /leads\.lua:1: require "nothing": no such module/],
+  ['on("x", function() end)\non("x", function() end)', /leads\.lua:2: .*“x” has a handler named “x” already/],
+  ['require("hubspot").contacts.get("1")', /while the script loads/],
+  ['', /leads\.lua: the file is empty/],
+];
+
+test('twenty swaps under load, every third of a broken script', { timeout: 120000 }, async (t) => {
+  const objects = 40;
+  const seen = new Map();   // object -> the numbers of its events, as handlers began
+  const versions = new Set();
+  let ran = 0, look = () => {};
+  const counter = await fake(t, (q, res) => {
+    const { object, number, version } = JSON.parse(q.body);
+    if (!seen.has(object)) seen.set(object, []);
+    seen.get(object).push(number);
+    versions.add(version);
+    ran++;
+    look();
+    setImmediate(() => res.writeHead(204).end());
+  });
+  const script = (version) => `
+local names = require "lib.names"
+on("contact.creation", { concurrency = ${5 + version} }, function(e)
+  http.post("${counter.url}/ran", { json = { object = e.objectId, number = e.number, version = names.version } })
+  kv.incr("n:" .. e.objectId)
+end)
+serve("POST /counts", { auth = false }, function(request)
+  local out = {}
+  for _, id in ipairs(request.json().ids) do out[id] = kv.get("n:" .. id) or 0 end
+  return { json = out }
+end)
+`;
+  const dir = project(t, { 'leads.lua': script(0), 'lib/names.lua': 'return { version = 0 }\n', 'hubloop.lua': settings(counter.port) });
+  const p = await serve(t, dir, { store: path.join(dir, 'events.db') });
+  const agent = new http.Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  const sent = new Map();   // object -> how many events
+  let sending = true, acknowledged = 0, at = Date.now();
+  // Each sender has objects of its own, so that the order of an object's events is that of its bodies.
+  async function sender(mine) {
+    for (let turn = 0; sending; turn++) {
+      const events = Array.from({ length: 1 + (turn % 5) }, (_, i) => {
+        const objectId = mine[(turn + i) % mine.length];
+        sent.set(objectId, (sent.get(objectId) ?? 0) + 1);
+        return event({ objectId, number: sent.get(objectId), occurredAt: at++ });
+      });
+      const r = await deliver(p.hook, events, { agent });
+      assert.equal(r.status, 204, `refused with ${r.status}: ${r.body}`);
+      acknowledged += events.length;
+    }
+  }
+  const ids = Array.from({ length: objects }, (_, i) => 1000 + i);
+  const senders = Promise.all([0, 1, 2, 3].map((k) => sender(ids.filter((_, i) => i % 4 === k))));
+  senders.catch(() => {});
+  const more = (n) => Promise.race([senders, new Promise((resolve) => { const to = ran + n; look = () => ran >= to && resolve(); })]);
+  let good = 0;
+  for (let swap = 1; swap <= 20; swap++) {
+    await more(25);
+    if (swap % 3 === 0) {
+      const [lua, why] = broken[(swap / 3) % broken.length];
+      write(dir, 'leads.lua', lua);
+      const from = p.err.length;
+      await reload(p);
+      assert.match(p.err.slice(from), why);
+      assert.match(p.err.slice(from), /the version before keeps running/);
+    } else {
+      good = swap;
+      write(dir, 'lib/names.lua', `return { version = ${swap} }\n`);
+      write(dir, 'leads.lua', script(swap));
+      await reload(p, /reloaded: 1 script, 2 handlers/g);
+    }
+  }
+  await more(25);
+  sending = false;
+  await senders;
+  const s = await p.settled((v) => v.engine.pending === 0 && v.engine.running === 0, 'an empty inbox', 60000);
+  assert.equal(s.engine.acknowledged, acknowledged);
+  assert.equal(s.engine.ran, acknowledged, JSON.stringify(s.engine));
+  const counts = JSON.parse((await request('POST', `${p.url}/counts`, JSON.stringify({ ids: ids.map(String) }))).body);
+  for (const [id, n] of sent) {
+    assert.equal(counts[id], n, `contact ${id} was handled ${counts[id]} times for ${n} events`);
+    assert.deepEqual(seen.get(String(id)), Array.from({ length: n }, (_, i) => i + 1), `contact ${id} out of order`);
+  }
+  assert.ok(versions.has(good) && versions.size > 10, `versions seen: ${[...versions]}`);
+  t.diagnostic(`note: ${acknowledged} events over 20 swaps, ${versions.size} versions ran; each event once and in order`);
+  assert.deepEqual(await p.stop(), { code: 0, signal: null }, p.err);
+});
+
+test('what runs ends on the old script, what is new starts on the new; the deadline cuts and gives back', async (t) => {
+  const held = [];
+  const f = await fake(t, (q, res) => held.push([JSON.parse(q.body), res]));
+  const script = (version) => `
+on("contact.creation", { concurrency = 2 }, function(e)
+  http.post("${f.url}/", { json = { id = e.objectId, version = ${version}, attempt = e.attempt } })
+  kv.incr("n")
+end)
+serve("GET /n", { auth = false }, function() return tostring(kv.get("n") or 0) end)
+`;
+  const dir = project(t, { 'leads.lua': script(1), 'hubloop.lua': settings(f.port) });
+  const p = await serve(t, dir, { store: path.join(dir, 'events.db'), args: ['--drain', '700ms'] });
+  const at = Date.now();
+  const body = [1, 1, 2, 3].map((objectId, i) => event({ objectId, occurredAt: at + i }));
+  assert.equal((await deliver(p.hook, body)).status, 204);
+  const waits = (n) => poll(() => held.length === n, `${n} requests of handlers`);
+  await waits(2);
+  assert.deepEqual(held.map(([b]) => `${b.id}.${b.version}`), ['1.1', '2.1']);
+  write(dir, 'leads.lua', script(2));
+  await reload(p);
+  held[1][1].writeHead(204).end();   // contact 2 ends on the old one; its slot goes to contact 3, on the new one
+  await waits(3);
+  assert.deepEqual([held[2][0].id, held[2][0].version], ['3', 2]);
+  // Contact 1 does not end: its first event is cut and runs again, on the new script, before its second.
+  await p.line(/leads\.lua: 1 task of its earlier version had not ended in time and is cut; events go back to the inbox/);
+  await waits(4);
+  assert.deepEqual(held[3][0], { id: '1', version: 2, attempt: 1 });
+  held[2][1].writeHead(204).end();
+  held[3][1].writeHead(204).end();
+  await waits(5);
+  assert.deepEqual([held[4][0].id, held[4][0].version], ['1', 2]);
+  held[4][1].writeHead(204).end();
+  const s = await p.settled((v) => v.engine.ran === 4, 'all handled');
+  assert.equal(s.engine.retried, 0);
+  assert.equal(await text(p, '/n'), '4');
+  assert.deepEqual(await p.stop(), { code: 0, signal: null }, p.err);
+});
+
+test('scripts and routes come and go; settings that cannot be taken up say so', async (t) => {
+  const dir = project(t, { 'leads.lua': counting(1), 'other.lua': 'serve("GET /other", { auth = false }, function() return "other" end)\n' });
+  const p = await serve(t, dir, { store: path.join(dir, 'events.db') });
+  assert.equal(await text(p, '/version'), '1');
+  // The route moves from one script to the other within one reload.
+  write(dir, 'leads.lua', counting(2) + 'serve("GET /other", { auth = false }, function() return "moved" end)\n');
+  write(dir, 'other.lua', 'serve("GET /mine", { auth = false }, function() return "mine" end)\n');
+  await reload(p);
+  assert.deepEqual([await text(p, '/version'), await text(p, '/other'), await text(p, '/mine')], ['2', 'moved', 'mine']);
+  // Two that serve the same: the one that comes later stays as it was.
+  write(dir, 'other.lua', 'serve("GET /version", { auth = false }, function() return "stolen" end)\n');
+  write(dir, 'third.lua', 'serve("GET /third", { auth = false }, function() return "third" end)\n');
+  await reload(p);
+  assert.match(p.err, /other\.lua:1: serve\("GET \/version"\): leads\.lua already serves it/);
+  assert.deepEqual([await text(p, '/version'), await text(p, '/mine'), await text(p, '/third')], ['2', 'mine', 'third']);
+  // Gone, with its handlers: what comes then is unhandled.
+  fs.rmSync(path.join(dir, 'leads.lua'));
+  write(dir, 'other.lua', 'serve("GET /version", { auth = false }, function() return "after" end)\n');
+  await reload(p);
+  assert.match(p.err, /leads\.lua: it is gone from the project, and with it its handlers and routes/);
+  assert.equal(await text(p, '/version'), 'after');
+  assert.equal((await deliver(p.hook, [event()])).status, 204);
+  assert.equal((await p.status()).engine.unhandled, 1);
+  // The last one does not go.
+  fs.rmSync(path.join(dir, 'other.lua'));
+  fs.rmSync(path.join(dir, 'third.lua'));
+  await reload(p, /everything keeps running as it was/g);
+  assert.equal(await text(p, '/version'), 'after');
+  assert.deepEqual(await p.stop(), { code: 3, signal: null }, p.err); // the last load failed
+});
+
+test('SIGHUP while scripts load, while another reload goes on, and while it stops', async (t) => {
+  const held = [];
+  const f = await fake(t, (q, res) => held.push(res));
+  const slow = (version) => `${counting(version)}\ntask.sleep("400ms")\n
+on("deal.creation", function() http.post("${f.url}/", { json = {} }) end)`;
+  const dir = project(t, { 'leads.lua': slow(1), 'hubloop.lua': settings(f.port) });
+  for (const args of [[], ['--no-supervisor']]) {
+    held.length = 0;
+    const p = await serve(t, dir, { store: path.join(dir, `${args.length}.db`), args });
+    write(dir, 'leads.lua', slow(2));
+    p.child.kill('SIGHUP');
+    await poll(async () => { p.child.kill('SIGHUP'); return /reloaded/.test(p.err); }, 'a reload');
+    await p.until(() => p.err.match(/reloaded: 1 script/g)?.length >= 2, 'the one that follows');
+    assert.equal(await text(p, '/version'), '2');
+    // A reload that goes on does not hold up the end, nor does a signal during it.
+    assert.equal((await deliver(p.hook, [event({ subscriptionType: 'deal.creation' })])).status, 204);
+    await poll(() => held.length === 1, 'a running handler');
+    p.child.kill('SIGHUP');
+    p.child.kill('SIGTERM');
+    await p.line(/stopping/);
+    p.child.kill('SIGHUP');
+    held[0].writeHead(204).end();
+    assert.deepEqual(await p.end(), { code: 0, signal: null }, p.err);
+    write(dir, 'leads.lua', slow(1));
+  }
+});
