@@ -44,10 +44,10 @@ static int signing_add(hl_runtime *rt, signing *s, const char *name, const char 
 }
 
 /* Two accounts of one stored credential share it: its token, its renewal, its queue. */
-static hl_credential *shared(hl_runtime *rt, const char *stored, const hl_project_account *a) {
+static hl_credential *shared(hl_runtime *rt, const hl_project *p, const char *stored, const hl_project_account *a) {
   hl_account *other;
   hl_error none;
-  for (const hl_project_account *b = rt->project ? rt->project->accounts : a; a && b < a; b++) {
+  for (const hl_project_account *b = p ? p->accounts : a; a && b < a; b++) {
     const char *its = b->oauth ? b->oauth : b->token;
     if (strcmp(its, stored) != 0 || hl_hubspot_account(rt->hubspot, b->name, &other, &none)) continue;
     return hl_credential_ref(hl_account_credential(other));
@@ -67,7 +67,17 @@ static int check_place(const hl_stored *s, const hl_project_account *a, const ch
                  base, host, a->base_url ? "base_url" : "region");
 }
 
-static int add_stored(hl_runtime *rt, const char *name, const char *stored, const hl_project_account *a, hl_error *err) {
+/* Which secrets sign the webhooks of an account with a stored credential. */
+static int stored_signing(hl_runtime *rt, const hl_stored *s, const hl_project_account *a, signing *signs, hl_error *err) {
+  int rc = 0;
+  for (size_t i = 0; a && i < a->n_client_secrets && !rc; i++) rc = signing_add(rt, signs, a->client_secrets[i], NULL, err);
+  if (!rc && !signs->n && s->client_secret)
+    rc = signing_add(rt, signs, NULL, s->client_secret, err); /* the app's signs its webhooks */
+  else if (!rc && !signs->n && !a && from_env(CLIENT_SECRET)) rc = signing_add(rt, signs, CLIENT_SECRET, NULL, err);
+  return rc;
+}
+
+static int add_stored(hl_runtime *rt, const hl_project *p, const char *name, const char *stored, const hl_project_account *a, hl_error *err) {
   hl_stored s = {0};
   hl_credential *c = NULL;
   signing signs = {0};
@@ -76,14 +86,11 @@ static int add_stored(hl_runtime *rt, const char *name, const char *stored, cons
                      : hl_fail(err, HL_EINVAL, "there is no place for stored credentials: set HOME or HUBLOOP_VAULT");
   if (!rc) rc = hl_stored_base(&s, base, sizeof base, err);
   if (!rc) rc = check_place(&s, a, base, err);
-  if (!rc && !(c = shared(rt, stored, a))) rc = hl_stored_credential(&s, rt->loop, rt->client, rt->vault, &c, err);
+  if (!rc && !(c = shared(rt, p, stored, a))) rc = hl_stored_credential(&s, rt->loop, rt->client, rt->vault, &c, err);
   if (!rc && a && a->portal && s.grant.portal && a->portal != s.grant.portal)
     rc = hl_fail(err, HL_EINVAL, "it is portal %lld in the settings, but the stored credential “%s” is of portal %lld",
                  (long long)a->portal, stored, (long long)s.grant.portal);
-  for (size_t i = 0; a && i < a->n_client_secrets && !rc; i++) rc = signing_add(rt, &signs, a->client_secrets[i], NULL, err);
-  if (!rc && !signs.n && s.client_secret)
-    rc = signing_add(rt, &signs, NULL, s.client_secret, err); /* the app's signs its webhooks */
-  else if (!rc && !signs.n && !a && from_env(CLIENT_SECRET)) rc = signing_add(rt, &signs, CLIENT_SECRET, NULL, err);
+  if (!rc) rc = stored_signing(rt, &s, a, &signs, err);
   if (rc) goto out;
   hl_account_options o = {.name = name, .credential = c, .base_url = s.base_url || s.region ? base : NULL,
                           .version = a ? a->version : NULL, .tier = a && a->tier ? a->tier : from_env("HUBSPOT_TIER"),
@@ -98,19 +105,25 @@ out:
   return rc;
 }
 
+static int read_token(hl_runtime *rt, const hl_project_account *a, hl_buf *token, signing *signs, hl_error *err) {
+  char whose[160];
+  int rc = hl_secrets_get(rt->secrets, a->token, token, err);
+  snprintf(whose, sizeof whose, "account \"%.128s\"", a->name);
+  if (!rc) rc = hl_token_check(whose, hl_buf_str(token), err);
+  for (size_t i = 0; i < a->n_client_secrets && !rc; i++) rc = signing_add(rt, signs, a->client_secrets[i], NULL, err);
+  return rc;
+}
+
 static int add_token(hl_runtime *rt, const hl_project_account *a, hl_error *err) {
   hl_buf token;
   signing signs = {0};
   hl_credential *c = NULL;
   hl_credential_kind kind = HL_CREDENTIAL_PRIVATE_APP;
-  char whose[160], host[256];
+  char host[256];
   hl_buf_init(&token, 64 * 1024);
-  int rc = hl_secrets_get(rt->secrets, a->token, &token, err);
-  snprintf(whose, sizeof whose, "account \"%.128s\"", a->name);
-  if (!rc) rc = hl_token_check(whose, hl_buf_str(&token), err);
+  int rc = read_token(rt, a, &token, &signs, err);
   if (!rc && a->kind) rc = hl_credential_kind_of(a->kind, &kind, err);
   if (!rc && a->region) rc = hl_region_host(a->region, host, sizeof host, err);
-  for (size_t i = 0; i < a->n_client_secrets && !rc; i++) rc = signing_add(rt, &signs, a->client_secrets[i], NULL, err);
   if (rc) goto out;
   c = hl_credential_static(rt->loop, kind, token.p);
   hl_account_options o = {.name = a->name,
@@ -181,23 +194,29 @@ static int only_stored(hl_runtime *rt, char **name, hl_buf *several, hl_error *e
   return 0;
 }
 
+/* The account without settings: HUBSPOT_TOKEN's. */
+typedef struct usual { hl_project_account a; char name[8], token[16], secret[24], *secrets[1]; } usual;
+
+static const hl_project_account *usual_account(usual *u) {
+  *u = (usual){.name = "main", .token = "HUBSPOT_TOKEN", .secret = "HUBSPOT_CLIENT_SECRET"};
+  u->secrets[0] = u->secret;
+  u->a = (hl_project_account){.name = u->name, .token = u->token, .day_reserve = -1, .client_secrets = u->secrets,
+                              .n_client_secrets = from_env(CLIENT_SECRET) ? 1 : 0};
+  return &u->a;
+}
+
 static int add_default(hl_runtime *rt, const char *account, hl_error *err) {
   char *name = NULL;
   hl_buf several;
   hl_buf_init(&several, 512);
   int rc = 0;
   if (account) {
-    rc = add_stored(rt, account, account, NULL, err);
+    rc = add_stored(rt, rt->project, account, account, NULL, err);
     goto out;
   }
   if (has_token(rt)) {
-    char main[] = "main", token[] = "HUBSPOT_TOKEN", secret[] = "HUBSPOT_CLIENT_SECRET", *secrets[] = {secret};
-    hl_project_account a = {.name = main,
-                            .token = token,
-                            .day_reserve = -1,
-                            .client_secrets = secrets,
-                            .n_client_secrets = from_env(CLIENT_SECRET) ? 1 : 0};
-    rc = add_token(rt, &a, err);
+    usual u;
+    rc = add_token(rt, usual_account(&u), err);
     goto out;
   }
   if ((rc = only_stored(rt, &name, &several, err))) {
@@ -209,7 +228,7 @@ static int add_default(hl_runtime *rt, const char *account, hl_error *err) {
   }
   if (name) {
     fprintf(stderr, "hubloop: %s is not set; using the stored account %s\n", TOKEN, name);
-    rc = add_stored(rt, name, name, NULL, err);
+    rc = add_stored(rt, rt->project, name, name, NULL, err);
   } else if (several.n) {
     rc = hl_fail(err, HL_EINVAL,
                  "%s is not set, and several accounts are stored (%s): name one with --account NAME, or list them in "
@@ -228,17 +247,84 @@ out:
   return rc;
 }
 
+static int add(hl_runtime *rt, const hl_project *p, const hl_project_account *a, hl_error *err) {
+  if (a->oauth) return add_stored(rt, p, a->name, a->oauth, a, err);
+  return is_stored_token(rt, a->token) ? add_stored(rt, p, a->name, a->token, a, err) : add_token(rt, a, err);
+}
+
 int hl_accounts_add(hl_runtime *rt, const char *account, hl_error *err) {
   const hl_project *p = rt->project;
   if (account && p && p->n_accounts)
     return hl_fail(err, HL_EINVAL, "--account is for scripts without settings; this project's accounts are in its hubloop.lua");
   if (!p || !p->n_accounts) return add_default(rt, account, err);
   int rc = 0;
-  for (size_t i = 0; i < p->n_accounts && !rc; i++) {
-    const hl_project_account *a = &p->accounts[i];
-    if (a->oauth) rc = add_stored(rt, a->name, a->oauth, a, err);
-    else if (is_stored_token(rt, a->token)) rc = add_stored(rt, a->name, a->token, a, err);
-    else rc = add_token(rt, a, err);
+  for (size_t i = 0; i < p->n_accounts && !rc; i++) rc = add(rt, p, &p->accounts[i], err);
+  return rc;
+}
+
+/* ---- while it runs ---- */
+
+static void counts_later(hl_buf *later, const char *account, const char *what) {
+  (void)hl_buf_printf(later, "%saccounts.%s%s%s", later->n ? ", " : "", account, *what ? "." : "", what);
+}
+
+static bool same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+/* False, and said, when its token is another one altogether. */
+static bool compare(const hl_project_account *a, const hl_project_account *b, hl_buf *later) {
+  const struct { const char *name, *a, *b; } texts[] = {
+      {"token", a->token, b->token}, {"oauth", a->oauth, b->oauth}, {"tier", a->tier, b->tier}, {"base_url", a->base_url, b->base_url},
+      {"region", a->region, b->region}, {"kind", a->kind, b->kind}, {"api_version", a->version, b->version},
+  };
+  for (size_t i = 0; i < HL_COUNT(texts); i++)
+    if (!same(texts[i].a, texts[i].b)) counts_later(later, a->name, texts[i].name);
+  if (a->portal != b->portal) counts_later(later, a->name, "portal");
+  if (a->day_reserve != b->day_reserve) counts_later(later, a->name, "day_reserve");
+  return same(a->token, b->token) && same(a->oauth, b->oauth);
+}
+
+/* The secrets of an account that runs, and a token that is read from somewhere, as they are now. */
+static int renew(hl_runtime *rt, hl_account *account, const hl_project_account *a, hl_error *err) {
+  hl_stored s = {0};
+  signing signs = {0};
+  hl_buf token;
+  int rc;
+  hl_buf_init(&token, 64 * 1024);
+  if (a->oauth || is_stored_token(rt, a->token)) { /* its token is renewed by itself */
+    rc = hl_stored_get(rt->vault, a->oauth ? a->oauth : a->token, &s, err);
+    if (!rc) rc = stored_signing(rt, &s, a, &signs, err);
+  } else {
+    rc = read_token(rt, a, &token, &signs, err);
+    if (!rc) hl_credential_replace(hl_account_credential(account), token.p);
   }
+  if (!rc) hl_account_set_secrets(account, signs.v, signs.n);
+  hl_buf_wipe(&token);
+  signing_wipe(&signs);
+  hl_stored_wipe(&s);
+  return rc;
+}
+
+static const hl_project_account *named(const hl_project *p, const char *name) {
+  for (size_t i = 0; i < p->n_accounts; i++)
+    if (strcmp(p->accounts[i].name, name) == 0) return &p->accounts[i];
+  return NULL;
+}
+
+int hl_accounts_again(hl_runtime *rt, const hl_project *fresh, hl_buf *later, hl_error *err) {
+  hl_account *account;
+  hl_error none;
+  usual u;
+  int rc = 0;
+  hl_secrets_forget(rt->secrets);
+  if (!fresh->n_accounts && !rt->project->n_accounts && has_token(rt) && hl_hubspot_account(rt->hubspot, "main", &account, &none) == 0)
+    return renew(rt, account, usual_account(&u), err);
+  for (size_t i = 0; i < fresh->n_accounts && !rc; i++) {
+    const hl_project_account *a = &fresh->accounts[i], *before = named(rt->project, a->name);
+    if (hl_hubspot_account(rt->hubspot, a->name, &account, &none)) rc = add(rt, fresh, a, err);
+    else if (!before) counts_later(later, a->name, "");
+    else if (compare(a, before, later)) rc = renew(rt, account, a, err);
+  }
+  for (size_t i = 0; i < rt->project->n_accounts; i++)
+    if (!named(fresh, rt->project->accounts[i].name)) counts_later(later, rt->project->accounts[i].name, "");
   return rc;
 }

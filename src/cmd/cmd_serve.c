@@ -7,6 +7,7 @@
 #include "cmd/reload.h"
 #include "cmd/runtime.h"
 #include "cmd/supervisor.h"
+#include "loop/files.h"
 #include "loop/stop.h"
 
 /* `hubloop serve`: webhooks, timers and routes for good. Two listeners: the
@@ -21,6 +22,7 @@ static const hl_flag flags[] = {
     {"account", "NAME", "without settings: call HubSpot with this stored account (hubloop auth list)"},
     {"store", "FILE", "the database; default the settings' store, or data/hubloop.db"},
     {"drain", "TIME", "after SIGTERM running handlers get so long to end; default 30s"},
+    {"watch", NULL, "load scripts again when a Lua file of the folder changes"},
     {"no-supervisor", NULL, "one process: a call that does not return, or a crash, ends it"},
     {"json", NULL, "log as JSON lines"},
     {"verbose", NULL, "log what the host does"},
@@ -33,6 +35,7 @@ typedef struct serving {
   hl_page *page;             /* NULL: nobody supervises */
   hl_timer beat;
   hl_reload *reload;         /* NULL: not yet, or no more */
+  hl_files *files;           /* with --watch */
   size_t failed;             /* scripts of the last load */
   int64_t drain_ms;
   bool stop, drained, hangup;
@@ -107,8 +110,24 @@ static void on_stop(void *arg, int signum) {
 static void on_reloaded(void *arg, const hl_reload_result *result) { ((serving *)arg)->failed = result->failed; }
 
 static void reload(serving *s) {
-  if (s->reload) hl_reload_start(s->reload, on_reloaded, s);
+  if (s->reload) hl_reload_start(s->reload, true, on_reloaded, s);
   else s->hangup = true; /* it is starting, or stopping */
+}
+
+static void on_changed(void *arg) {
+  serving *s = arg;
+  if (s->reload) hl_reload_start(s->reload, false, on_reloaded, s);
+  else s->hangup = true;
+}
+
+/* The store's folder is written to all the time. */
+static int watch(serving *s, hl_error *err) {
+  const char *store = s->rt->project->store;
+  char *folder = hl_strndup(store, (size_t)(strrchr(store, '/') - store));
+  int rc = hl_files_new(s->rt->loop, s->rt->root, folder, on_changed, s, &s->files, err);
+  hl_free(folder);
+  if (!rc) hl_log_write(s->rt->log, HL_LOG_INFO, "serve", "watching %s: changed scripts are loaded again", s->rt->root);
+  return rc;
 }
 
 static void on_hangup(void *arg, int signum) {
@@ -175,6 +194,7 @@ static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
     goto out;
   if (page) on_beat(&s.beat, &s);
   watched(&s, true);
+  if (hl_args_has(a, "watch") && (rc = watch(&s, &err))) goto out;
   hl_runtime_load(s.rt, &s.stop, &loaded);
   if (s.stop) goto stopped;
   s.failed = loaded.failed;
@@ -230,6 +250,7 @@ out:
   if (s.rt) hl_timer_stop(s.rt->loop, &s.beat);
   if (rc) rc = hl_cmd_error(&err);
   else if (s.failed) rc = HL_EXIT_SOME;
+  hl_files_free(s.files);
   hl_server_free(s.server);
   hl_server_free(s.admin);
   hl_runtime_free(s.rt);

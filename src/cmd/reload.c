@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "cmd/accounts.h"
 
 enum { LOAD_MS = 30 * 1000 };  /* a script that takes longer at a reload is not taken */
 
@@ -169,7 +170,7 @@ struct hl_reload {
   int64_t drain_ms;
   hl_project *fresh;           /* being loaded */
   waiter *now, *next;          /* who hears of this one, and of the one after it */
-  bool again;
+  bool again, person;
   cJSON *messages;
   hl_defer start;
 };
@@ -243,7 +244,7 @@ static void loaded(void *arg) {
       continue;
     }
     result.failed++;
-    snprintf(text, sizeof text, "%s\n  %s", err->text, was[i] ? "the version before keeps running" : "it does not run");
+    snprintf(text, sizeof text, "%s\n%s", err->text, was[i] ? "the version before keeps running" : "it does not run");
     tell(r, HL_LOG_ERROR, "script", text);
   }
   hl_free(was);
@@ -256,29 +257,63 @@ static void loaded(void *arg) {
   over(r, &result);
 }
 
+static bool same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+/* What can be, is taken up now; the rest is named in `later`. */
+static int take_settings(hl_reload *r, hl_buf *later, hl_error *err) {
+  hl_runtime *rt = r->b.rt;
+  const hl_project *p = rt->project, *q = r->fresh;
+  int rc = hl_accounts_again(rt, q, later, err);
+  const struct { const char *name; bool differs; } fixed[] = {
+      {"store", !same(p->store, q->store)},
+      {"http.listen", !same(p->listen, q->listen)},
+      {"admin.listen", !same(p->admin, q->admin)},
+      {"retention", p->retention_ms != q->retention_ms},
+      {"calls", p->no_calls != q->no_calls || p->call_bodies != q->call_bodies || p->calls_max != q->calls_max},
+  };
+  if (rc) return rc;
+  for (size_t i = 0; i < HL_COUNT(fixed); i++)
+    if (fixed[i].differs) (void)hl_buf_printf(later, "%s%s", later->n ? ", " : "", fixed[i].name);
+  hl_webhook_set(rt->webhook, &(hl_webhook_options){.public_url = q->public_url, .accept_v2 = q->accept_v2});
+  return 0;
+}
+
 static void begin(hl_reload *r) {
   hl_runtime *rt = r->b.rt;
   hl_error err = {0};
+  hl_buf later;
+  char text[2 * sizeof err];
+  hl_buf_init(&later, sizeof text / 2);
   r->again = false;
   r->now = r->next;
   r->next = NULL;
   r->messages = cJSON_CreateArray();
-  if (hl_project_load(rt->root, &r->fresh, &err)) {
+  int rc = hl_project_load(rt->root, &r->fresh, &err);
+  if (!rc && (rc = take_settings(r, &later, &err))) {
+    hl_project_free(r->fresh);
+    r->fresh = NULL;
+  }
+  if (later.n) {
+    snprintf(text, sizeof text, "settings: %s changed, which counts from the next start", later.p);
+    tell(r, HL_LOG_WARN, "serve", text);
+  }
+  hl_buf_deinit(&later);
+  if (rc) {
     hl_reload_result result = {.failed = rt->project->n_scripts};
-    char text[2 * sizeof err];
-    snprintf(text, sizeof text, "%s\n  everything keeps running as it was", err.text);
+    snprintf(text, sizeof text, "%s\neverything keeps running as it was", err.text);
     tell(r, HL_LOG_ERROR, "serve", text);
     over(r, &result);
     return;
   }
   r->b.done = loaded;
   r->b.arg = r;
-  for (size_t i = 0; i < r->fresh->n_scripts; i++) /* somebody has asked for it */
+  for (size_t i = 0; r->person && i < r->fresh->n_scripts; i++)
     hl_engine_forgive_loading(rt->engine, strrchr(r->fresh->scripts[i], '/') + 1);
+  r->person = false;
   load(&r->b, r->fresh, LOAD_MS);
 }
 
-void hl_reload_start(hl_reload *r, hl_reload_cb cb, void *arg) {
+void hl_reload_start(hl_reload *r, bool person, hl_reload_cb cb, void *arg) {
   waiter **at = &r->next;
   while (*at) at = &(*at)->next;
   if (cb) {
@@ -286,5 +321,6 @@ void hl_reload_start(hl_reload *r, hl_reload_cb cb, void *arg) {
     **at = (waiter){.cb = cb, .arg = arg};
   }
   r->again = true;
+  if (person) r->person = true;
   if (!r->messages) hl_defer_start(r->b.rt->loop, &r->start, on_start, r);
 }

@@ -19,7 +19,8 @@ hl_reload *hl_reload_new(hl_runtime *rt, int64_t drain_ms);
 /* What is being loaded is dropped; callbacks still to come never do. */
 void hl_reload_free(hl_reload *r);
 /* Reads settings and scripts again. One that is asked for while another goes on follows it, several as one. `cb` (NULL:
- * nobody) is called later, when it is over. */
-void hl_reload_start(hl_reload *r, hl_reload_cb cb, void *arg);
+ * nobody) is called later, when it is over. `person`: somebody has asked for it, so a script that ended a child while
+ * it loaded is tried again. */
+void hl_reload_start(hl_reload *r, bool person, hl_reload_cb cb, void *arg);
 
 #endif

@@ -31,15 +31,22 @@ struct hl_webhook {
 };
 
 hl_webhook *hl_webhook_new(hl_engine *e, hl_hubspot *h, const hl_webhook_options *o) {
+  static const hl_webhook_options none = {0};
   hl_webhook *w = HL_NEW(hl_webhook);
   w->e = e;
   w->h = h;
-  w->public_url = hl_strdup(o ? o->public_url : NULL);
-  w->accept_v2 = o && o->accept_v2;
+  hl_webhook_set(w, o ? o : &none);
+  return w;
+}
+
+void hl_webhook_set(hl_webhook *w, const hl_webhook_options *o) {
+  hl_free(w->public_url);
+  hl_free(w->path);
+  w->public_url = hl_strdup(o->public_url);
+  w->accept_v2 = o->accept_v2;
   const char *host = w->public_url ? strstr(w->public_url, "://") : NULL;
   const char *path = host ? strchr(host + 3, '/') : NULL;
   w->path = path ? hl_strndup(path, strcspn(path, "?#")) : hl_strdup("/hubspot");
-  return w;
 }
 
 static void unlink_reply(reply *r) {

@@ -16,6 +16,8 @@ typedef struct hl_webhook_options {
 } hl_webhook_options;
 
 hl_webhook *hl_webhook_new(hl_engine *e, hl_hubspot *h, const hl_webhook_options *o);
+/* Deliveries in hand are answered as they would have been. */
+void hl_webhook_set(hl_webhook *w, const hl_webhook_options *o);
 void hl_webhook_free(hl_webhook *w);
 /* The path it listens on: public_url's, or "/hubspot". */
 const char *hl_webhook_path(const hl_webhook *w);

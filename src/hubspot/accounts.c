@@ -29,12 +29,26 @@ void hl_hubspot_on_day_ending(hl_hubspot *h, hl_day_cb cb, void *arg) {
   h->day_ending_arg = arg;
 }
 
-static void account_free(hl_account *a) {
+static void secrets_free(hl_account *a) {
   for (size_t i = 0; i < a->n_secrets; i++) {
     union { const char *in; char *out; } unconst = {.in = a->secrets[i].p};
     hl_free(unconst.out);
   }
   hl_free(a->secrets);
+}
+
+void hl_account_set_secrets(hl_account *a, const hl_str *secrets, size_t n) {
+  secrets_free(a);
+  a->n_secrets = n;
+  a->secrets = n ? hl_alloc(n * sizeof *a->secrets) : NULL;
+  for (size_t i = 0; i < n; i++) {
+    a->secrets[i] = (hl_str){hl_strndup(secrets[i].p, secrets[i].n), secrets[i].n};
+    hl_log_add_secret(hl_loop_log(a->hubspot->loop), a->secrets[i]);
+  }
+}
+
+static void account_free(hl_account *a) {
+  secrets_free(a);
   hl_free(a->name);
   hl_free(a->version);
   hl_free(a);
@@ -190,18 +204,12 @@ int hl_hubspot_add_account(hl_hubspot *h, const hl_account_options *o, hl_accoun
   if (!rc) rc = hl_base_url_check(o->name, o->base_url ? o->base_url : "https://api.hubapi.com", &base, err);
   if (rc) return rc;
 
-  hl_log *log = hl_loop_log(h->loop);
   hl_account *a = HL_NEW(hl_account);
   a->hubspot = h;
   a->name = hl_strdup(o->name);
   a->version = hl_strdup(version);
   a->portal = o->portal;
-  a->n_secrets = o->n_client_secrets;
-  if (a->n_secrets) a->secrets = hl_alloc(a->n_secrets * sizeof *a->secrets);
-  for (size_t i = 0; i < a->n_secrets; i++) {
-    a->secrets[i] = (hl_str){hl_strndup(o->client_secrets[i].p, o->client_secrets[i].n), o->client_secrets[i].n};
-    hl_log_add_secret(log, a->secrets[i]);
-  }
+  hl_account_set_secrets(a, o->client_secrets, o->n_client_secrets);
   hl_credential *credential = o->credential ? hl_credential_ref(o->credential)
                                             : hl_credential_static(h->loop, HL_CREDENTIAL_PRIVATE_APP, o->token);
   a->queue = queue_of(h, o, credential, base, t);

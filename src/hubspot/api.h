@@ -51,6 +51,8 @@ size_t hl_hubspot_accounts(hl_hubspot *h, hl_account **out, size_t max); /* the 
 bool hl_hubspot_renewing(const hl_hubspot *h);
 const char *hl_account_name(const hl_account *a);
 int64_t hl_account_portal(const hl_account *a);
+/* The webhook signing secrets from now on; copied. */
+void hl_account_set_secrets(hl_account *a, const hl_str *secrets, size_t n);
 size_t hl_account_secrets(const hl_account *a, const hl_str **out);
 hl_credential *hl_account_credential(const hl_account *a); /* borrowed */
 const char *hl_account_version(const hl_account *a);

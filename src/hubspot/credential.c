@@ -208,6 +208,15 @@ hl_credential *hl_credential_static(hl_loop *loop, hl_credential_kind kind, cons
   return hl_credential_new(&o);
 }
 
+void hl_credential_replace(hl_credential *c, const char *token) {
+  hl_grant g = {0};
+  assert(is_static(c) && !c->keeper);
+  if (same(c->grant.access, token)) return;
+  forget(c, c->grant.access, &g);
+  g.access = hl_strdup(token);
+  install(c, &g);
+}
+
 hl_credential *hl_credential_ref(hl_credential *c) {
   c->refs++;
   return c;

@@ -78,6 +78,8 @@ typedef struct hl_credential_options { /* copied, but for loop and transport */
 hl_credential *hl_credential_new(const hl_credential_options *o);
 /* A static token, checked already; registered as a log secret. */
 hl_credential *hl_credential_static(hl_loop *loop, hl_credential_kind kind, const char *token);
+/* Its token is another one from now on; what is on its way and is refused for the one before is sent again. */
+void hl_credential_replace(hl_credential *c, const char *token);
 hl_credential *hl_credential_ref(hl_credential *c);
 void hl_credential_unref(hl_credential *c); /* NULL is fine; the last one wipes the tokens */
 hl_credential_kind hl_credential_kind_get(const hl_credential *c);

@@ -28,14 +28,18 @@ hl_secrets *hl_secrets_new(hl_loop *loop, hl_vault *vault) {
   return s;
 }
 
-void hl_secrets_free(hl_secrets *s) {
-  if (!s) return;
-  for (known *k = s->list, *next; k; k = next) {
-    next = k->next;
+void hl_secrets_forget(hl_secrets *s) {
+  for (known *k; (k = s->list) != NULL;) {
+    s->list = k->next;
     hl_buf_wipe(&k->value);
     hl_free(k->name);
     hl_free(k);
   }
+}
+
+void hl_secrets_free(hl_secrets *s) {
+  if (!s) return;
+  hl_secrets_forget(s);
   hl_free(s);
 }
 

@@ -13,6 +13,8 @@ typedef struct hl_secrets hl_secrets;
 /* `vault` is borrowed and may be NULL. */
 hl_secrets *hl_secrets_new(hl_loop *loop, hl_vault *vault);
 void hl_secrets_free(hl_secrets *s);
+/* What files and the vault answered is asked for again. */
+void hl_secrets_forget(hl_secrets *s);
 /* `secrets` NULL: the environment and files only. `out` is cleared first; the
  * caller wipes it. HL_EAUTH says where it was looked for. */
 int hl_secrets_get(void *secrets, const char *name, hl_buf *out, hl_error *err);

@@ -220,3 +220,73 @@ on("deal.creation", function() http.post("${f.url}/", { json = {} }) end)`;
     write(dir, 'leads.lua', slow(1));
   }
 });
+
+test('--watch: however an editor writes, and modules, folders and settings too', { timeout: 60000 }, async (t) => {
+  const module = (v) => `return { v = "${v}" }\n`;
+  const script = 'local v = require("lib.v").v .. require("part").v\nserve("GET /v", { auth = false }, function() return v end)\n';
+  const dir = project(t, { 'a.lua': script, 'lib/v.lua': module(1), 'part.lua': module('a'), 'hubloop.lua': 'return { scripts = { "a.lua" } }\n' });
+  const p = await serve(t, dir, { args: ['--watch'] });
+  await p.line(/watching .*: changed scripts are loaded again/);
+  const reloads = () => p.err.match(/reloaded: |as it was$/gm)?.length ?? 0;
+  let n = reloads();
+  const becomes = async (v) => {
+    await poll(async () => await text(p, '/v') === v, `version ${v}`);
+    await p.until(() => reloads() > n, 'the line of a reload');
+    n = reloads();
+  };
+  assert.equal(await text(p, '/v'), '1a');
+  // Into the file; beside it, and renamed over it; emptied first and filled a while later; by pieces.
+  write(dir, 'lib/v.lua', module(2));
+  await becomes('2a');
+  write(dir, 'lib/.v.lua.swp', module(3));
+  fs.renameSync(path.join(dir, 'lib/.v.lua.swp'), path.join(dir, 'lib/v.lua'));
+  await becomes('3a');
+  fs.writeFileSync(path.join(dir, 'a.lua'), '');
+  await p.line(/a\.lua: the file is empty/);
+  assert.equal(await text(p, '/v'), '3a');
+  write(dir, 'a.lua', script);
+  await p.until(() => reloads() > n + 1, 'the filled file');
+  n = reloads();
+  // A folder that comes later, and one that is moved away.
+  write(dir, 'lib/more/v.lua', module(4));
+  write(dir, 'a.lua', script.replace('lib.v', 'lib.more.v'));
+  await becomes('4a');
+  write(dir, 'lib/more/v.lua', module(5));
+  await becomes('5a');
+  fs.renameSync(path.join(dir, 'lib'), path.join(dir, 'away'));
+  await p.line(/no such module[^]*the version before keeps running/);
+  fs.renameSync(path.join(dir, 'away'), path.join(dir, 'lib'));
+  await p.until(() => /reloaded: 1 script/.test(p.err.slice(p.err.lastIndexOf('no such module'))), 'the folder back');
+  n = reloads();
+  // Settings: another script; a mistake.
+  write(dir, 'b.lua', 'serve("GET /b", { auth = false }, function() return "b" end)\n');
+  write(dir, 'hubloop.lua', 'return { scripts = { "a.lua", "b.lua" } }\n');
+  await poll(async () => await text(p, '/b') === 'b', 'the other script');
+  n = reloads();
+  write(dir, 'hubloop.lua', 'return { script = {} }\n');
+  await p.until(() => reloads() > n, 'the mistake');
+  assert.match(p.err, /has no setting “script”; did you mean “scripts”\?\n +everything keeps running as it was/);
+  // What is no part of the project's code.
+  n = reloads();
+  write(dir, 'a_test.lua', 'x');
+  write(dir, '.#a.lua', 'x');
+  write(dir, 'notes.txt', 'x');
+  write(dir, 'node_modules/x/y.lua', 'x');
+  write(dir, 'lib/more/v.lua', module(6));
+  write(dir, 'hubloop.lua', 'return { scripts = { "a.lua" } }\n');
+  await becomes('6a');
+  assert.equal(reloads(), n);
+  assert.deepEqual(await p.stop(), { code: 0, signal: null }, p.err);
+});
+
+test('--watch: a hundred writes are few reloads, and the last one counts', { timeout: 60000 }, async (t) => {
+  const dir = project(t, { 'leads.lua': counting(0) });
+  const p = await serve(t, dir, { args: ['--watch'] });
+  for (let i = 1; i <= 100; i++) {
+    write(dir, 'leads.lua', counting(i));
+    if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await poll(async () => await text(p, '/version') === '100', 'the last version');
+  assert.ok((p.err.match(/reloaded: /g) ?? []).length < 10, p.err);
+  assert.deepEqual(await p.stop(), { code: 0, signal: null }, p.err);
+});
