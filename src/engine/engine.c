@@ -45,6 +45,7 @@ static void submit(hl_engine *e);
 static void resume(hl_engine *e) {
   hl_inbox_more(e);
   hl_parked_check(e);
+  hl_waits_look(e);
   hl_schedule_resume(e);
   hl_pump_soon(e);
 }
@@ -233,6 +234,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->twins = hl_twins_new(e->key);
   /* Before anything can be received, so that the window is in the order of the log. */
   if (!o->no_receipt) rc = hl_spill_new(e, window, memory, o->dedupe_generation ? o->dedupe_generation : WINDOW_GENERATION, &e->spill, err);
+  if (!rc) rc = hl_waits_new(e, o->wait_spare, err);
   if (rc) hl_engine_abandon(e);
   else *out = e;
   return rc;
@@ -260,6 +262,7 @@ int hl_engine_start(hl_engine *e, hl_error *err) {
     if (h->scheduled) hl_schedule_start(e, h);
   hl_parked_due(e, now);
   hl_parked_check(e);
+  hl_waits_look(e);
   hl_inbox_more(e);
   hl_pump_soon(e);
   return 0;
@@ -346,6 +349,7 @@ static void engine_free(hl_engine *e, bool keep) {
   hl_own_free(e->own);
   hl_twins_free(e->twins);
   hl_debounce_deinit(e);
+  hl_waits_free(e);
   for (size_t i = 0; i < e->n_names; i++) hl_free(e->names[i]);
   hl_free(e->names);
   hl_free(e->path);
@@ -410,6 +414,6 @@ void hl_engine_audits(hl_engine *e, const char *kind, const char *key, unsigned 
 
 bool hl_engine_idle(const hl_engine *e) {
   return e->running == 0 && !e->out && hl_tx_empty(e->tx) && !e->receipts.first && !e->dirty_rows && !e->kv_dirty &&
-         e->counts.state[HL_ST_PENDING] == 0 && !e->reading_due &&
+         e->counts.state[HL_ST_PENDING] == 0 && !e->reading_due && hl_waits_idle(e) &&
          (e->next_due == INT64_MAX || e->next_due > hl_loop_now(e->loop));
 }

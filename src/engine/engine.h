@@ -24,6 +24,7 @@ typedef struct hl_engine_options {
   int64_t dedupe_window_ms;
   size_t dedupe_memory, dedupe_generation;
   bool no_receipt;          /* nothing will be received: it opens at once, without the window */
+  size_t wait_spare;        /* waits that begin before the filter of events that are waited for is read anew; 0: 200,000 */
 } hl_engine_options;
 
 /* Opens (creates, migrates, locks) the store and rebuilds the duplicate window. HL_EBUSY: another process has it;

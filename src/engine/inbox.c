@@ -173,6 +173,7 @@ static void examine(hl_engine *e, hl_receipt_job *job, hl_elements *elements, un
       } else {
         if (!twins) memcpy(job->hashes + (size_t)i * HL_HASH_BYTES, &h, sizeof h);
         job->result.accepted++;
+        hl_waits_see(e, job, i, &elements->v[i]);
         if (!looked_up.p || !hl_str_eq(looked_up, f->type.s)) type = type_named(e, f->type.s);
         looked_up = f->type.s;
         if (!type && e->started) {
@@ -300,6 +301,9 @@ void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
   hl_append a = {.id = job->id, .received = received, .source = job->source, .account = job->account, .n = 1,
                  .body = hl_str_of(body), .states = {job->pending ? NULL : (char *)job->states, job->pending ? 0 : 1}};
   a.counts[state] = 1;
+  hl_element el = {.json = array->child, .object = true};
+  hl_fields_of(el.json, &el.f);
+  hl_waits_see(e, job, 0, &el);
   job->body = hl_tx_append(e->tx, &a, false);
   hl_receipts_push(&e->receipts, job);
   if (too_deep) hl_alert_depth(e, job->id, 0, type, "own events");

@@ -40,6 +40,7 @@ typedef struct hl_waiter hl_waiter;
 typedef struct hl_alert_kind hl_alert_kind;
 typedef struct hl_steps hl_steps;
 typedef struct hl_fired hl_fired;
+typedef struct hl_waits hl_waits;
 
 /* A log row with events that are not done. */
 struct hl_row {
@@ -115,11 +116,13 @@ struct hl_run {
   int depth;
   bool own;                    /* its handler's own write caused the event */
   int64_t own_id;              /* of the write's record, not yet dropped in the store; 0: none */
-  char *refused;               /* why it is parked instead of run: its key could not be had */
+  char *refused;               /* why it is parked instead of run: its key could not be had, or (over) its steps do not fit */
   hl_timer timer;
   hl_effect effects;           /* list head */
   hl_steps *steps;             /* NULL: nobody has asked for one */
   unsigned writer;             /* who works for it now */
+  bool waited;                 /* a wait of it was over before, or goes on */
+  bool over;                   /* it ends, whatever its code says: with a wait (steps->ends), or refused */
   bool uncertain;              /* a step has left a write of which nobody knows whether it was made */
   char *script, *account;      /* RUN_FREE */
   uint64_t who;                /* RUN_FREE, with a page: hl_page_name of the script */
@@ -296,6 +299,7 @@ struct hl_engine {
 
   hl_link step_ops;            /* list head: what steps wait for */
   bool steps_stored;           /* there may be some in the store */
+  hl_waits *waits;             /* what is waited for */
 
   /* kv */
   hl_map kv;
@@ -379,6 +383,9 @@ void hl_run_settle(hl_run *run, hl_state state); /* the event no longer needs th
 char *hl_run_parked_json(hl_run *run, cJSON *json); /* as a parked row keeps it */
 int64_t hl_run_backoff(hl_engine *e, unsigned attempt); /* how long to wait after that many have failed */
 void hl_run_unhold(hl_run *run);             /* it waits no more; nothing when it did not */
+/* The event leaves the log for a row of this handler. failed: 0, or when it did. */
+void hl_run_park(hl_run *run, hl_state kind, int64_t due, int64_t failed, hl_str error);
+void hl_run_ended(hl_run *run);              /* its slot is free */
 void hl_run_hold(hl_run *run, int64_t delay); /* it waits in memory, and its busy lane with it */
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind);
 void hl_run_drop_effects(hl_run *run);
@@ -392,6 +399,16 @@ void hl_steps_leave(hl_run *run);            /* the event leaves the handler: in
 void hl_steps_again(hl_run *run);            /* the attempt is over, another will come */
 void hl_steps_free(hl_run *run);
 void hl_steps_deinit(hl_engine *e);
+bool hl_steps_fit_end(hl_run *run);          /* false: it ends without a wait that is stored, and is over */
+
+/* wait.c */
+int hl_waits_new(hl_engine *e, size_t spare, hl_error *err);
+void hl_waits_free(hl_engine *e);
+/* An event on its way into the log: what waits for it is over in the same commit. */
+void hl_waits_see(hl_engine *e, const hl_receipt_job *job, unsigned index, const hl_element *el);
+void hl_waits_look(hl_engine *e);            /* through the log, for waits that began after what they wait for */
+bool hl_waits_idle(const hl_engine *e);
+void hl_wait_finish(hl_run *run);            /* run is gone on return */
 
 /* parked.c */
 int hl_parked_start(hl_engine *e, hl_error *err); /* before the log is read: retries that hold their lanes */

@@ -81,16 +81,17 @@ static hl_run *run_of(hl_engine *e, const hl_parked *p) {
   run->first_failed = INT64_MIN / 2; /* long ago: it waits in the store */
   run->depth = (int)hl_json_int(ev->json, "depth", 0);
   run->own = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(ev->json, "own"));
+  run->waited = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(ev->json, "waited"));
   run->ref = hl_parked_hold(e, p->id);
   return run;
 }
 
-/* A retry goes alone: later events of its object have passed it by now. */
+/* A retry goes alone: later events of its object have passed it by now. What has waited goes on in its lane. */
 static void retry(hl_engine *e, const hl_parked *p) {
   bool debounced = hl_debounce_fires(e, p->id);
   hl_run *run = run_of(e, p);
   if (!run) return;
-  if (debounced) hl_lane_enter(run);
+  if (debounced || run->waited) hl_lane_enter(run);
   else hl_lane_enter_alone(run);
 }
 

@@ -1,6 +1,7 @@
 /* Runs: what a handler does locally is buffered here and commits with its
  * completion, or not at all (SEMANTICS 5). */
 #include <assert.h>
+#include <limits.h>
 
 #include "base/mem.h"
 #include "engine/inside.h"
@@ -50,7 +51,7 @@ void hl_run_drop_effects_of(hl_run *run, unsigned writer) {
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind) {
   hl_effect *f = HL_NEW(hl_effect);
   f->kind = kind;
-  f->writer = run->writer;
+  f->writer = run->over ? UINT_MAX : run->writer; /* what is left is dropped */
   f->next = &run->effects;
   f->prev = run->effects.prev;
   f->prev->next = f;
@@ -158,7 +159,7 @@ void hl_run_commit(hl_run *run, void (*cb)(void *arg, int code), void *arg) {
 
 /* ---- finishing ---- */
 
-static void ended(hl_run *run) {
+void hl_run_ended(hl_run *run) {
   run->running = false;
   run->h->running--;
   run->e->running--;
@@ -200,7 +201,7 @@ static void finish_done(hl_run *run, hl_state state) {
     hl_run_settle(run, state);
   }
   hl_lane_leave(run);
-  ended(run);
+  hl_run_ended(run);
   hl_run_free(run);
 }
 
@@ -245,11 +246,13 @@ static void report_dead(const hl_run *run, bool uncertain, hl_str error) {
   hl_engine_alert(run->e, uncertain ? "uncertain_step" : "dead_letter", text, details);
 }
 
-/* What is not HubSpot's is kept with the row: this handler's own write, and the depth. */
+/* What is not HubSpot's is kept with the row: this handler's own write, the depth, that it has waited. */
 char *hl_run_parked_json(hl_run *run, cJSON *json) {
   cJSON_DeleteItemFromObjectCaseSensitive(json, "own");
   cJSON_DeleteItemFromObjectCaseSensitive(json, "depth");
+  cJSON_DeleteItemFromObjectCaseSensitive(json, "waited");
   if (run->own) cJSON_AddTrueToObject(json, "own");
+  if (run->waited) cJSON_AddTrueToObject(json, "waited");
   if (run->depth) cJSON_AddNumberToObject(json, "depth", run->depth);
   char *text = hl_json_print(json);
   drop_own(run);
@@ -262,9 +265,28 @@ int64_t hl_run_backoff(hl_engine *e, unsigned attempt) {
   return 1 + (int64_t)hl_rng_below(&e->rng, (uint64_t)top);
 }
 
-static void finish_failed(hl_run *run, bool dead, hl_str error) {
+void hl_run_park(hl_run *run, hl_state kind, int64_t due, int64_t failed, hl_str error) {
   hl_engine *e = run->e;
   hl_ev *ev = run->ev;
+  char *json = hl_run_parked_json(run, ev->json);
+  hl_buf name;
+  hl_buf_init(&name, 1 << 16);
+  hl_handler_durable(run->h, &name);
+  run->parked = e->next_parked++;
+  run->ref = hl_parked_hold(e, run->parked);
+  hl_parked p = {.id = run->parked, .row = ev->parked_row, .index = ev->index, .kind = kind, .open = true,
+                 .handler = name.p, .type = ev->type, .source = ev->source, .account = ev->account,
+                 .received = ev->received, .due = due, .failed = failed, .attempts = run->attempt,
+                 .event = hl_str_of(json), .error = error};
+  hl_tx_park(e->tx, &p, false);
+  hl_buf_deinit(&name);
+  hl_free(json);
+  ev->split = ev->parks = true;
+  hl_run_settle(run, HL_ST_WAITING);
+}
+
+static void finish_failed(hl_run *run, bool dead, hl_str error) {
+  hl_engine *e = run->e;
   int64_t now = hl_loop_now(e->loop), mono = hl_loop_mono(e->loop), delay = 0;
   bool uncertain = run->uncertain;
   hl_buf why;
@@ -292,21 +314,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
     hl_tx_repark(e->tx, run->parked, kind, run->attempt, now + delay, error);
     hl_touch(e);
   } else {
-    char *json = hl_run_parked_json(run, ev->json);
-    hl_buf name;
-    hl_buf_init(&name, 1 << 16);
-    hl_handler_durable(run->h, &name);
-    run->parked = e->next_parked++;
-    run->ref = hl_parked_hold(e, run->parked);
-    hl_parked p = {.id = run->parked, .row = ev->parked_row, .index = ev->index, .kind = kind, .open = true,
-                   .handler = name.p, .type = ev->type, .source = ev->source, .account = ev->account,
-                   .received = ev->received, .due = now + delay, .failed = now, .attempts = run->attempt,
-                   .event = hl_str_of(json), .error = error};
-    hl_tx_park(e->tx, &p, false);
-    hl_buf_deinit(&name);
-    hl_free(json);
-    ev->split = ev->parks = true;
-    hl_run_settle(run, HL_ST_WAITING);
+    hl_run_park(run, kind, now + delay, now, error);
   }
   if (dead) report_dead(run, uncertain, error);
   hl_buf_deinit(&why);
@@ -335,7 +343,14 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
     return;
   }
   assert(run->running);
-  if (run->kind == RUN_SCHEDULE) {
+  if (run->kind == RUN_EVENT && !run->over && (outcome == HL_RUN_DONE || outcome == HL_RUN_FILTERED)) (void)hl_steps_fit_end(run);
+  if (run->over && run->refused) {
+    outcome = HL_RUN_DEAD;
+    error = hl_str_of(run->refused);
+  }
+  if (run->over && !run->refused) {
+    hl_wait_finish(run);
+  } else if (run->kind == RUN_SCHEDULE) {
     if (outcome == HL_RUN_DONE) apply(run);
     run->running = false;
     run->h->running--;

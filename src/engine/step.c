@@ -1,51 +1,12 @@
-#include "engine/step.h"
+#include "engine/steps.h"
 
 #include <assert.h>
 
 #include "base/mem.h"
-#include "engine/inside.h"
-#include "store/steps.h"
 
-struct hl_write {
-  hl_write *next;
-  hl_step *step;
-  unsigned n;
-  bool used, sent;       /* by this attempt */
-  hl_step_kind kind;
-  char *what, *answer;
-  size_t what_n, answer_n;
-};
+#define CHILD "child"      /* what the row of a child task's step says */
 
-struct hl_step {
-  hl_step *next;
-  hl_run *run;
-  char *name, *json;
-  size_t name_n, json_n;
-  unsigned place, writer, last_write;
-  bool used, active;     /* used: its name was asked for in this attempt */
-  bool uncertain;        /* what one of its writes did is not known */
-  hl_step_kind kind;
-  hl_write *writes;
-};
-
-struct hl_steps {
-  hl_step *first, **tail;
-  unsigned n, place;
-  bool known;            /* what is stored has been read, or there can be nothing */
-  bool stored;           /* rows may be in the store */
-  uint64_t seq;          /* of the newest transaction that carries some */
-};
-
-/* Something out for a run: it outlives the run, its caller does not hear of it then. */
-struct hl_step_op {
-  hl_link link;          /* e->step_ops */
-  hl_engine *e;
-  hl_run *run;           /* NULL: gone */
-  hl_step_cb cb;         /* NULL: dropped */
-  void *arg;
-};
-
-static hl_step_op *new_op(hl_run *run, hl_step_cb cb, void *arg) {
+hl_step_op *hl_step_op_new(hl_run *run, hl_step_cb cb, void *arg) {
   hl_engine *e = run->e;
   hl_step_op *op = HL_NEW(hl_step_op);
   *op = (hl_step_op){.e = e, .run = run, .cb = cb, .arg = arg};
@@ -55,7 +16,7 @@ static hl_step_op *new_op(hl_run *run, hl_step_cb cb, void *arg) {
   return op;
 }
 
-static void end_op(hl_step_op *op, int code) {
+void hl_step_op_end(hl_step_op *op, int code) {
   hl_step_cb cb = op->run ? op->cb : NULL;
   void *arg = op->arg;
   op->link.prev->next = op->link.next;
@@ -66,10 +27,10 @@ static void end_op(hl_step_op *op, int code) {
 
 void hl_step_op_drop(hl_step_op *op) { op->cb = NULL; }
 
-static void on_waited(void *arg, int code) { end_op(arg, code); }
+static void on_waited(void *arg, int code) { hl_step_op_end(arg, code); }
 
 static hl_step_op *after_commit(hl_run *run, hl_step_cb cb, void *arg) {
-  hl_step_op *op = new_op(run, cb, arg);
+  hl_step_op *op = hl_step_op_new(run, cb, arg);
   hl_waiter_add(run->e, false, 0, on_waited, op);
   return op;
 }
@@ -99,6 +60,7 @@ static void free_step(hl_step *step) {
     hl_free(w->answer);
     hl_free(w);
   }
+  hl_wait_free(step->wait);
   hl_free(step->name);
   hl_free(step->json);
   hl_free(step);
@@ -136,8 +98,9 @@ void hl_steps_again(hl_run *run) {
     clear(s);
     s->known = false;
   }
+  s->asked = 0;
   for (hl_step *step = s->first; step; step = step->next) {
-    step->used = step->active = step->uncertain = false;
+    step->used = step->active = step->uncertain = step->raised = false;
     for (hl_write *w = step->writes; w; w = w->next) w->used = w->sent = false;
   }
 }
@@ -160,6 +123,12 @@ static hl_step *add(hl_run *run, hl_str name) {
   return step;
 }
 
+static void set_json(hl_step *step, hl_str json) {
+  hl_free(step->json);
+  step->json = hl_strndup(json.p ? json.p : "", json.n);
+  step->json_n = json.n;
+}
+
 static hl_write *add_write(hl_step *step, unsigned n, hl_str what) {
   hl_write *w = HL_NEW(hl_write), **p = &step->writes;
   w->step = step;
@@ -175,18 +144,19 @@ static hl_write *add_write(hl_step *step, unsigned n, hl_str what) {
 /* ---- the store ---- */
 
 /* `name` holds the key's text. */
-static hl_step_key key_of(const hl_run *run, hl_buf *name) {
+hl_step_key hl_step_key_of(const hl_run *run, hl_buf *name) {
   hl_buf_init(name, 1 << 16);
   hl_handler_durable(run->h, name);
   if (run->kind == RUN_SCHEDULE) return (hl_step_key){.row = -run->fired_at, .handler = name->p};
   return (hl_step_key){.row = run->ev->parked_row, .index = run->ev->index, .handler = name->p};
 }
 
-static void store(hl_step *step, unsigned n, hl_step_kind kind, hl_str what, hl_str json) {
+void hl_step_store(hl_step *step, unsigned n, hl_step_kind kind, hl_str what, hl_str json) {
   hl_run *run = step->run;
+  if (!n) step->stored = true;
   hl_engine *e = run->e;
   hl_buf name;
-  hl_step_key key = key_of(run, &name);
+  hl_step_key key = hl_step_key_of(run, &name);
   hl_step_row row = {.name = {step->name, step->name_n}, .n = n, .place = step->place, .kind = kind, .what = what, .json = json};
   hl_tx_step(e->tx, &key, &row);
   hl_buf_deinit(&name);
@@ -201,7 +171,7 @@ void hl_steps_leave(hl_run *run) {
   /* One that was never asked about steps may still have some from an earlier life. */
   bool may = run->steps ? run->steps->stored : run->kind == RUN_EVENT && (run->parked || !run->ev->committed_us);
   if (!may || !e->steps_stored) return;
-  hl_step_key key = key_of(run, &name);
+  hl_step_key key = hl_step_key_of(run, &name);
   hl_tx_steps_drop(e->tx, &key);
   hl_buf_deinit(&name);
 }
@@ -227,30 +197,32 @@ static void on_rows(void *arg, int code, const hl_step_row *rows, size_t n) {
       }
       step->kind = r->kind;
       step->place = r->place;
-      step->json = hl_strndup(r->json.p, r->json.n);
-      step->json_n = r->json.n;
+      step->stored = true;
+      step->child = hl_str_eqz(r->what, CHILD);
+      set_json(step, r->json);
+      if (r->what.n && !step->child) hl_wait_read(step, r->what);
     }
   }
-  end_op(op, code ? HL_EIO : 0);
+  hl_step_op_end(op, code ? HL_EIO : 0);
 }
 
 static void read_rows(hl_step_op *op) {
   hl_buf name;
-  hl_step_key key = key_of(op->run, &name);
+  hl_step_key key = hl_step_key_of(op->run, &name);
   hl_store_read_steps(op->e->store, &key, on_rows, op);
   hl_buf_deinit(&name);
 }
 
 static void on_gathered(void *arg, int code) {
   hl_step_op *op = arg;
-  if (code || !op->run) end_op(op, code);
+  if (code || !op->run) hl_step_op_end(op, code);
   else read_rows(op);
 }
 
 /* What gathers may hold the last word on these rows, so it goes first. */
 hl_step_op *hl_run_steps_load(hl_run *run, hl_step_cb cb, void *arg) {
   hl_engine *e = run->e;
-  hl_step_op *op = new_op(run, cb, arg);
+  hl_step_op *op = hl_step_op_new(run, cb, arg);
   if (hl_tx_empty(e->tx)) read_rows(op);
   else hl_waiter_add(e, false, 0, on_gathered, op);
   return op;
@@ -260,32 +232,99 @@ void hl_steps_deinit(hl_engine *e) {
   while (e->step_ops.next != &e->step_ops) {
     hl_step_op *op = HL_CONTAINER(e->step_ops.next, hl_step_op, link);
     op->run = NULL;
-    end_op(op, 0);
+    hl_step_op_end(op, 0);
   }
 }
 
 /* ---- steps ---- */
 
-int hl_run_step(hl_run *run, hl_str name, hl_step **out, hl_error *err) {
-  assert(hl_run_has_steps(run));
+/* The first stored wait that this attempt has not asked for. */
+static const hl_step *wait_ahead(const hl_steps *s) {
+  for (const hl_step *step = s->first; step; step = step->next)
+    if (step->stored && step->wait && !step->used) return step;
+  return NULL;
+}
+
+static int unfit(hl_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static int unfit(hl_run *run, const char *fmt, ...) {
+  char text[1024] = "its stored steps no longer fit: ";
+  size_t n = strlen(text);
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(text + n, sizeof text - n, fmt, ap);
+  va_end(ap);
+  run->over = true;
+  hl_free(run->refused);
+  run->refused = hl_strdup(text);
+  return HL_ECANCELLED;
+}
+
+#define QUOTED(step) (int)(step)->name_n, (step)->name
+
+/* Until the last of its stored waits an event that has waited goes the way that it went before: the main task asks
+ * for the same names in the same order. Behind that it is a retry like others. */
+static int check_fit(hl_run *run, hl_str name, const hl_step *step, bool wait) {
+  hl_steps *s = run->steps;
+  const hl_step *ahead = wait_ahead(s);
+  if (step && step->stored && (step->wait != NULL) != wait)
+    return unfit(run, "“" HL_STR_FMT "” was a %s, and the code has a %s of that name now", HL_STR_ARG(name), wait ? "step" : "wait",
+                 wait ? "wait" : "step");
+  if (!ahead || ahead == step) return 0;
+  if (!step || !step->stored || step->place > ahead->place)
+    return unfit(run, "the code asks for “" HL_STR_FMT "” where the wait “%.*s” was", HL_STR_ARG(name), QUOTED(ahead));
+  if (step->place >= s->asked) return 0;
+  const hl_step *later = s->first;
+  while (later->place != s->asked) later = later->next;
+  return unfit(run, "the code asks for “" HL_STR_FMT "” behind “%.*s”, and it was before", HL_STR_ARG(name), QUOTED(later));
+}
+
+int hl_step_ask(hl_run *run, hl_str name, bool wait, hl_step **out, hl_error *err) {
   hl_steps *s = steps_of(run);
+  const char *what = wait ? "wait" : "step";
+  if (run->over) return HL_ECANCELLED;
   if (!name.n || name.n > HL_STEP_NAME_MAX)
-    return hl_fail(err, HL_EINVAL, "a step's name has 1 to %d bytes, this one has %zu", HL_STEP_NAME_MAX, name.n);
+    return hl_fail(err, HL_EINVAL, "a %s's name has 1 to %d bytes, this one has %zu", what, HL_STEP_NAME_MAX, name.n);
   if (!s->known) return HL_EBUSY;
   hl_step *step = find(s, name);
   if (step && step->used)
-    return hl_fail(err, HL_EINVAL, "step “" HL_STR_FMT "”: this name is used already in this run; give each step a name of its own",
-                   HL_STR_ARG(name));
+    return hl_fail(err, HL_EINVAL, "%s “" HL_STR_FMT "”: this name is used already in this run; give each step and wait a name of its own",
+                   what, HL_STR_ARG(name));
+  int rc = run->writer ? 0 : check_fit(run, name, step, wait);
+  if (rc) return rc;
   if (!step) {
-    if (s->n >= HL_STEPS_MAX) return hl_fail(err, HL_ELIMIT, "a handler has at most %d steps", HL_STEPS_MAX);
+    if (s->n >= HL_STEPS_MAX) return hl_fail(err, HL_ELIMIT, "a handler has at most %d steps and waits", HL_STEPS_MAX);
     step = add(run, name);
+    step->place = ++s->place;
+    step->child = run->writer != 0;
   }
+  if (step->stored && !run->writer && step->place > s->asked) s->asked = step->place;
   step->used = true;
   step->writer = run->writer;
-  step->active = step->kind == HL_STEP_NONE;
-  if (!step->active) hl_run_drop_effects_of(run, step->writer);
   *out = step;
   return 0;
+}
+
+int hl_run_step(hl_run *run, hl_str name, hl_step **out, hl_error *err) {
+  hl_step *step;
+  assert(hl_run_has_steps(run));
+  int rc = hl_step_ask(run, name, false, &step, err);
+  if (rc) return rc;
+  step->active = step->kind == HL_STEP_NONE;
+  step->raised = false;
+  if (step->kind == HL_STEP_DONE || step->kind == HL_STEP_UNSTORABLE) hl_run_drop_effects_of(run, step->writer);
+  *out = step;
+  return 0;
+}
+
+bool hl_steps_fit_end(hl_run *run) {
+  if (!run->waited) return true;
+  if (!run->steps || !run->steps->known) {
+    unfit(run, "it has waited, and the code has no step and no wait any more");
+    return false;
+  }
+  const hl_step *ahead = wait_ahead(run->steps);
+  if (ahead) unfit(run, "the code ends without the wait “%.*s”", QUOTED(ahead));
+  return !ahead;
 }
 
 bool hl_run_step_used(const hl_run *run, hl_str name) {
@@ -294,16 +333,23 @@ bool hl_run_step_used(const hl_run *run, hl_str name) {
 }
 
 hl_step_state hl_step_is(const hl_step *step) {
-  return step->kind == HL_STEP_DONE ? HL_STEP_IS_DONE : step->kind == HL_STEP_UNSTORABLE ? HL_STEP_IS_UNSTORABLE : HL_STEP_IS_OPEN;
+  switch (step->kind) {
+    case HL_STEP_DONE: return HL_STEP_IS_DONE;
+    case HL_STEP_UNSTORABLE: return HL_STEP_IS_UNSTORABLE;
+    case HL_STEP_RAISED: return HL_STEP_IS_RAISED;
+    default: return HL_STEP_IS_OPEN;
+  }
 }
 hl_str hl_step_result(const hl_step *step) { return (hl_str){step->json, step->json_n}; }
 bool hl_step_active(const hl_step *step) { return step->active; }
 
 /* It may be begun again in this attempt: the handler has caught what it raised. */
-void hl_step_leave(hl_step *step) {
+void hl_step_leave(hl_step *step, hl_str error) {
   if (!step->active) return;
   if (step->uncertain) step->run->uncertain = true;
   step->active = step->used = false;
+  step->raised = error.p != NULL;
+  if (step->raised) set_json(step, error);
   for (hl_write *w = step->writes; w; w = w->next) w->used = w->sent = false;
 }
 
@@ -312,12 +358,9 @@ hl_step_op *hl_step_finish(hl_step *step, hl_str json, bool unstorable, hl_step_
   assert(step->active);
   step->active = false;
   step->kind = unstorable ? HL_STEP_UNSTORABLE : HL_STEP_DONE;
-  step->place = ++run->steps->place;
-  hl_free(step->json);
-  step->json = hl_strndup(json.p ? json.p : "", json.n);
-  step->json_n = json.n;
+  set_json(step, json);
   hl_run_apply_of(run, step->writer);
-  store(step, 0, step->kind, (hl_str){0}, hl_step_result(step));
+  hl_step_store(step, 0, step->kind, step->child ? HL_STR(CHILD) : (hl_str){0}, hl_step_result(step));
   return after_commit(run, cb, arg);
 }
 
@@ -366,7 +409,7 @@ hl_step_op *hl_write_intend(hl_write *w, hl_step_cb cb, void *arg) {
   hl_free(w->answer);
   w->answer = hl_strndup(at, (size_t)n);
   w->answer_n = (size_t)n;
-  store(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, hl_write_answer(w));
+  hl_step_store(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, hl_write_answer(w));
   return after_commit(w->step->run, cb, arg);
 }
 
@@ -375,7 +418,7 @@ void hl_write_answered(hl_write *w, hl_str json) {
   hl_free(w->answer);
   w->answer = hl_strndup(json.p ? json.p : "", json.n);
   w->answer_n = json.n;
-  if (w->step->active) store(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, json);
+  if (w->step->active) hl_step_store(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, json);
 }
 
 void hl_write_refused(hl_write *w) {
@@ -383,7 +426,7 @@ void hl_write_refused(hl_write *w) {
   hl_buf name;
   w->kind = HL_STEP_NONE;
   if (!step->active) return;
-  hl_step_key key = key_of(step->run, &name);
+  hl_step_key key = hl_step_key_of(step->run, &name);
   hl_tx_step_forget(step->run->e->tx, &key, (hl_str){step->name, step->name_n}, w->n);
   hl_buf_deinit(&name);
   hl_touch(step->run->e);

@@ -27,18 +27,20 @@ void hl_run_as(hl_run *run, unsigned writer);
 
 /* Begins or finds a step. 0 and *out; HL_EBUSY: what is stored is not in memory:
  * hl_run_steps_load and ask again. HL_EINVAL: the name is used twice in this
- * attempt, is empty or too long; HL_ELIMIT: too many. */
+ * attempt, is empty or too long; HL_ELIMIT: too many; HL_ECANCELLED: the run is over (engine/wait.h), because what
+ * is stored of it does not fit its code any more. */
 int hl_run_step(hl_run *run, hl_str name, hl_step **out, hl_error *err);
 /* True when this attempt has asked for the name. */
 bool hl_run_step_used(const hl_run *run, hl_str name);
-typedef enum hl_step_state { HL_STEP_IS_OPEN, HL_STEP_IS_DONE, HL_STEP_IS_UNSTORABLE } hl_step_state;
+typedef enum hl_step_state { HL_STEP_IS_OPEN, HL_STEP_IS_DONE, HL_STEP_IS_UNSTORABLE, HL_STEP_IS_RAISED } hl_step_state;
 hl_step_state hl_step_is(const hl_step *step);
-/* The result (JSON text), or why there is none. Borrowed from the step. */
+/* The result (JSON text), why there is none, or the error it raised. Borrowed from the step. */
 hl_str hl_step_result(const hl_step *step);
 /* True between its begin and its end or hl_step_leave. */
 bool hl_step_active(const hl_step *step);
-/* Its work raised: it is not done. */
-void hl_step_leave(hl_step *step);
+/* Its work ended without a result: it is not done. `error`: JSON text of what it raised, which is what it
+ * raises again once the run has gone on to a wait; p NULL: it was cut. */
+void hl_step_leave(hl_step *step, hl_str error);
 
 /* What is waited for ends in cb, later, never from inside, unless it is dropped
  * or the run ends first. code: 0, or HL_EIO (load only). */

@@ -1,6 +1,7 @@
 /* Runs of scripts' handlers, and emit and after. A run is a task whose effects
  * commit with its completion (SEMANTICS 5). */
 #include "base/mem.h"
+#include "engine/wait.h"
 #include "lua/handler.h"
 
 enum { PAYLOAD_MAX = 256 * 1024 };
@@ -79,14 +80,10 @@ static void set_str(lua_State *L, const char *key, const char *value) {
 
 typedef struct start_args { int fn; const hl_event *event; const char *account; bool merged; } start_args;
 
-/* Pushes the function and the event it is called with. */
-static int push_start(lua_State *L) {
-  start_args *a = lua_touserdata(L, 1);
-  const hl_event *e = a->event;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, a->fn);
+void hl_event_push(lua_State *L, const hl_event *e, const char *account, bool merged) {
   lua_createtable(L, 0, 20);
   push_fields(L, e->json);
-  if (a->merged) {
+  if (merged) {
     const cJSON *one;
     lua_Integer i = 0;
     lua_newtable(L);
@@ -99,7 +96,7 @@ static int push_start(lua_State *L) {
   }
   set_str(L, "id", e->id);
   set_str(L, "type", e->type);
-  set_str(L, "account", a->account);
+  set_str(L, "account", account);
   set_str(L, "source", e->source);
   if (e->object_id && *e->object_id) set_str(L, "objectId", e->object_id);
   lua_pushboolean(L, e->own);
@@ -108,6 +105,13 @@ static int push_start(lua_State *L) {
   lua_setfield(L, -2, "attempt");
   lua_pushinteger(L, e->occurred_at);
   lua_setfield(L, -2, "occurredAt");
+}
+
+/* Pushes the function and the event it is called with. */
+static int push_start(lua_State *L) {
+  start_args *a = lua_touserdata(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, a->fn);
+  hl_event_push(L, a->event, a->account, a->merged);
   return 2;
 }
 
@@ -135,6 +139,10 @@ static int filter_then_handler(lua_State *L, int status, lua_KContext ctx) {
 
 int hl_handler_body(lua_State *L) {
   lua_settop(L, 1);
+  if (hl_run_has_waited(hl_task_run(hl_task_current(L)))) { /* the filter has said yes before */
+    lua_pushboolean(L, 1);
+    return filter_then_handler(L, LUA_OK, 0);
+  }
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushvalue(L, 1);
   lua_callk(L, 1, 1, 0, filter_then_handler);
@@ -166,7 +174,9 @@ static void run_ended(void *arg, int code, lua_State *L, int nresults, hl_str te
   hl_running *r = arg;
   hl_handler_fn *h = r->handler;
   hl_outcome outcome = HL_RUN_DONE;
-  if (code == 0) {
+  if (hl_run_is_over(r->run)) {
+    outcome = HL_RUN_CUT; /* it waits, or its steps no longer fit: the engine knows */
+  } else if (code == 0) {
     if (nresults == 1 && lua_touserdata(L, -1) == (const void *)&filtered_mark) outcome = HL_RUN_FILTERED;
   } else if (code == HL_ECANCELLED) {
     outcome = HL_RUN_CUT;
@@ -271,17 +281,7 @@ static int l_after(lua_State *L) {
   return do_emit(L, "after()", 2, 3, delay > 0 ? delay : 1, NULL, NULL);
 }
 
-static int l_not_yet(lua_State *L) {
-  return luaL_error(L, "%s is not in this version yet", lua_tostring(L, lua_upvalueindex(1)));
-}
-
 void hl_bind_engine(lua_State *L) {
   static const luaL_Reg fns[] = {{"emit", l_emit}, {"after", l_after}, {NULL, NULL}};
-  static const char *const later[] = {"wait", NULL};
   for (const luaL_Reg *r = fns; r->name; r++) lua_register(L, r->name, r->func);
-  for (size_t i = 0; later[i]; i++) {
-    lua_pushfstring(L, "%s()", later[i]);
-    lua_pushcclosure(L, l_not_yet, 1);
-    lua_setglobal(L, later[i]);
-  }
 }

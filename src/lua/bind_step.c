@@ -4,6 +4,7 @@
 #include "lua/script.h"
 
 #define STEP_MT "hl.step"
+#define NOT_FIT "its stored steps no longer fit"
 
 typedef struct step_box {
   hl_step *step;
@@ -17,6 +18,7 @@ typedef struct step_wait {
   hl_run *run;
   char *name;
   int code;
+  hl_error err;
 } step_wait;
 
 static void wait_free(step_wait *w) {
@@ -26,9 +28,11 @@ static void wait_free(step_wait *w) {
 
 static void wait_dropped(void *arg) {
   step_wait *w = arg;
-  hl_step_op_drop(w->op);
+  if (w->op) hl_step_op_drop(w->op);
   wait_free(w);
 }
+
+static void no_cleanup(void *arg) { (void)arg; }
 
 /* Returns the result, or raises why it is not there. */
 static int push_result(lua_State *L, const hl_step *step, const char *name) {
@@ -36,6 +40,12 @@ static int push_result(lua_State *L, const hl_step *step, const char *name) {
   if (hl_step_is(step) == HL_STEP_IS_DONE) {
     hl_lua_push_json_text(L, json, true);
     return 1;
+  }
+  if (hl_step_is(step) == HL_STEP_IS_RAISED) {
+    hl_lua_push_json_text(L, json, true);
+    if (lua_getfield(L, -1, "error") != LUA_TTABLE) lua_getfield(L, -2, "value");
+    else luaL_setmetatable(L, "hl.error");
+    return -1;
   }
   lua_pushfstring(L, "step \"%s\" was done, but its result cannot be stored: %s; return nothing, or what JSON can hold in "
                   "256 KB", name, json.p ? json.p : "");
@@ -47,7 +57,7 @@ static int begun(lua_State *L, hl_task *t, hl_step *step, const char *name) {
   hl_script *s = hl_script_of(L);
   if (!hl_step_active(step)) {
     /* What its task has buffered was committed with it then, and is dropped. */
-    hl_testbed_run_ended(s->host, hl_task_run(t), false);
+    if (hl_step_is(step) != HL_STEP_IS_RAISED) hl_testbed_run_ended(s->host, hl_task_run(t), false);
     lua_pushboolean(L, 1);
     int n = push_result(L, step, name);
     return n < 0 ? n : n + 1;
@@ -62,15 +72,9 @@ static int begun(lua_State *L, hl_task *t, hl_step *step, const char *name) {
 
 static int push_begun(lua_State *L, void *arg) {
   step_wait *w = arg;
-  hl_error err;
   if (w->code) {
-    hl_lua_push_error(L, "io", "the store cannot be read at the moment", 0, NULL, NULL, true);
-    return -1;
-  }
-  hl_run_as(w->run, hl_task_writer(w->task));
-  int rc = hl_run_step(w->run, hl_str_of(w->name), &w->step, &err);
-  if (rc) {
-    hl_lua_push_error(L, hl_err_name(rc), rc == HL_EBUSY ? "the stored steps could not be read" : err.text, 0, NULL, NULL, rc == HL_EBUSY);
+    hl_lua_push_error(L, hl_err_name(w->code), w->code == HL_EIO ? "the store cannot be read at the moment" : w->err.text, 0, NULL, NULL,
+                      w->code == HL_EIO);
     return -1;
   }
   return begun(L, w->task, w->step, w->name);
@@ -78,7 +82,13 @@ static int push_begun(lua_State *L, void *arg) {
 
 static void on_loaded(void *arg, int code) {
   step_wait *w = arg;
-  w->code = code;
+  w->op = NULL;
+  hl_run_as(w->run, hl_task_writer(w->task));
+  w->code = code ? HL_EIO : hl_run_step(w->run, hl_str_of(w->name), &w->step, &w->err);
+  if (w->code == HL_ECANCELLED) {
+    hl_task_cancel(w->task, HL_ECANCELLED, NOT_FIT); /* and w is gone */
+    return;
+  }
   hl_task_resume(w->task, push_begun, w);
   wait_free(w);
 }
@@ -103,6 +113,11 @@ static int l_begin(lua_State *L) {
     *w = (step_wait){.task = t, .run = run, .name = hl_strndup(name, n)};
     w->op = hl_run_steps_load(run, on_loaded, w);
     hl_task_wait(t, wait_dropped, w);
+    return hl_task_yield(L);
+  }
+  if (rc == HL_ECANCELLED) { /* its stored steps do not fit: the run is over, and no error that could be caught */
+    hl_task_cancel(t, rc, NOT_FIT);
+    hl_task_wait(t, no_cleanup, NULL);
     return hl_task_yield(L);
   }
   if (rc) return hl_lua_raise(L, hl_err_name(rc), "%s", err.text);
@@ -160,9 +175,29 @@ static int l_name(lua_State *L) {
   return 1;
 }
 
+/* The error at 2 as JSON: {"error": an error of the host's, with its fields} or {"value": what else was raised}. */
+static int print_error(lua_State *L, hl_buf *out) {
+  hl_error err;
+  bool meta = lua_istable(L, 2) && lua_getmetatable(L, 2);
+  lua_settop(L, 2);
+  int rc = hl_buf_puts(out, meta ? "{\"error\":" : "{\"value\":");
+  if (!rc) rc = hl_lua_to_json(L, 2, out, &err);
+  return rc ? rc : hl_buf_puts(out, "}");
+}
+
+/* (step, what was raised or nil) */
 static int l_close(lua_State *L) {
   step_box *box = luaL_checkudata(L, 1, STEP_MT);
-  if (hl_task_step(box->task) == box->step) hl_step_leave(box->step);
+  hl_buf json;
+  if (hl_task_step(box->task) != box->step) return 0;
+  hl_buf_init(&json, HL_STEP_RESULT_MAX);
+  if (lua_isnoneornil(L, 2)) {
+    hl_step_leave(box->step, (hl_str){0});
+  } else {
+    bool whole = !print_error(L, &json);
+    hl_step_leave(box->step, whole ? hl_buf_str(&json) : HL_STR("{\"value\":\"the step raised what cannot be stored\"}"));
+  }
+  hl_buf_deinit(&json);
   return 0;
 }
 

@@ -9,11 +9,14 @@
 #include <assert.h>
 
 #include "base/time.h"
+#include "engine/wait.h"
 #include "lua/core.h"
 
 #define GROUP_MT "hl.task.group"
 #define HANDLE_MT "hl.task.handle"
 #define CELL_MT "hl.task.cell"
+
+enum { HANDLER_SLEEP_MS = 60 * 1000 };
 
 typedef struct group group;
 typedef struct member {
@@ -319,9 +322,22 @@ static int cell_wake(lua_State *L) {
   return 0;
 }
 
+/* What would be lost with a restart belongs into a wait (SEMANTICS 18). */
 static int core_sleep(lua_State *L) {
   int64_t ms = hl_lua_check_duration(L, 1);
-  hl_task_sleep(hl_task_check_wait(L), ms);
+  hl_task *t = hl_task_check_wait(L);
+  hl_run *run = hl_task_run(t);
+  if (ms > HANDLER_SLEEP_MS && run && hl_run_has_steps(run)) {
+    bool number = lua_type(L, 1) == LUA_TNUMBER;
+    lua_pushfstring(L, number ? "%s" : "\"%s\"", lua_tostring(L, 1));
+    const char *time = lua_tostring(L, -1);
+    if (hl_run_can_wait(run))
+      return hl_lua_raise(L, "misuse", "task.sleep(%s): a handler sleeps at most 60 s; wait(\"a name\", { [\"for\"] = %s }) waits longer, "
+                          "over restarts too", time, time);
+    return hl_lua_raise(L, "misuse", "task.sleep(%s): a timer's handler sleeps at most 60 s, and cannot wait(); after(%s, \"a name\") goes on "
+                        "later, in the handler of that event", time, time);
+  }
+  hl_task_sleep(t, ms);
   return hl_task_yield(L);
 }
 

@@ -24,6 +24,8 @@ int hl_handler_body(lua_State *L);
 /* The option `key` as a function: under protection, and it cannot wait. */
 int hl_handler_key(void *arg, const hl_event *event, hl_buf *out, hl_error *err);
 
+/* Pushes what a handler sees of an event; `merged`: with the events that were merged into it. */
+void hl_event_push(lua_State *L, const hl_event *event, const char *account, bool merged);
 /* A name of our own: without a dot, or with a prefix that is no HubSpot object
  * and near no HubSpot type. *nearest for the message when it is not. */
 bool hl_own_name(const char *type, const char **nearest);

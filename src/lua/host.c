@@ -194,6 +194,7 @@ void hl_bind_script(lua_State *L) {
   hl_bind_engine(L);
   hl_bind_on(L);
   hl_bind_step(L);
+  hl_bind_wait(L);
   hl_bind_serve(L);
   hl_bind_kv(L);
   hl_bind_http(L);

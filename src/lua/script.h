@@ -125,6 +125,7 @@ void hl_bind_engine(lua_State *L);
 void hl_bind_on(lua_State *L);
 void hl_bind_effects(lua_State *L);
 void hl_bind_step(lua_State *L);
+void hl_bind_wait(lua_State *L);
 void hl_bind_writes(lua_State *L); /* of a step, into the table on top */
 void hl_bind_serve(lua_State *L);
 void hl_bind_secret(lua_State *L);

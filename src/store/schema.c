@@ -39,11 +39,15 @@ static const char *const SCHEMA_3 =
     "CREATE TABLE own(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, depth INTEGER NOT NULL, handler TEXT NOT NULL,"
     " hash BLOB NOT NULL);";
 
-/* What version 4 adds. */
+/* What version 4 adds. A wait's id is that of its parked row. */
 static const char *const SCHEMA_4 =
     "ALTER TABLE tally ADD COLUMN s10 INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX parked_given_up ON parked(kind) WHERE kind IN (5, 7);"
-    "CREATE TABLE place(source TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;";
+    "CREATE TABLE place(source TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE wait(id INTEGER PRIMARY KEY, hash BLOB, type TEXT, fields TEXT, name TEXT NOT NULL, row INTEGER NOT NULL,"
+    " idx INTEGER NOT NULL, upto INTEGER NOT NULL);"
+    "CREATE INDEX wait_hash ON wait(hash) WHERE hash IS NOT NULL;"
+    "CREATE INDEX wait_look ON wait(row) WHERE upto>0;";
 
 int sql_create(hl_db *db, const unsigned char *key) {
   sqlite3_stmt *st = NULL;

@@ -309,6 +309,7 @@ static int apply_unpark(hl_db *db, const hl_op *op) {
   int rc = find_parked(db, op->i[0], &p);
   if (rc || !p.found) return rc;
   rc = sql_run(db, ST_UNPARK, 1, op->i, 0, NULL);
+  if (!rc) rc = sql_run(db, ST_WAIT_DEL, 1, op->i, 0, NULL);
   /* Of several handlers, one that ran outweighs those that filtered; an event
    * parked straight at receipt has nothing but this handler. */
   hl_state base = p.base == HL_ST_RAN ? HL_ST_RAN : (hl_state)op->i[1];
@@ -379,6 +380,12 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_STEP_FORGET: return sql_apply_step_forget(db, op);
     case OP_STEPS_SETTLE: return sql_apply_steps_settle(db, op);
     case OP_STEPS_DROP: return sql_apply_steps_drop(db, op);
+    case OP_WAIT: return sql_apply_wait(db, op);
+    case OP_WAIT_ON: return sql_run(db, ST_WAIT_ON, 2, op->i, 0, NULL);
+    case OP_WAIT_ARRIVED: return sql_apply_wait_arrived(db, op);
+    case OP_WAIT_MET: return sql_apply_wait_met(db, op);
+    case OP_WAIT_LOOKED: return sql_run(db, ST_WAIT_LOOKED, 3, op->i, 0, NULL);
+    case OP_WAIT_OVER: return sql_apply_wait_over(db, op);
     case OP_KV: return apply_kv(db, op);
     case OP_DEBOUNCE: return sql_apply_debounce(db, op);
     case OP_DEBOUNCE_DROP: return sql_run(db, ST_DEBOUNCE_DROP, 1, op->i, 0, NULL);

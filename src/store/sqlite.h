@@ -5,6 +5,7 @@
 
 #include "store/steps.h"
 #include "store/tx.h"
+#include "store/waits.h"
 
 typedef struct hl_db hl_db;
 
@@ -44,6 +45,9 @@ int hl_db_kv_list(hl_db *db, const char *script, const char *account, hl_str pre
 int hl_db_read_audits(hl_db *db, const char *kind, hl_str key, size_t max, hl_bag *bag, hl_audit **out, size_t *n);
 
 int hl_db_read_steps(hl_db *db, int64_t row, int64_t index, hl_str handler, hl_bag *bag, hl_step_row **out, size_t *n);
+
+int hl_db_wait_index(hl_db *db, hl_bag *bag, hl_wait_index *out, hl_error *err);
+int hl_db_read_waits(hl_db *db, size_t max, hl_bag *bag, hl_wait_row **out, size_t *n);
 
 /* What is in the write-ahead log and not yet in the file. */
 int64_t hl_db_wal_bytes(const hl_db *db);

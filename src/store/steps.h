@@ -13,6 +13,8 @@ typedef enum hl_step_kind {
   HL_STEP_UNSTORABLE,  /* done; json: why its result is not here */
   HL_STEP_INTENDED,    /* a write inside a step that is not done; `what` says which */
   HL_STEP_ANSWERED,    /* such a write, and json is HubSpot's answer */
+  HL_STEP_WAITING,     /* a wait that is not over; json: its time, epoch ms */
+  HL_STEP_RAISED,      /* a step that raised, and the handler went on to a wait; json: the error */
 } hl_step_kind;
 
 typedef struct hl_step_key {
@@ -24,9 +26,9 @@ typedef struct hl_step_key {
 typedef struct hl_step_row {
   hl_str name;
   unsigned n;          /* 0: the step; else its n-th write */
-  unsigned place;      /* order in which the steps were finished */
+  unsigned place;      /* order in which they were asked for first */
   hl_step_kind kind;
-  hl_str what, json;
+  hl_str what, json;   /* what: of a write; of a wait what for; "child" for a step of a child task */
 } hl_step_row;
 
 /* Written over what is there; the end of a step (n 0) drops its writes. */

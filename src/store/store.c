@@ -21,7 +21,7 @@ enum {
 };
 static const int64_t EXPIRE_EVERY_MS = 60 * 1000;
 
-typedef enum job_kind { JOB_COMMIT, JOB_LOG, JOB_DUE, JOB_KV_GET, JOB_KV_LIST, JOB_AUDITS, JOB_STEPS, JOB_CALL } job_kind;
+typedef enum job_kind { JOB_COMMIT, JOB_LOG, JOB_DUE, JOB_KV_GET, JOB_KV_LIST, JOB_AUDITS, JOB_STEPS, JOB_WAITS, JOB_WAIT_INDEX, JOB_CALL } job_kind;
 
 typedef struct job {
   struct job *next;
@@ -35,6 +35,8 @@ typedef struct job {
     void (*kv_list)(void *, int, const hl_str *, size_t);
     hl_audits_cb audits;
     hl_steps_cb steps;
+    hl_waits_cb waits;
+    hl_wait_index_cb wait_index;
     const hl_store_call_type *call;
   } cb;
   /* asked */
@@ -53,6 +55,8 @@ typedef struct job {
   size_t n_keys;
   hl_audit *audits;
   hl_step_row *steps;
+  hl_wait_row *waits;
+  hl_wait_index wait_index;
   int64_t expires;
   hl_bag bag;
 } job;
@@ -134,6 +138,13 @@ static void execute(hl_store *s, job *j) {
     case JOB_STEPS:
       j->code = hl_db_read_steps(s->db, j->a, j->b, j->key, &j->bag, &j->steps, &j->n_keys);
       break;
+    case JOB_WAITS:
+      j->code = take_fault(s, &s->read_fault_times, &s->read_fault_code);
+      if (!j->code) j->code = hl_db_read_waits(s->db, j->max, &j->bag, &j->waits, &j->n_keys);
+      break;
+    case JOB_WAIT_INDEX:
+      j->code = hl_db_wait_index(s->db, &j->bag, &j->wait_index, NULL);
+      break;
     case JOB_CALL: j->cb.call->work(s->db, j->arg); break;
   }
   uv_mutex_unlock(&s->db_lock);
@@ -153,6 +164,8 @@ static void answer(job *j) {
     case JOB_KV_LIST: j->cb.kv_list(arg, j->code, j->keys, j->n_keys); break;
     case JOB_AUDITS: j->cb.audits(arg, j->code, j->audits, j->n_keys); break;
     case JOB_STEPS: j->cb.steps(arg, j->code, j->steps, j->n_keys); break;
+    case JOB_WAITS: j->cb.waits(arg, j->code, j->waits, j->n_keys); break;
+    case JOB_WAIT_INDEX: j->cb.wait_index(arg, j->code, &j->wait_index); break;
     case JOB_CALL: j->cb.call->done(arg); break;
   }
   free_job(j);
@@ -392,6 +405,17 @@ int hl_store_each_held(hl_store *s, int64_t since, int64_t hold_ms, void (*each)
   return rc;
 }
 
+int hl_store_wait_index(hl_store *s, hl_wait_index_cb cb, void *arg, hl_error *err) {
+  hl_bag bag = {0};
+  hl_wait_index index;
+  uv_mutex_lock(&s->db_lock);
+  int rc = hl_db_wait_index(s->db, &bag, &index, err);
+  uv_mutex_unlock(&s->db_lock);
+  if (!rc) cb(arg, 0, &index);
+  hl_bag_deinit(&bag);
+  return rc;
+}
+
 int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg,
                        hl_store_counts *counts, hl_error *err) {
   hl_store_state state;
@@ -466,6 +490,19 @@ void hl_store_read_steps(hl_store *s, const hl_step_key *key, hl_steps_cb cb, vo
   j->a = key->row;
   j->b = key->index;
   j->cb.steps = cb;
+  submit(s, j);
+}
+
+void hl_store_read_waits(hl_store *s, size_t max, hl_waits_cb cb, void *arg) {
+  job *j = new_job(JOB_WAITS, arg);
+  j->max = max;
+  j->cb.waits = cb;
+  submit(s, j);
+}
+
+void hl_store_read_wait_index(hl_store *s, hl_wait_index_cb cb, void *arg) {
+  job *j = new_job(JOB_WAIT_INDEX, arg);
+  j->cb.wait_index = cb;
   submit(s, j);
 }
 

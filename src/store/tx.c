@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "store/steps.h"
+#include "store/waits.h"
 
 hl_tx *hl_tx_new(void) {
   hl_tx *tx = HL_NEW(hl_tx);
@@ -180,6 +181,32 @@ void hl_tx_steps_settle(hl_tx *tx, int64_t parked, bool again) {
 void hl_tx_steps_drop(hl_tx *tx, const hl_step_key *key) {
   hl_str s[1];
   add_step(tx, OP_STEPS_DROP, key, s, HL_COUNT(s));
+}
+
+void hl_tx_wait(hl_tx *tx, const hl_wait_row *w, int64_t due, hl_str error, hl_str event) {
+  hl_str none = {0}, s[] = {w->hash, w->type ? hl_str_of(w->type) : none, w->fields ? hl_str_of(w->fields) : none, w->name, error, event};
+  hl_op *op = add(tx, OP_WAIT, false, s, HL_COUNT(s));
+  int64_t i[] = {w->parked, w->row, w->index, w->upto, due};
+  memcpy(op->i, i, sizeof i);
+}
+
+static hl_op *add_wait(hl_tx *tx, hl_op_kind kind, int64_t parked, int64_t number, const hl_str *json) {
+  hl_op *op = add(tx, kind, false, json, json != NULL);
+  op->i[0] = parked;
+  op->i[1] = number;
+  return op;
+}
+
+void hl_tx_wait_on(hl_tx *tx, int64_t parked, int64_t due) { add_wait(tx, OP_WAIT_ON, parked, due, NULL); }
+void hl_tx_wait_met(hl_tx *tx, int64_t parked, int64_t now, hl_str json) { add_wait(tx, OP_WAIT_MET, parked, now, &json); }
+void hl_tx_wait_looked(hl_tx *tx, int64_t parked, int64_t upto) { add_wait(tx, OP_WAIT_LOOKED, parked, upto, NULL)->i[2] = HL_WAIT_ALL; }
+void hl_tx_wait_over(hl_tx *tx, int64_t parked) { add_wait(tx, OP_WAIT_OVER, parked, 0, NULL); }
+
+void hl_tx_wait_arrived(hl_tx *tx, hl_str hash, int64_t row, int64_t now, hl_str json, bool receipt) {
+  hl_str s[] = {hash, json};
+  hl_op *op = add(tx, OP_WAIT_ARRIVED, receipt, s, HL_COUNT(s));
+  op->i[0] = row;
+  op->i[1] = now;
 }
 
 void hl_tx_kv(hl_tx *tx, const char *script, const char *account, hl_str key, hl_str value, int64_t expires) {

@@ -372,7 +372,7 @@ static void an_uncertain_step_waits_for_a_person(void **state) {
     hl_write_intend(x, on_flag, &committed);
     while (!committed) pass(&w, 1);
     hl_write_uncertain(x);
-    hl_step_leave(step);
+    hl_step_leave(step, (hl_str){0});
     hl_run_finish(r.run, HL_RUN_FAILED, HL_STR("who knows"));
     for (int i = 0; i < 10; i++) pass(&w, 1);
     assert_int_equal(stats_of(&w).dead, 1); /* at once, although it has retries */
