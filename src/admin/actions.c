@@ -10,6 +10,7 @@ enum { AUDITS_MAX = 100 };
 hl_actions *hl_actions_new(hl_engine *e, const char *account) {
   hl_actions *a = HL_NEW(hl_actions);
   a->e = e;
+  a->loop = hl_engine_loop(e);
   a->account = account;
   a->calls.prev = a->calls.next = &a->calls;
   return a;
@@ -25,6 +26,7 @@ static void free_call(hl_act *c) {
 
 void hl_actions_free(hl_actions *a) {
   if (!a) return;
+  hl_backup_forget(a);
   while (a->calls.next != &a->calls) free_call(a->calls.next);
   hl_free(a);
 }
@@ -112,7 +114,7 @@ static const struct action {
   void (*run)(hl_act *c);
 } actions[] = {
     {"events.list", hl_do_list},   {"events.show", hl_do_show},   {"events.retry", hl_do_retry}, {"events.inject", hl_do_inject},
-    {"events.prune", hl_do_prune}, {"audits", do_audits},
+    {"events.prune", hl_do_prune}, {"audits", do_audits},         {"backup.start", hl_do_backup}, {"backup.look", hl_do_backup_look},
 };
 
 void hl_actions_do(hl_actions *a, cJSON *request, hl_action_cb cb, void *arg) {

@@ -10,6 +10,8 @@
  *   events.inject  events, account                            -> accepted, duplicates, malformed, unhandled
  *   events.prune   before, state, type, script, dry_run       -> removed
  *   audits         kind, key, max                             -> records
+ *   backup.start   to: a whole path
+ *   backup.look    stop                                       -> phase ("copying" "checking" "done"), pages, of, bytes
  *
  * Loop thread only; nothing blocks. */
 #ifndef HL_ADMIN_ACTIONS_H

@@ -3,6 +3,7 @@
 #define HL_ADMIN_INSIDE_H
 
 #include "admin/actions.h"
+#include "store/backup.h"
 
 /* An action that is not answered yet. */
 typedef struct hl_act hl_act;
@@ -19,7 +20,10 @@ struct hl_act {
 
 struct hl_actions {
   hl_engine *e;
+  hl_loop *loop;
   const char *account;
+  hl_backup *backup;           /* NULL: none is under way, or to be asked about */
+  hl_timer backup_watch;
   hl_act calls;               /* list head */
 };
 
@@ -51,6 +55,11 @@ void hl_do_show(hl_act *c);
 void hl_do_retry(hl_act *c);
 void hl_do_inject(hl_act *c);
 void hl_do_prune(hl_act *c);
+
+/* backup.c */
+void hl_do_backup(hl_act *c);
+void hl_do_backup_look(hl_act *c);
+void hl_backup_forget(hl_actions *a);
 
 /* "12.0"; "after.7" (row 0 and the parked row). False: neither. */
 bool hl_event_id_read(const char *text, int64_t *row, unsigned *index, int64_t *parked);

@@ -197,7 +197,7 @@ static void prune_page(void *arg, const hl_parked_page *page) {
 void hl_do_prune(hl_act *c) {
   hl_choice by;
   int64_t after, unused, before = hl_json_int(c->request, "before", 0);
-  int64_t window = hl_engine_window_ms(c->a->e), now = hl_loop_now(hl_engine_loop(c->a->e));
+  int64_t window = hl_engine_window_ms(c->a->e), now = hl_loop_now(c->a->loop);
   if (!hl_choice_read(c, &by) || !hl_cursor_read(c, &after, &unused)) return;
   if (before < 1) hl_act_fail(c, HL_EINVAL, "prune needs a time before which events go");
   else if (is_given_up(&by)) choose(c, &by, prune_page);

@@ -7,14 +7,38 @@
 
 #include "base/mem.h"
 
+/* In the order of help. */
 const hl_command *const hl_commands[] = {
-    &hl_cmd_run,   &hl_cmd_serve, &hl_cmd_test,    &hl_cmd_sim, &hl_cmd_demo, &hl_cmd_route, &hl_cmd_calls,
-    &hl_cmd_events, &hl_cmd_auth, &hl_cmd_scopes, &hl_cmd_check, &hl_cmd_help, &hl_cmd_version, NULL,
+    &hl_cmd_run,
+    &hl_cmd_serve,
+    &hl_cmd_test,
+    &hl_cmd_sim,
+    &hl_cmd_demo,
+    &hl_cmd_check,
+    &hl_cmd_route,
+    &hl_cmd_events,
+    &hl_cmd_backup,
+    &hl_cmd_restore,
+    &hl_cmd_calls,
+    &hl_cmd_auth,
+    &hl_cmd_scopes,
+    &hl_cmd_help,
+    &hl_cmd_version,
+    NULL,
 };
 
 /* Commands of the design that this version does not have: said so, by name. */
-static const char *const later[] = {"record", "migrate", "webhooks", "backup", "restore",
-                                    "forget", "new",     "repl", "doctor",   "bench",  NULL};
+static const char *const later[] = {
+    "record",
+    "migrate",
+    "webhooks",
+    "forget",
+    "new",
+    "repl",
+    "doctor",
+    "bench",
+    NULL,
+};
 
 bool hl_cmd_is_tty(int fd) { return isatty(fd) && !getenv("NO_COLOR"); }
 

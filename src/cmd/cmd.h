@@ -53,7 +53,20 @@ int hl_cmd_error(const hl_error *err);
 int hl_cmd_columns(void);     /* of the terminal on stdout, 80 without one */
 bool hl_cmd_is_tty(int fd);   /* a terminal, and NO_COLOR not set */
 
-extern const hl_command hl_cmd_run, hl_cmd_serve, hl_cmd_test, hl_cmd_sim, hl_cmd_demo, hl_cmd_route, hl_cmd_calls,
-    hl_cmd_events, hl_cmd_auth, hl_cmd_scopes, hl_cmd_check, hl_cmd_help, hl_cmd_version;
+extern const hl_command hl_cmd_run;
+extern const hl_command hl_cmd_serve;
+extern const hl_command hl_cmd_test;
+extern const hl_command hl_cmd_sim;
+extern const hl_command hl_cmd_demo;
+extern const hl_command hl_cmd_check;
+extern const hl_command hl_cmd_route;
+extern const hl_command hl_cmd_events;
+extern const hl_command hl_cmd_backup;
+extern const hl_command hl_cmd_restore;
+extern const hl_command hl_cmd_calls;
+extern const hl_command hl_cmd_auth;
+extern const hl_command hl_cmd_scopes;
+extern const hl_command hl_cmd_help;
+extern const hl_command hl_cmd_version;
 
 #endif

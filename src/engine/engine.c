@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "engine/inside.h"
 
-static const int64_t WINDOW_MS = 25 * HL_HOUR;
 static const size_t WINDOW_EVENTS = 4000000, WINDOW_GENERATION = 1000000;
 static const int64_t PROBE_MIN_MS = 50, PROBE_MAX_MS = 5000;
 
@@ -193,7 +192,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   hl_store *store;
   hl_store_state state;
   int64_t retention = o->retention_ms ? o->retention_ms : 7 * HL_DAY;
-  int64_t window = o->dedupe_window_ms ? o->dedupe_window_ms : WINDOW_MS;
+  int64_t window = o->dedupe_window_ms ? o->dedupe_window_ms : HL_DEDUPE_WINDOW_MS;
   size_t memory = o->dedupe_memory ? o->dedupe_memory : WINDOW_EVENTS;
   if (retention < window) retention = window; /* duplicates are found in the log */
   int rc = hl_store_open(loop, o->store, retention, &store, err);

@@ -15,6 +15,9 @@ typedef struct hl_handler hl_handler;
 typedef struct hl_run hl_run;
 typedef struct hl_swap hl_swap;
 
+/* How long events are known, so that a second one is a duplicate (SEMANTICS 8), and kept at the least. */
+#define HL_DEDUPE_WINDOW_MS (25 * HL_HOUR)
+
 typedef struct hl_engine_options {
   const char *store;        /* file path, or NULL: in memory, synchronous (virtual time, tests) */
   int64_t retention_ms;     /* 0: 7 days; never shorter than the duplicate window */

@@ -336,6 +336,9 @@ static int read_rest(const reader *r, hl_project *p, char ***patterns) {
   if (type == LUA_TSTRING) {
     rc = hl_duration_parse(hl_str_of(lua_tostring(L, -1)), &p->retention_ms, r->err);
     if (rc) return hl_fail_in(r->err, "%s: retention", r->file);
+    if (p->retention_ms < HL_DEDUPE_WINDOW_MS)
+      return hl_fail(r->err, HL_EINVAL, "%s: retention: \"%s\" is too short: duplicates are known by the events of the last %d hours, so it is \"25h\" or longer",
+                     r->file, lua_tostring(L, -1), (int)(HL_DEDUPE_WINDOW_MS / HL_HOUR));
   } else if (type != LUA_TNIL) {
     return bad(r, "retention", "a duration such as \"7d\"");
   }

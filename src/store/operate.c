@@ -54,7 +54,7 @@ static int read_logged(hl_db *db, sqlite3_stmt *st, hl_bag *bag, hl_logged *r) {
   uint8_t *states = hl_bag_alloc(bag, r->n);
   hl_str known = sql_blob(st, 6);
   memset(states, r->id <= db->state.mark ? HL_ST_RAN : HL_ST_PENDING, r->n);
-  memcpy(states, known.p, known.n < r->n ? known.n : r->n);
+  if (known.n) memcpy(states, known.p, known.n < r->n ? known.n : r->n);
   r->states = states;
   for (unsigned i = 0; i < r->n; i++) {
     if (states[i] <= HL_ST_RAN && hashes.n >= (i + 1) * (size_t)HL_HASH_BYTES && memcmp(hashes.p + i * (size_t)HL_HASH_BYTES, zero, sizeof zero) == 0)

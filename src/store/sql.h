@@ -123,6 +123,8 @@ struct hl_db {
   int wal_pages;
   int64_t page_bytes;      /* files keep the size they were made with */
   int64_t expire_after;    /* where the walk over old rows goes on */
+  sqlite3 *copy;           /* a backup that is being made, or NULL */
+  sqlite3_backup *backup;
 };
 
 enum { SQL_SCHEMA_VERSION = 4, SQL_APPLICATION_ID = 0x6875626c };
@@ -160,6 +162,9 @@ int sql_int(hl_db *db, const char *sql, int64_t *out);
 void sql_read_parked(sqlite3_stmt *st, hl_bag *bag, hl_parked *p);
 /* What an event's parked rows say of it; without any `base`. */
 int sql_event_state(hl_db *db, int64_t row, int64_t index, hl_state base, hl_state *out);
+int sql_backup_end(hl_db *db); /* SQLite's code */
+int sql_make_folders(const char *path, hl_error *err); /* those of `path` that are missing */
+int sql_sync_folder(const char *path); /* the one it lies in; errno */
 int sql_prune(hl_db *db, int64_t before, int64_t after, bool dry_run, hl_pruned *out);
 /* Bound without a copy: `s` must outlive the step. */
 void sql_bind_blob(sqlite3_stmt *st, int at, hl_str s);

@@ -26,8 +26,7 @@ enum { PRUNE_ROWS = 200, PRUNE_BYTES = 4 << 20, PRUNE_LOOK_AT = 2000 }; /* in on
 
 /* ---- opening ---- */
 
-/* Creates the folders of `path` that are missing. */
-static int make_folders(const char *path, hl_error *err) {
+int sql_make_folders(const char *path, hl_error *err) {
   char *copy = hl_strdup(path);
   int rc = 0;
   for (char *p = copy + 1; !rc && (p = strchr(p, '/')); p++) {
@@ -88,7 +87,7 @@ int hl_db_open(const char *path, const unsigned char fresh_key[HL_STORE_KEY_BYTE
     size_t n = strlen(path) + sizeof "-wal";
     db->wal_path = hl_alloc(n);
     snprintf(db->wal_path, n, "%s-wal", path);
-    rc = make_folders(path, err);
+    rc = sql_make_folders(path, err);
     if (rc) goto out;
     /* Made by us first, so that the file is private from its first byte. */
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -154,6 +153,7 @@ out:
 
 void hl_db_close(hl_db *db) {
   if (!db) return;
+  sql_backup_end(db);
   for (int k = 0; k < ST_COUNT; k++) sqlite3_finalize(db->st[k]);
   sqlite3_close(db->db);
   hl_free(db->path);

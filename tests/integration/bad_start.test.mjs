@@ -31,6 +31,10 @@ test('a public address that is no web address is refused', async (t) => {
 });
 
 test('settings that are wrong name the file and the key', async (t) => {
+  const short = project(t, { 'hubloop.lua': 'return { retention = "1d" }\n', 'a.lua': QUIET });
+  const kept = await run(t, ['run', short], { cwd: short });
+  assert.equal(kept.code, 2);
+  assert.match(kept.err, /hubloop\.lua.*retention: "1d" is too short.*"25h" or longer/);
   const unknown = project(t, { 'hubloop.lua': 'return { acounts = {} }\n', 'a.lua': QUIET });
   const a = await run(t, ['serve', unknown], { cwd: unknown, env: { HUBSPOT_TOKEN: TOKEN } });
   assert.notEqual(a.code, 0);

@@ -4,6 +4,8 @@
 #include "admin/control.h"
 #include "engine/step.h"
 
+#include <unistd.h>
+
 typedef struct asked {
   cJSON *json;
   int calls;
@@ -381,6 +383,50 @@ static void pruning_spares_what_is_not_finished(void **state) {
   close_ops(&o);
 }
 
+/* ---- backup ---- */
+
+static const char *here(const char *name) {
+  static char path[4200];
+  char folder[4096];
+  assert_non_null(getcwd(folder, sizeof folder));
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  return path;
+}
+
+static void a_backup_is_begun_and_looked_at(void **state) {
+  (void)state;
+  ops o;
+  open_ops(&o, NULL);
+  world_start(&o.w);
+  received(&o.w, "[" TYPED("deal.creation", 1, 1) "]");
+  assert_string_equal(kind_of(ask(&o, "{\"do\":\"backup.look\"}")), "not_found");
+  assert_string_equal(kind_of(ask(&o, "{\"do\":\"backup.start\"}")), "invalid");
+  assert_string_equal(kind_of(ask(&o, "{\"do\":\"backup.start\",\"to\":\"b.db\"}")), "invalid");
+  assert_string_equal(kind_of(ask(&o, "{\"do\":\"backup.start\",\"to\":\"%s\"}", here("b.db"))), "");
+  assert_string_equal(kind_of(ask(&o, "{\"do\":\"backup.start\",\"to\":\"%s\"}", here("c.db"))), "busy");
+  const cJSON *a;
+  while (strcmp(hl_json_str(a = ask(&o, "{\"do\":\"backup.look\"}"), "phase", ""), "done") != 0) {
+    assert_string_equal(kind_of(a), "");
+    pass(&o.w, 1); /* lets the loop look at its workers */
+  }
+  assert_true(hl_json_int(a, "pages", 0) > 0 && hl_json_int(a, "bytes", 0) > 0);
+  assert_int_equal(access("b.db", F_OK), 0);
+  assert_string_equal(kind_of(ask(&o, "{\"do\":\"backup.start\",\"to\":\"%s\"}", here("b.db"))), "invalid"); /* it is there now */
+  /* Ended by hand, and by itself when nobody looks any more. */
+  for (int by_hand = 0; by_hand < 2; by_hand++) {
+    hl_store_fault(hl_engine_store(o.w.e), "pause", 0, 1);
+    assert_string_equal(kind_of(ask(&o, "{\"do\":\"backup.start\",\"to\":\"%s\"}", here("c.db"))), "");
+    if (by_hand) ask(&o, "{\"do\":\"backup.look\",\"stop\":true}");
+    else pass(&o.w, 20000);
+    hl_store_fault(hl_engine_store(o.w.e), "pause", 0, 0);
+    pass(&o.w, 10);
+    assert_string_equal(kind_of(ask(&o, "{\"do\":\"backup.look\"}")), "not_found");
+    assert_int_not_equal(access("c.db", F_OK), 0);
+    assert_int_not_equal(access("c.db.part", F_OK), 0);
+  }
+  close_ops(&o);
+}
+
 /* ---- without a server ---- */
 
 static void the_store_alone_is_enough(void **state) {
@@ -477,7 +523,7 @@ int main(void) {
       cmocka_unit_test(a_list_looks_at_a_bounded_part),         cmocka_unit_test(a_dead_letter_runs_again),
       cmocka_unit_test(what_cannot_run_again_is_left_alone),    cmocka_unit_test(an_uncertain_one_is_settled_first),
       cmocka_unit_test(an_event_is_shown_whole),                cmocka_unit_test(injected_events_are_events),
-      cmocka_unit_test(pruning_spares_what_is_not_finished),    cmocka_unit_test(the_store_alone_is_enough),
+      cmocka_unit_test(pruning_spares_what_is_not_finished),    cmocka_unit_test(a_backup_is_begun_and_looked_at),        cmocka_unit_test(the_store_alone_is_enough),
       cmocka_unit_test(an_orphan_needs_its_handler),
       cmocka_unit_test(what_waits_is_never_answered_after_the_end), cmocka_unit_test(nonsense_is_refused),
   };
