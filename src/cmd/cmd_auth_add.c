@@ -116,7 +116,7 @@ static int add(const hl_args *a) {
   if (!tried && !s.secret && !hl_args_has(a, "no-test"))
     printf("HubSpot could not be asked (%s); hubloop auth test %s does so later.\n", told.text, name);
   if (s.secret) printf("A script uses it as secret \"%s\".\n", name);
-  else if (client) printf("hubloop.lua: accounts = { journal = { oauth = \"%s\" } }\n", name);
+  else if (client) printf("hubloop.lua: accounts = { main = { …, journal = \"%s\" } } reads the webhooks journal with it.\n", name);
   else
     printf("hubloop.lua: accounts = { %s = { token = secret \"%s\" } }; without settings it is used when HUBSPOT_TOKEN "
            "is not set.\n",

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/journals.h"
 #include "cmd/reload.h"
 #include "cmd/runtime.h"
 #include "cmd/supervisor.h"
@@ -219,6 +220,7 @@ static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
   if ((rc = listen_on(&s, listen, on_request, &s.server, &err))) goto out;
   if (strcmp(admin, "off") != 0 && (rc = listen_on(&s, admin, on_admin, &s.admin, &err))) goto out;
   warn_without_secrets(&s);
+  if ((rc = hl_journals_start(s.rt, &err))) goto out;
   /* The address may have named port 0. */
   int host_len = (int)(strrchr(listen, ':') - listen);
   hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "%zu script%s, %zu handler%s", loaded.loaded, loaded.loaded == 1 ? "" : "s",
@@ -237,6 +239,7 @@ static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
    * arrives until the listener has closed is stored as ever. */
   int64_t until = hl_loop_mono(s.rt->loop) + s.drain_ms;
   bool idle = false;
+  hl_journals_stop(s.rt);
   hl_engine_drain(s.rt->engine, s.drain_ms, set_flag, &idle);
   hl_server_drain(s.server, s.drain_ms, set_flag, &s.drained);
   hl_loop_run_until(s.rt->loop, &s.drained);

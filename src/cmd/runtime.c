@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "cmd/accounts.h"
+#include "cmd/journals.h"
 
 /* ---- the simulator's webhooks, delivered in process ---- */
 
@@ -217,6 +218,7 @@ void hl_runtime_drain(hl_runtime *rt, int64_t deadline_ms) {
 void hl_runtime_free(hl_runtime *rt) {
   if (!rt) return;
   hl_host_free(rt->host);
+  hl_journals_free(rt->journals);
   hl_webhook_free(rt->webhook);
   hl_engine_free(rt->engine);
   hl_control_free(rt->control);
@@ -261,7 +263,7 @@ void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
       {"dead", e.dead},                 {"unhandled", e.unhandled}, {"orphaned", e.orphaned},
       {"own", e.own}, {"debounced", e.debounced}, {"removed", e.removed},
       {"running", e.running},           {"retried", e.retried},     {"runs_failed", e.runs_failed},
-      {"commits", e.commits},
+      {"commits", e.commits},           {"gaps", e.gaps},           {"near_misses", e.near_misses},
   };
   const struct { const char *name; uint64_t v; } webhook_rows[] = {
       {"requests", w.requests},           {"accepted", w.accepted_requests}, {"forged", w.forged},
@@ -277,6 +279,7 @@ void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
   }
   for (size_t i = 0; i < HL_COUNT(webhook_rows); i++)
     cJSON_AddItemToObject(webhook, webhook_rows[i].name, hl_json_int64((int64_t)webhook_rows[i].v));
+  hl_journals_status(rt->journals, cJSON_AddObjectToObject(root, "journal"));
   hl_account *accounts[64];
   size_t n = hl_hubspot_accounts(rt->hubspot, accounts, HL_COUNT(accounts));
   for (size_t i = 0; i < n && i < HL_COUNT(accounts); i++) {

@@ -24,6 +24,7 @@ typedef struct hl_runtime {
   hl_call_log *calls;        /* NULL: none is kept */
   hl_engine *engine;
   hl_webhook *webhook;
+  struct hl_journals *journals; /* cmd/journals.h; NULL: none is read */
   hl_host *host;
   hl_actions *actions;
   hl_control *control;       /* NULL: commands cannot reach it */

@@ -6,15 +6,23 @@
 #include "engine/inside.h"
 #include "hubspot/resync.h"
 
-enum { PLACE_MAX = 4096, TELL_MS = 10 * 60 * 1000, AGAIN_MS = 60 * 1000 };
-static const int64_t PUSH_MS = 10 * 1000;   /* push gets so long after a file was published */
+enum {
+  PLACE_MAX = 4096, TELL_MS = 10 * 60 * 1000, AGAIN_MS = 60 * 1000,
+  SEARCH_LAG_MS = 10 * 1000, /* HubSpot's search knows what has changed by then */
+};
+static const int64_t PUSH_MS = 5 * 1000;    /* push gets so long after a file was published */
 static const int64_t MARGIN_MS = 5 * 60 * 1000; /* clocks differ by so much, and HubSpot is late by so much */
 
 typedef struct source { /* an account whose events it brings */
   hl_account *account;
   const char *name;
-  int64_t portal;            /* 0: not known */
+  int64_t portal;            /* 0: not known yet */
 } source;
+
+typedef struct asking {      /* whose account it is */
+  hl_pull *p;                /* NULL: gone */
+  size_t i;
+} asking;
 
 /* The hashes of what the log holds since a time, read on a worker. */
 typedef struct known {
@@ -42,9 +50,11 @@ struct hl_pull {
   hl_loop *loop;
   hl_log *log;
   hl_journal *journal;
+  bool portal_only;
   char *name, *key, *resync_key;
   source *v;
   size_t n;
+  asking *asking;
   /* the file that waits for push */
   const hl_journal_file *held;
   char *held_place;
@@ -65,13 +75,11 @@ struct hl_pull {
 
 /* ---- into the inbox ---- */
 
+/* What names no portal is the only account's. */
 static const source *source_of(const hl_pull *p, int64_t portal) {
-  const source *unknown = NULL;
-  for (size_t i = 0; i < p->n; i++) {
-    if (p->v[i].portal == portal && portal) return &p->v[i];
-    if (!p->v[i].portal || (!portal && p->n == 1)) unknown = &p->v[i];
-  }
-  return unknown;
+  for (size_t i = 0; i < p->n; i++)
+    if (p->v[i].portal == portal || (!portal && p->n == 1)) return &p->v[i];
+  return NULL;
 }
 
 static void taken(taking *t) {
@@ -196,6 +204,16 @@ static bool sink_generic(void *arg) {
 static void resync_next(hl_pull *p);
 static void forget_known(hl_pull *p);
 
+static void on_again(hl_timer *timer, void *arg) {
+  (void)timer;
+  resync_next(arg);
+}
+
+static void resync_later(hl_pull *p, int64_t ms) {
+  p->again.unref = true;
+  hl_timer_start(p->loop, &p->again, ms, on_again, p);
+}
+
 static void print_since(const hl_pull *p, hl_buf *out) {
   cJSON *json = cJSON_CreateObject();
   cJSON_AddItemToObject(json, "since", hl_json_int64(p->since));
@@ -235,7 +253,7 @@ static void sink_lost(void *arg, int64_t since, const char *why, hl_journal_done
   taking *t = take(p, false, done, done_arg);
   put_place(p, t, p->resync_key, hl_buf_str(&text));
   hl_buf_deinit(&text);
-  resync_next(p);
+  resync_later(p, SEARCH_LAG_MS);
 }
 
 /* ---- the search ---- */
@@ -356,11 +374,6 @@ static void resync_done(void *arg, int code) {
   if (code && code != HL_ECANCELLED) hl_log_write(p->log, HL_LOG_WARN, "journal", "%s: that the search is over could not be stored; it is made again at the next start", p->name);
 }
 
-static void on_again(hl_timer *timer, void *arg) {
-  (void)timer;
-  resync_next(arg);
-}
-
 static void resync_finished(void *arg, const char *error, bool again, uint64_t records) {
   hl_pull *p = arg;
   hl_resync_free(p->resync);
@@ -368,8 +381,7 @@ static void resync_finished(void *arg, const char *error, bool again, uint64_t r
   p->records += records;
   if (error && again) {
     hl_log_write(p->log, HL_LOG_WARN, "journal", "%s: the search for what is missing is made again in a minute: %s", p->name, error);
-    p->again.unref = true;
-    hl_timer_start(p->loop, &p->again, AGAIN_MS, on_again, p);
+    resync_later(p, AGAIN_MS);
     return;
   }
   if (error) alert(p, p->since, error, true);
@@ -404,6 +416,8 @@ static void resync_next(hl_pull *p) {
 
 /* ---- life ---- */
 
+static void on_start_again(hl_timer *timer, void *arg);
+
 static int read_resync(hl_pull *p, hl_error *err) {
   hl_buf text;
   cJSON *json = NULL;
@@ -427,10 +441,12 @@ int hl_pull_new(const hl_pull_options *o, hl_pull **out, hl_error *err) {
   hl_pull *p = HL_NEW(hl_pull);
   hl_buf place;
   hl_buf_init(&place, PLACE_MAX);
+  assert(!o->portal_only || o->n == 1);
   p->e = o->engine;
   p->loop = hl_engine_loop(o->engine);
   p->log = hl_loop_log(p->loop);
   p->name = hl_strdup(o->name);
+  p->portal_only = o->portal_only;
   p->key = joined("journal:", o->name);
   p->resync_key = joined("resync:", o->name);
   p->v = hl_alloc(o->n * sizeof *p->v);
@@ -452,8 +468,43 @@ int hl_pull_new(const hl_pull_options *o, hl_pull **out, hl_error *err) {
   return rc;
 }
 
+static void on_identity(void *arg, const hl_identity *id, const hl_api_error *error) {
+  asking *q = arg;
+  hl_pull *p = q->p;
+  size_t i = q->i;
+  hl_free(q);
+  if (!p) return;
+  p->asking = NULL;
+  if (id && id->portal) {
+    p->v[i].portal = id->portal;
+    hl_pull_start(p);
+    return;
+  }
+  if (error && strcmp(error->kind, "cancelled") == 0) return;
+  hl_log_write(p->log, HL_LOG_WARN, "journal", "%s waits until it is known which portal account %s is (set portal in hubloop.lua): %s",
+               p->name, p->v[i].name, error ? error->message : "HubSpot does not tell");
+  p->again.unref = true;
+  hl_timer_start(p->loop, &p->again, AGAIN_MS, on_start_again, p);
+}
+
+static void on_start_again(hl_timer *timer, void *arg) {
+  (void)timer;
+  hl_pull_start(arg);
+}
+
 void hl_pull_start(hl_pull *p) {
-  hl_journal_start(p->journal);
+  hl_error err;
+  for (size_t i = 0; i < p->n; i++) {
+    if (p->v[i].portal) continue;
+    p->asking = HL_NEW(asking);
+    *p->asking = (asking){p, i};
+    if (hl_account_identify(p->v[i].account, on_identity, p->asking, &err)) { /* only while it stops */
+      hl_free(p->asking);
+      p->asking = NULL;
+    }
+    return;
+  }
+  hl_journal_start(p->journal, p->portal_only ? p->v[0].portal : 0);
   resync_next(p);
 }
 
@@ -463,6 +514,7 @@ void hl_pull_free(hl_pull *p) {
   hl_timer_stop(p->loop, &p->again);
   if (p->held_place) p->held_done(p->held_arg, HL_ECANCELLED);
   hl_free(p->held_place);
+  if (p->asking) p->asking->p = NULL;
   hl_journal_free(p->journal);
   hl_resync_free(p->resync);
   forget_known(p);

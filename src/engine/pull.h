@@ -20,10 +20,12 @@ typedef struct hl_pull_options { /* borrowed */
   hl_account *const *accounts; /* whose events it brings */
   size_t n;
   bool earliest;
+  bool portal_only;          /* the journal of the one account's portal */
 } hl_pull_options;
 
 /* Reads the place where it stopped; the engine is started. */
 int hl_pull_new(const hl_pull_options *o, hl_pull **out, hl_error *err);
+/* Begins when it is known which portals the accounts are. */
 void hl_pull_start(hl_pull *p);
 /* Before the engine, and before it drains: what is not stored is read again. */
 void hl_pull_free(hl_pull *p);

@@ -67,6 +67,7 @@ struct hl_journal {
   char *name, *app;
   place at, next;            /* next: what is being stored */
   int64_t stored_known;      /* of the place that is stored */
+  int64_t portal;
   bool foreign;              /* the place is of another app */
   ask_kind asked;
   int64_t asked_now;         /* epoch ms, when it was asked */
@@ -129,7 +130,8 @@ int hl_journal_new(const hl_journal_options *o, hl_journal **out, hl_error *err)
 
 static int64_t now_of(const hl_journal *j) { return hl_loop_now(j->o.loop); }
 
-void hl_journal_start(hl_journal *j) {
+void hl_journal_start(hl_journal *j, int64_t portal) {
+  j->portal = portal;
   j->started = true;
   if (j->foreign) ask(j, ASK_EARLIEST);
   else pump(j);
@@ -384,7 +386,7 @@ static void answered(void *arg, const hl_api_result *r) {
 static void ask(hl_journal *j, ask_kind kind) {
   char path[256], query[40] = "";
   hl_error err;
-  int n = snprintf(path, sizeof path, ROOT, j->o.portal ? "journal-local" : "journal");
+  int n = snprintf(path, sizeof path, ROOT, j->portal ? "journal-local" : "journal");
   char *rest = path + n;
   size_t size = sizeof path - (size_t)n;
   switch (kind) {
@@ -394,7 +396,7 @@ static void ask(hl_journal *j, ask_kind kind) {
       if (j->at.offset[0]) snprintf(rest, size, "/batch/%s/next/%d", j->at.offset, ENTRIES);
       else snprintf(rest, size, "/batch/earliest/%d", ENTRIES);
   }
-  if (j->o.portal) snprintf(query, sizeof query, "installPortalId=%lld", (long long)j->o.portal);
+  if (j->portal) snprintf(query, sizeof query, "installPortalId=%lld", (long long)j->portal);
   hl_api_call call = {.kind = HL_API_RAW, .klass = HL_CLASS_LIVE, .script = "hubloop", .no_batch = true, .method = "GET",
                       .path = path, .query = query[0] ? query : NULL};
   j->asked = kind;

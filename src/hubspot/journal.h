@@ -41,7 +41,6 @@ typedef struct hl_journal_options {
   hl_account *account;       /* of the app's client credentials; borrowed */
   hl_transport *transport;   /* for the files; borrowed */
   bool loopback;             /* the API is on this machine: files may be, too, over http */
-  int64_t portal;            /* not 0: this portal's events only (journal-local) */
   bool earliest;             /* without a place: begin with what there is, not with what comes */
   hl_str place;              /* as it was stored last; empty: never */
   hl_journal_sink sink;
@@ -49,7 +48,8 @@ typedef struct hl_journal_options {
 
 /* HL_EINVAL: `place` is none. */
 int hl_journal_new(const hl_journal_options *o, hl_journal **out, hl_error *err);
-void hl_journal_start(hl_journal *j);
+/* `portal` not 0: this portal's events only (journal-local). */
+void hl_journal_start(hl_journal *j, int64_t portal);
 /* Callbacks that are still to come (done of the sink, too) find nobody. */
 void hl_journal_free(hl_journal *j);
 

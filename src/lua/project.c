@@ -154,8 +154,36 @@ static int check_source(const reader *r, const hl_project_account *a) {
   return 0;
 }
 
+/* journal = "NAME", or { credential = "NAME", from = "earliest", portal_only = true }. */
+static int read_journal(const reader *r, hl_project_account *a) {
+  static const char *const keys[] = {"credential", "from", "portal_only", NULL};
+  lua_State *L = r->L;
+  char label[160], *from = NULL;
+  int top = lua_gettop(L), type = lua_getfield(L, -1, "journal"), rc = 0;
+  snprintf(label, sizeof label, "accounts.%.64s.journal", a->name);
+  if (type == LUA_TSTRING) {
+    a->journal = hl_strdup(lua_tostring(L, -1));
+  } else if (type == LUA_TTABLE) {
+    rc = check_keys(r, label, keys);
+    if (!rc) rc = get_string(r, "credential", label, &a->journal);
+    if (!rc) rc = get_string(r, "from", label, &from);
+    if (!rc && !a->journal) rc = bad(r, label, "told which credential it is read with: { credential = \"NAME\" }");
+    if (!rc && from && strcmp(from, "latest") != 0 && strcmp(from, "earliest") != 0)
+      rc = bad(r, label, "read from = \"latest\" or \"earliest\"");
+    a->journal_earliest = from && strcmp(from, "earliest") == 0;
+    if (!rc && lua_getfield(L, -1, "portal_only") != LUA_TNIL && !lua_isboolean(L, -1)) rc = bad(r, label, "with portal_only = true or false");
+    if (!rc) a->journal_portal_only = lua_toboolean(L, -1);
+    hl_free(from);
+  } else if (type != LUA_TNIL) {
+    rc = bad(r, label, "the name of client credentials that hubloop auth add stored, or a table { credential = \"NAME\" }");
+  }
+  lua_settop(L, top);
+  if (!rc && a->journal && hl_vault_check_name(a->journal, r->err)) return hl_fail_in(r->err, "%s: %s", r->file, label);
+  return rc;
+}
+
 static int read_account(const reader *r, hl_project_account *a) {
-  static const char *const keys[] = {"token", "oauth", "kind", "region", "client_secret", "portal", "tier", "base_url", "api_version", "day_reserve", NULL};
+  static const char *const keys[] = {"token", "oauth", "kind", "region", "client_secret", "portal", "tier", "base_url", "api_version", "day_reserve", "journal", NULL};
   const struct { const char *key; char **to; } texts[] = {
       {"oauth", &a->oauth}, {"kind", &a->kind}, {"region", &a->region}, {"tier", &a->tier}, {"base_url", &a->base_url}, {"api_version", &a->version},
   };
@@ -186,6 +214,7 @@ static int read_account(const reader *r, hl_project_account *a) {
     a->portal = lua_tointeger(L, -1);
   }
   lua_pop(L, 1);
+  if (!rc) rc = read_journal(r, a);
   type = lua_getfield(L, -1, "day_reserve");
   if (!rc && type != LUA_TNIL) {
     snprintf(label, sizeof label, "accounts.%.64s.day_reserve", a->name);
@@ -458,6 +487,7 @@ void hl_project_free(hl_project *p) {
     hl_free(a->tier);
     hl_free(a->base_url);
     hl_free(a->version);
+    hl_free(a->journal);
   }
   for (size_t i = 0; i < p->n_permissions; i++) {
     hl_free(p->permissions[i].script);

@@ -14,6 +14,8 @@ typedef struct hl_project_account {
   char *oauth;              /* the stored credential instead */
   char **client_secrets;    /* secrets' names */
   size_t n_client_secrets;
+  char *journal;            /* the stored client credentials of the webhooks journal; NULL: none is read */
+  bool journal_earliest, journal_portal_only;
   int64_t portal;
   int day_reserve;          /* percent; -1: not given */
   char *tier, *base_url, *region, *kind, *version;   /* NULL: not given */

@@ -94,10 +94,9 @@ local function each(S, kind, type_id, action, n, props, fn)
 end
 
 local function keep(S, A, kind, action, fields)
-  local now = S.host.now()
-  local event = { type = kind, portalId = S.portal, occurredAt = U.iso(now), action = action }
+  local event = { type = kind, portalId = S.portal, occurredAt = U.iso(S.event_at), action = action }
   for k, v in pairs(fields) do event[k] = v end
-  A.pending[#A.pending + 1] = { at = now, event = event }
+  A.pending[#A.pending + 1] = { at = S.event_at, event = event }
 end
 
 -- The subscribed properties among `names`, with their values now; nil when there is none.
@@ -154,6 +153,7 @@ end
 
 ---A record entered or left a list.
 function J.listed(S, st, n, list_id, added)
+  S.event_at = S.host.now()
   local action = added and "ADDED_TO_LIST" or "REMOVED_FROM_LIST"
   each(S, "LIST_MEMBERSHIP", nil, action, n, {}, function(A, s)
     if #s.list_ids > 0 and not has(s.list_ids, list_id) then return end
@@ -453,6 +453,7 @@ local function snapshots(S, A, req)
   local body = S:json(req)
   if type(body.snapshotRequests) ~= "table" then E.bad_request("Some required fields were not set: [snapshotRequests]") end
   local out, now = {}, S.host.now()
+  S.event_at = now
   for i, r in ipairs(body.snapshotRequests) do
     local st = type(r) == "table" and S.types[r.objectTypeId]
     if not st or r.portalId ~= S.portal or type(r.properties) ~= "table" or not U.id(r.objectId) then

@@ -411,7 +411,7 @@ test('client credentials: a token for the journal, and a new client secret that 
   refused(await add('not-the-secret\n'), 1, /client id or client secret/);
   const added = await add(`${APP_SECRET}\n`);
   assert.equal(added.code, 0, added.err);
-  assert.match(added.out, /oauth = "journal"/);
+  assert.match(added.out, /journal = "journal"/);
   assert.match((await auth(t, dir, ['test', 'journal'])).out, /gives a token for: developer\.webhooks_journal\.read/);
   refused(await auth(t, dir, ['rotate', 'journal'], { input: 'not-the-secret\n' }), 1, /unchanged/);
   assert.equal((await auth(t, dir, ['test', 'journal'])).code, 0);
