@@ -15,6 +15,7 @@ const hl_command *const hl_commands[] = {
     &hl_cmd_sim,
     &hl_cmd_demo,
     &hl_cmd_check,
+    &hl_cmd_webhooks,
     &hl_cmd_route,
     &hl_cmd_events,
     &hl_cmd_backup,
@@ -31,7 +32,6 @@ const hl_command *const hl_commands[] = {
 static const char *const later[] = {
     "record",
     "migrate",
-    "webhooks",
     "forget",
     "new",
     "repl",

@@ -59,6 +59,7 @@ extern const hl_command hl_cmd_test;
 extern const hl_command hl_cmd_sim;
 extern const hl_command hl_cmd_demo;
 extern const hl_command hl_cmd_check;
+extern const hl_command hl_cmd_webhooks;
 extern const hl_command hl_cmd_route;
 extern const hl_command hl_cmd_events;
 extern const hl_command hl_cmd_backup;

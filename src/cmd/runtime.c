@@ -146,7 +146,7 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
     if (o->path && (rc = hl_accounts_add(rt, o->account, err))) goto out;
   }
 
-  hl_engine_options eo = {.page = o->page, .store = o->store ? o->store : rt->project && !o->simulator ? rt->project->store : NULL,
+  hl_engine_options eo = {.page = o->page, .store = o->store ? o->store : rt->project && !o->simulator && !o->offline ? rt->project->store : NULL,
                           .retention_ms = rt->project ? rt->project->retention_ms : 0};
   if ((rc = hl_engine_new(rt->loop, &eo, &rt->engine, err))) goto out;
   keep_calls(rt, o, eo.store);

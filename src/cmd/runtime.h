@@ -39,6 +39,7 @@ typedef struct hl_runtime_options {
   bool simulator;
   const char *sim_json;      /* options of the simulator, NULL: defaults */
   bool serving;
+  bool offline;              /* a store in memory and no call log: scripts are only loaded */
   struct hl_page *page;      /* engine/page.h; NULL: nobody supervises */
   hl_log_level log_level;
   bool log_json;

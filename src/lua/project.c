@@ -329,7 +329,7 @@ static int read_calls(const reader *r, hl_project *p) {
 
 static int read_rest(const reader *r, hl_project *p, char ***patterns) {
   static const char *const listen_keys[] = {"listen", NULL};
-  static const char *const webhook_keys[] = {"public_url", "accept", NULL};
+  static const char *const webhook_keys[] = {"public_url", "accept", "app", "developer_key", NULL};
   lua_State *L = r->L;
   bool there;
   int rc;
@@ -349,6 +349,15 @@ static int read_rest(const reader *r, hl_project *p, char ***patterns) {
     if ((rc = get_string(r, "public_url", "webhooks.public_url", &p->public_url))) return rc;
     if (p->public_url && strncmp(p->public_url, "https://", 8) != 0 && strncmp(p->public_url, "http://", 7) != 0)
       return bad(r, "webhooks.public_url", "the address that HubSpot calls: \"https://hooks.example.com/hubspot\"");
+    if (lua_getfield(L, -1, "app") != LUA_TNIL && !lua_isinteger(L, -1)) return bad(r, "webhooks.app", "the app's number (its app id)");
+    p->webhook_app = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    if (lua_getfield(L, -1, "developer_key") != LUA_TNIL && (rc = secret_name(r, "webhooks.developer_key", &p->developer_key))) return rc;
+    lua_pop(L, 1);
+    if (!p->webhook_app != !p->developer_key)
+      return hl_fail(r->err, HL_EINVAL, "%s: webhooks.app and webhooks.developer_key go together: the app, and the key of the developer "
+                     "account that owns it", r->file);
+    if (p->webhook_app && !p->public_url) return bad(r, "webhooks.public_url", "given with webhooks.app: it is where the app sends its events");
     if ((rc = get_list(r, "accept", "webhooks.accept", &accept))) {
       free_list(accept);
       return rc;
@@ -504,6 +513,7 @@ void hl_project_free(hl_project *p) {
   hl_free(p->listen);
   hl_free(p->admin);
   hl_free(p->public_url);
+  hl_free(p->developer_key);
   hl_free(p);
 }
 

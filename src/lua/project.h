@@ -32,6 +32,8 @@ typedef struct hl_project {
   char *listen, *admin;     /* "127.0.0.1:8480", "127.0.0.1:8481" */
   char *public_url;         /* NULL: not given */
   bool accept_v2;
+  int64_t webhook_app;      /* the app whose subscriptions hubloop webhooks manages; 0: none */
+  char *developer_key;      /* the secret's name; NULL: not given */
   int64_t retention_ms;     /* 0: default */
   bool no_calls, call_bodies;   /* calls = false; calls.bodies */
   int64_t calls_max;        /* bytes; 0: default */

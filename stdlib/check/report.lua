@@ -160,4 +160,8 @@ function report.check(request)
   return { text = tell[request.as](findings, sources, request.version), findings = #findings }
 end
 
+--- `hubloop webhooks plan` and `list` (src/cmd/cmd_webhooks.c).
+function report.webhooks_plan(request) return require("check.webhooks").plan(request) end
+function report.webhooks_list(request) return require("check.webhooks").list(request) end
+
 return report

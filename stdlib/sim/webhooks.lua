@@ -108,10 +108,10 @@ local function names_of(rec)
 end
 
 -- Push and journal tell the same time of one change.
-local function now(S) S.event_at = S.host.now() end
+local function stamp(S) S.event_at = S.host.now() end
 
 function W.created(S, st, rec, source)
-  now(S)
+  stamp(S)
   if J.kept(S) then J.object(S, st, rec, "CREATE", names_of(rec)) end
   if #S.hooks.subs == 0 then return end
   emit(S, st, "creation", rec[1], source, "CREATED", {})
@@ -123,7 +123,7 @@ function W.created(S, st, rec, source)
 end
 
 function W.changed(S, st, rec, names, source)
-  now(S)
+  stamp(S)
   local H = S.hooks
   if st.name == "contacts" and rec[4].hubspot_owner_id then
     local at = H.first_sent[rec[1]]
@@ -140,7 +140,7 @@ function W.changed(S, st, rec, names, source)
 end
 
 function W.deleted(S, st, rec, source, kind)
-  now(S)
+  stamp(S)
   S.hooks.first_sent[rec[1]] = nil
   if J.kept(S) then
     if kind == "deletion" then J.object(S, st, rec, "DELETE") else J.gdpr(S, st, rec[1]) end
@@ -150,7 +150,7 @@ function W.deleted(S, st, rec, source, kind)
 end
 
 function W.merged(S, st, rec, primary, other, moved, source)
-  now(S)
+  stamp(S)
   if J.kept(S) then J.merged(S, st, rec, primary, other) end
   if #S.hooks.subs == 0 then return end
   emit(S, st, "merge", rec[1], source, "MERGED", { primaryObjectId = primary, mergedObjectIds = json.array { other },
@@ -158,7 +158,7 @@ function W.merged(S, st, rec, primary, other, moved, source)
 end
 
 function W.associated(S, st, rec, to, other, removed, primary, source)
-  now(S)
+  stamp(S)
   if J.kept(S) then J.associated(S, st, rec, to, other, removed, primary) end
   if #S.hooks.subs == 0 then return end
   local function one(a, ra, b, rb)
@@ -179,7 +179,7 @@ function W.trigger(S, type_, fields)
     if s.type == type_ then sub_id = s.id end
   end
   local st = S.types[object]
-  now(S)
+  stamp(S)
   local n = U.id(fields.objectId) or (st and st.next_id - 1) or 1
   local e = build(S, sub_id, type_, n, fields)
   e.objectId = n
