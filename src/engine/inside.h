@@ -29,6 +29,8 @@ enum {
   MAX_DEPTH = 8,               /* of a chain of own events */
   DEFAULT_CONCURRENCY = 50,
   DEFAULT_RETRIES = 10,
+  RETRY_BASE_MS = 1000,
+  RETRY_CAP_MS = 10 * 60 * 1000,
 };
 
 typedef struct hl_row hl_row;
@@ -149,6 +151,7 @@ struct hl_handler {
   /* What on(), every() or cron() said, from here to `running`: a reload exchanges all of it (swap.c). */
   char *account, *property;
   unsigned concurrency, retries;
+  int64_t retry_base_ms, retry_cap_ms;
   bool own;                    /* wants events of its own writes */
   int64_t debounce_ms, debounce_max_ms;
   bool debounce_merged;
@@ -381,7 +384,7 @@ void hl_debounce_deinit(hl_engine *e);
 /* run.c */
 void hl_run_settle(hl_run *run, hl_state state); /* the event no longer needs this handler in the log */
 char *hl_run_parked_json(hl_run *run, cJSON *json); /* as a parked row keeps it */
-int64_t hl_run_backoff(hl_engine *e, unsigned attempt); /* how long to wait after that many have failed */
+int64_t hl_run_backoff(const hl_handler *h, unsigned attempt); /* how long to wait after that many have failed */
 void hl_run_unhold(hl_run *run);             /* it waits no more; nothing when it did not */
 /* The event leaves the log for a row of this handler. failed: 0, or when it did. */
 void hl_run_park(hl_run *run, hl_state kind, int64_t due, int64_t failed, hl_str error);
