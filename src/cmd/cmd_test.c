@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/test_report.h"
 #include "lua/testrun.h"
 
 /* `hubloop test`: finds *_test.lua below the given paths and runs each test in a
@@ -14,6 +15,9 @@ static const hl_flag flags[] = {
     {"filter", "TEXT", "only tests whose name holds TEXT"},
     {"seed", "N", "another order of chance; a failing test prints its seed"},
     {"quiet", NULL, "print failures and the closing line only"},
+    {"coverage", NULL, "print which lines of the scripts ran, and which did not"},
+    {"lcov", "FILE", "write that for other tools, in lcov's format"},
+    {"junit", "FILE", "write the results as JUnit's XML, too"},
     {NULL, NULL, NULL},
 };
 
@@ -24,6 +28,7 @@ typedef struct found {
 
 typedef struct reporting {
   bool quiet, color;
+  hl_junit *junit;           /* NULL: nobody asked */
   const char *file;
 } reporting;
 
@@ -70,6 +75,7 @@ static int by_name(const void *a, const void *b) { return strcmp(*(char *const *
 static void report(void *arg, const hl_test_result *r) {
   static const struct { const char *mark, *color; } look[] = {{"✓", "\033[32m"}, {"✗", "\033[31m"}, {"–", "\033[33m"}};
   reporting *p = arg;
+  if (p->junit) hl_junit_add(p->junit, r);
   if (p->quiet && r->outcome != HL_TEST_FAILED) return;
   if (!p->file || strcmp(p->file, r->file) != 0) printf("%s%s\n", p->file ? "\n" : "", r->file);
   p->file = r->file;
@@ -93,7 +99,10 @@ static int run(const hl_args *a) {
   int64_t seed;
   int rc = hl_args_int(a, "seed", 1, INT64_MAX, 1, &seed);
   if (rc) return rc;
+  const char *junit = hl_args_get(a, "junit"), *lcov = hl_args_get(a, "lcov");
   hl_testrun_options o = {.filter = hl_args_get(a, "filter"), .seed = (uint64_t)seed};
+  if (lcov || hl_args_has(a, "coverage")) o.coverage = hl_coverage_new();
+  if (junit) state.junit = hl_junit_new();
   for (size_t i = 0; !rc && i < (a->n ? a->n : 1); i++) rc = find(&files, a->n ? a->positional[i] : ".", 0, &err);
   if (rc) {
     rc = hl_cmd_fail(HL_EXIT_MISUSE, "%s", err.text);
@@ -104,17 +113,23 @@ static int run(const hl_args *a) {
     if (hl_testrun_file(files.v[i], &o, &reporter, &counts, &err) == 0) continue;
     counts.failed++;
     printf("%s\n  ✗ cannot be run: %s\n", files.v[i], err.text);
+    if (junit) hl_junit_add(state.junit, &(hl_test_result){.file = files.v[i], .name = "loading", .line = 1, .outcome = HL_TEST_FAILED, .message = err.text, .seed = o.seed});
   }
   if (files.n == 0) {
     rc = hl_cmd_fail(HL_EXIT_MISUSE, "no *_test.lua found; hubloop help test shows how to write one");
     goto out;
   }
+  if (hl_args_has(a, "coverage")) hl_coverage_print(stdout, o.coverage, hl_cmd_columns());
   printf("\n%u passed, %u failed", counts.passed, counts.failed);
   if (counts.skipped) printf(", %u skipped", counts.skipped);
   puts("");
   if (counts.passed + counts.failed == 0) rc = hl_cmd_fail(HL_EXIT_MISUSE, "no test has a name that holds “%s”", o.filter ? o.filter : "");
   else rc = counts.failed ? HL_EXIT_FAILED : HL_EXIT_OK;
+  if ((junit && hl_junit_write(state.junit, junit, &err)) || (lcov && hl_coverage_write_lcov(o.coverage, lcov, &err)))
+    rc = hl_cmd_error(&err);
 out:
+  hl_junit_free(state.junit);
+  hl_coverage_free(o.coverage);
   for (size_t i = 0; i < files.n; i++) hl_free(files.v[i]);
   hl_free(files.v);
   return rc;
@@ -124,5 +139,6 @@ const hl_command hl_cmd_test = {
     .name = "test", .operands = "[PATH…]", .summary = "run *_test.lua against the simulator, in virtual time",
     .flags = flags, .max = HL_ARGS_MAX, .run = run,
     .examples = "  hubloop test                          every test below this folder\n"
-                "  hubloop test lead_routing_test.lua --filter cap\n",
+                "  hubloop test lead_routing_test.lua --filter cap\n"
+                "  hubloop test --coverage --junit report.xml\n",
 };

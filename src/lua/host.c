@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "lua/coverage.h"
 #include "lua/script.h"
 
 enum { SCRIPT_MAX = 8 * 1024 * 1024, NEAR_MAX = 200 };
@@ -214,6 +215,7 @@ static int bind_and_compile(lua_State *L) {
     while (t.n && *t.p != '\n') t = (hl_str){t.p + 1, t.n - 1};
   lua_pushfstring(L, "@%s", a->script->name);
   a->rc = luaL_loadbufferx(L, t.n ? t.p : "", t.n, lua_tostring(L, -1), "t");
+  if (a->rc == LUA_OK && a->script->host->o.coverage) hl_coverage_chunk(a->script->host->o.coverage, L);
   return 1;
 }
 
@@ -245,7 +247,7 @@ static int load(hl_host *host, const char *path, const hl_permissions *p, lua_CF
   hl_state_options so = {.loop = host->o.loop, .name = s->name, .root = host->root,
                          .memory_limit = host->o.memory_limit, .cpu_ms = host->o.cpu_ms,
                          .max_tasks = host->o.max_tasks, .print = host->o.print,
-                         .print_arg = host->o.print_arg, .owner = s};
+                         .print_arg = host->o.print_arg, .owner = s, .coverage = host->o.coverage};
   if ((rc = hl_state_new(&so, &s->state, err)) != 0) goto fail;
   lua_State *L = hl_state_lua(s->state);
   compile_args a = {s, hl_buf_str(&text), extend, 0};

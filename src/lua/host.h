@@ -33,6 +33,7 @@ typedef struct hl_host_options {      /* everything is borrowed */
   void *secret_arg;
   void (*print)(void *arg, const char *line, size_t n);  /* print(); NULL: standard output */
   void *print_arg;
+  struct hl_coverage *coverage;       /* lua/coverage.h; NULL: none */
 } hl_host_options;
 
 int hl_host_new(const hl_host_options *o, hl_host **out, hl_error *err);

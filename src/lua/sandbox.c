@@ -4,6 +4,7 @@
 
 #include "base/embed.h"
 #include "lua/core.h"
+#include "lua/coverage.h"
 
 enum { MAX_SOURCE = 8 << 20 };
 
@@ -330,6 +331,7 @@ static bool push_chunk(lua_State *L, hl_state *s, const char *name, bool *shippe
     fclose(r.f);
     if (r.total > MAX_SOURCE) return luaL_error(L, "require \"%s\": the file is larger than 8 MiB", name);
     if (status != LUA_OK) lua_error(L);
+    if (s->coverage) hl_coverage_chunk(s->coverage, L);
     return true;
   }
   return false;

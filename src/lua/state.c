@@ -122,6 +122,7 @@ int hl_state_new(const hl_state_options *o, hl_state **out, hl_error *err) {
   s->owner = o->owner;
   s->print = o->print;
   s->print_arg = o->print_arg;
+  s->coverage = o->coverage;
   s->limit = o->memory_limit ? o->memory_limit : (size_t)256 << 20;
   s->cpu_ms = o->cpu_ms ? o->cpu_ms : 1000;
   s->max_tasks = o->max_tasks ? o->max_tasks : 10000;

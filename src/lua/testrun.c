@@ -4,6 +4,8 @@
 #include <limits.h>
 
 #include "base/mem.h"
+#include "loop/clock.h"
+#include "lua/coverage.h"
 #include "lua/testbed.h"
 
 enum { LOG_MAX = 4 * 1024 * 1024, LOG_SHOWN = 30, PORTAL = 62515 };
@@ -252,7 +254,7 @@ static int bed_new(const char *path, const hl_testrun_options *o, hl_testbed **o
   hl_webhook_options wo = {.public_url = HOOKS_URL};
   bed->webhook = hl_webhook_new(bed->engine, bed->hubspot, &wo);
   hl_host_options ho = {.loop = bed->loop, .engine = bed->engine, .hubspot = bed->hubspot, .http = &bed->web,
-                        .root = o->root ? o->root : bed->dir};
+                        .root = o->root ? o->root : bed->dir, .coverage = o->coverage};
   if ((rc = hl_host_new(&ho, &bed->host, err)) != 0) goto fail;
   bed->host->bed = bed;
   rc = hl_host_load_with(bed->host, path, o->permissions, hl_bind_test_entry, &bed->script, err);
@@ -365,6 +367,11 @@ int hl_testrun_file(const char *path, const hl_testrun_options *o, const hl_test
                     hl_test_counts *counts, hl_error *err) {
   hl_testbed *bed = NULL;
   test_names t = {0};
+  if (o->coverage) {
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    hl_coverage_set_root(o->coverage, o->root ? o->root : dirname(copy));
+  }
   int rc = bed_new(path, o, &bed, err);
   if (rc) return rc;
   if (!hl_script_protected(bed->script, collect, &t, 0, err)) rc = HL_ESCRIPT;
@@ -378,6 +385,7 @@ int hl_testrun_file(const char *path, const hl_testrun_options *o, const hl_test
       r.outcome = HL_TEST_SKIPPED;
       counts->skipped++;
     } else {
+      int64_t began = hl_clock_mono();
       /* The first test has the bed in which the file was listed: nothing has run in it yet. */
       if (!bed) rc = bed_new(path, o, &bed, err);
       if (rc) {
@@ -387,6 +395,7 @@ int hl_testrun_file(const char *path, const hl_testrun_options *o, const hl_test
       run_test(bed, i, &message);
       bed_free(bed);
       bed = NULL;
+      r.ms = hl_clock_mono() - began;
       r.outcome = message.n ? HL_TEST_FAILED : HL_TEST_PASSED;
       if (message.n) {
         counts->failed++;

@@ -13,6 +13,7 @@ typedef struct hl_testrun_options {
   const char *filter;                /* only tests whose full name holds this text; NULL: all */
   uint64_t seed;                     /* of the virtual world; 0: 1 */
   const hl_permissions *permissions; /* of the test file; may be NULL */
+  struct hl_coverage *coverage;      /* lua/coverage.h; NULL: none */
 } hl_testrun_options;
 
 typedef struct hl_test_result {      /* borrowed for the length of the callback */
@@ -22,6 +23,7 @@ typedef struct hl_test_result {      /* borrowed for the length of the callback 
   enum { HL_TEST_PASSED, HL_TEST_FAILED, HL_TEST_SKIPPED } outcome;
   const char *message;               /* of a failure: place, what differs, traceback, the log; else "" */
   uint64_t seed;
+  int64_t ms;                        /* of real time */
 } hl_test_result;
 
 typedef struct hl_test_reporter {

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lua/core.h"
+#include "lua/coverage.h"
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -108,11 +109,17 @@ void hl_watch_end(const hl_watch *saved) {
   watch.L = saved->L;
 }
 
+static void note_line(lua_State *L, lua_Debug *ar) { hl_coverage_line(hl_state_of(L)->coverage, L, ar); }
+
+/* As a thread is when the watchdog does not need it. */
+static void rest(lua_State *L) {
+  int mask = hl_state_of(L)->coverage ? LUA_MASKLINE : 0;
+  if (lua_gethookmask(L) != mask) lua_sethook(L, mask ? note_line : NULL, mask, 0);
+}
+
 static void arm(lua_State *L) {
-  if (watch.armed)
-    lua_sethook(L, hook, LUA_MASKCOUNT, 1);
-  else if (lua_gethookmask(L)) /* a new thread inherits the hook of its maker */
-    lua_sethook(L, NULL, 0, 0);
+  if (watch.armed) lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+  else rest(L); /* a new thread inherits the hook of its maker */
 }
 
 lua_State *hl_watch_enter(lua_State *L) {
@@ -127,7 +134,7 @@ lua_State *hl_watch_enter(lua_State *L) {
 void hl_watch_leave(lua_State *L, lua_State *before) {
   watch.L = before;
   if (before && watch.armed) lua_sethook(before, hook, LUA_MASKCOUNT, 1);
-  if (L != before && lua_gethookmask(L)) lua_sethook(L, NULL, 0, 0);
+  if (L != before) rest(L);
 }
 
 bool hl_watch_spent(void) { return watch.armed != 0; }

@@ -1,0 +1,90 @@
+// `hubloop test` as other programs see it: JUnit's XML, coverage.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { project, run } from './lib.mjs';
+
+// Line numbers count. Between `far` and what is before it lie more lines than a step of Lua's line table holds.
+const script = `local shared = require "shared"
+local function never(x)
+  return x + 1
+end
+on("contact.creation", function(event)
+  if event.objectId == "none" then
+    log.info("not in this test")
+    never(1)
+  else
+    log.info(shared.greet {
+      name = "Ana",
+    })
+  end
+end)
+${'\n'.repeat(300)}local function far()
+  return 1
+end
+far()
+`;
+const shared = `local M = {}
+function M.greet(t)
+  return "hello " .. t.name
+end
+function M.unused()
+  return nil
+end
+return M
+`;
+const tests = `describe("a <group> & \\"more\\"", function()
+  it("passes", function()
+    sim.load("script.lua")
+    sim.create("contacts", { email = "ana@example.com" })
+    sim.settle()
+    expect(sim.log()).to.contain("hello Ana")
+  end)
+  it("fails", function() expect("\\27[31m\\1").to.equal("b") end)
+  it("is for later")
+end)
+`;
+
+test('coverage tells what did not run, also of functions that nobody called', async (t) => {
+  const dir = project(t, { 'app/script.lua': script, 'app/lib/shared.lua': shared, 'app/script_test.lua': tests });
+  const r = await run(t, ['test', 'app', '--coverage', '--lcov', 'out.info', '--filter', 'passes'], { cwd: dir });
+  assert.equal(r.code, 0, r.err + r.out);
+  const rows = r.out.slice(r.out.indexOf('coverage')).split('\n').map((l) => l.split(/ {2,}/));
+  assert.deepEqual(rows.slice(1, 4), [
+    ['app/lib/shared.lua', '8', '7', '87%', '6'],
+    ['app/script.lua', '13', '10', '76%', '3, 7-8'],
+    ['total', '21', '17', '80%'],
+  ]);
+  const info = fs.readFileSync(path.join(dir, 'out.info'), 'utf8').split('\n');
+  const of = (file) => info.slice(info.indexOf(`SF:${file}`) + 1).slice(0, info.slice(info.indexOf(`SF:${file}`)).indexOf('end_of_record') - 1);
+  assert.deepEqual(of('app/lib/shared.lua'), ['DA:1,1', 'DA:2,1', 'DA:3,1', 'DA:4,1', 'DA:5,1', 'DA:6,0', 'DA:7,1', 'DA:8,1', 'LF:8', 'LH:7']);
+  assert.ok(of('app/script.lua').includes('DA:317,1'), 'a line far below');
+});
+
+test('a JUnit report is XML whatever a test says', async (t) => {
+  const dir = project(t, { 'script.lua': script, 'lib/shared.lua': shared, 'script_test.lua': tests, 'broken_test.lua': 'describe(' });
+  const r = await run(t, ['test', '--junit', 'report.xml'], { cwd: dir });
+  assert.equal(r.code, 1);
+  const xml = fs.readFileSync(path.join(dir, 'report.xml'), 'utf8');
+  assert.match(xml, /<testsuites name="hubloop test" tests="4" failures="2" errors="0" skipped="1" time="[\d.]+">/);
+  assert.match(xml, /<testcase classname="broken_test\.lua" name="loading"/);
+  assert.match(xml, /name="a &lt;group&gt; &amp; &quot;more&quot;, passes" file="script_test\.lua" line="2" time="[\d.]+"\/>/);
+  assert.match(xml, /is for later" file="script_test\.lua" line="9" time="0\.000"><skipped\/>/);
+  assert.match(xml, /<failure message="script_test\.lua:8: expected &quot;b&quot;/);
+  assert.doesNotMatch(xml, /[\x00-\x08\x0b-\x1f]/); // eslint-disable-line no-control-regex
+  // Every element that is opened is closed, in order.
+  const open = [];
+  for (const [, slash, name, self] of xml.matchAll(/<(\/?)([a-z]+)[^<>]*?(\/?)>/g)) {
+    if (slash) assert.equal(open.pop(), name);
+    else if (!self) open.push(name);
+  }
+  assert.deepEqual(open, []);
+});
+
+test('a report that cannot be written fails the run', async (t) => {
+  const dir = project(t, { 'script_test.lua': 'it("passes", function() end)\n' });
+  const r = await run(t, ['test', '--junit', 'no/such/folder.xml'], { cwd: dir });
+  assert.equal(r.code, 1);
+  assert.match(r.err, /cannot write the JUnit report to no\/such\/folder\.xml: No such file or directory/);
+});
