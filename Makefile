@@ -20,7 +20,9 @@ LIB_SRC := $(filter-out src/main.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/stdlib.o
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c))
 FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz_%,$(filter-out %/driver.c,$(wildcard tests/fuzz/*.c)))
-STDLIB  := $(shell find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -name '*.html' -o -name '*.json' \) ! -name '*_test.lua' | LC_ALL=C sort)
+# What travels inside the binary: stdlib under its names below it, scripts as they are; sorted by those names.
+EMBED   := $(shell { find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -name '*.html' -o -name '*.json' \) ! -name '*_test.lua'; \
+             find scripts -name '*.lua'; } | sed 's,^stdlib/,,' | LC_ALL=C sort | sed '/^scripts\//!s,^,stdlib/,')
 
 .DEFAULT_GOAL := all
 .PHONY: all run test unit unit-programs lua-test tables lint asan tsan valgrind fuzz bench install clean help
@@ -38,22 +40,21 @@ $(BUILD)/%.o: %.c
 	@echo "  CC   $<"; $(CC) $(HL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # stdlib and help travel inside the binary: one table of names and bytes.
-$(BUILD)/stdlib.S: $(STDLIB) tests/embed.sh
+$(BUILD)/stdlib.S: $(EMBED) tests/embed.sh
 	@mkdir -p $(@D)
-	@echo "  GEN  $@"; sh tests/embed.sh $(STDLIB) > $@
+	@echo "  GEN  $@"; sh tests/embed.sh $(EMBED) > $@
 $(BUILD)/stdlib.o: $(BUILD)/stdlib.S
 	@$(CC) -c -o $@ $<
 
-$(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libhubloop.a
-	@mkdir -p $(@D)
-	@echo "  CC   $<"; $(CC) $(HL_CFLAGS) $(shell pkg-config --cflags cmocka) -MMD -MP -o $@ $< $(HL_LDFLAGS) \
-	  $(BUILD)/libhubloop.a $(HL_LIBS) $(shell pkg-config --libs cmocka)
+# Compiled apart from linking, so that a change of the library costs a link only.
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libhubloop.a
+	@echo "  LD   $@"; $(CC) $(HL_LDFLAGS) -o $@ $< $(BUILD)/libhubloop.a $(HL_LIBS) $(shell pkg-config --libs cmocka)
 
-$(BUILD)/tests/fuzz_%: tests/fuzz/%.c tests/fuzz/driver.c $(BUILD)/libhubloop.a
-	@mkdir -p $(@D)
-	@echo "  CC   $<"; $(CC) $(HL_CFLAGS) -DHL_CORPUS='"$(CURDIR)/tests/fuzz/corpus/$*"' -o $@ $< tests/fuzz/driver.c \
-	  $(HL_LDFLAGS) $(BUILD)/libhubloop.a $(HL_LIBS)
+$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/%.o tests/fuzz/driver.c $(BUILD)/libhubloop.a
+	@echo "  LD   $@"; $(CC) $(HL_CFLAGS) -DHL_CORPUS='"$(CURDIR)/tests/fuzz/corpus/$*"' $(HL_LDFLAGS) -o $@ $< tests/fuzz/driver.c \
+	  $(BUILD)/libhubloop.a $(HL_LIBS)
 
+.SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # The first lines of `run` and `test` install; the build itself is a second make,
@@ -61,7 +62,7 @@ $(BUILD)/tests/fuzz_%: tests/fuzz/%.c tests/fuzz/driver.c $(BUILD)/libhubloop.a
 run:
 	@sh tests/setup.sh build
 	@$(MAKE) --no-print-directory -j2 all
-	@$(BUILD)/hubloop demo scripts
+	@$(BUILD)/hubloop demo
 
 test:
 	@sh tests/setup.sh test

@@ -1,12 +1,12 @@
-/* The files of stdlib/ inside the binary, sorted by name ("routing.lua",
- * "help/run.md"). Constant data; any thread. */
+/* The files of stdlib/ and scripts/ inside the binary, sorted by name
+ * ("routing.lua", "help/run.md", "scripts/lead_routing.lua"). Constant data; any thread. */
 #ifndef HL_BASE_EMBED_H
 #define HL_BASE_EMBED_H
 
 #include "base/str.h"
 
 typedef struct hl_embedded {
-  const char *name;    /* path below stdlib/ */
+  const char *name;    /* path below stdlib/; of scripts/ the whole path */
   const char *bytes;   /* followed by a NUL that is not counted */
   size_t size;
 } hl_embedded;

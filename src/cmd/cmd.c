@@ -9,6 +9,7 @@
 
 /* In the order of help. */
 const hl_command *const hl_commands[] = {
+    &hl_cmd_new,
     &hl_cmd_run,
     &hl_cmd_serve,
     &hl_cmd_test,
@@ -33,7 +34,6 @@ static const char *const later[] = {
     "record",
     "migrate",
     "forget",
-    "new",
     "repl",
     "doctor",
     "bench",

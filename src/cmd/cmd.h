@@ -53,6 +53,7 @@ int hl_cmd_error(const hl_error *err);
 int hl_cmd_columns(void);     /* of the terminal on stdout, 80 without one */
 bool hl_cmd_is_tty(int fd);   /* a terminal, and NO_COLOR not set */
 
+extern const hl_command hl_cmd_new;
 extern const hl_command hl_cmd_run;
 extern const hl_command hl_cmd_serve;
 extern const hl_command hl_cmd_test;

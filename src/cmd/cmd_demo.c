@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/runtime.h"
+#include "cmd/shipped.h"
 
 /* `hubloop demo`: the whole product on this machine. Starts `hubloop sim` and
  * `hubloop serve DIR` as processes of their own with a token made for the
@@ -156,6 +157,15 @@ static int write_driver(const demo *d, const char *path, int64_t contacts, hl_er
   return fclose(f) ? hl_fail(err, HL_EFULL, "cannot write %s: %s", path, strerror(errno)) : 0;
 }
 
+/* The project that is shown when none is named: the lead routing that travels in the binary. */
+static int write_project(const char *folder, hl_error *err) {
+  static const char *const files[] = {"scripts/hubloop.lua", "scripts/lead_routing.lua"};
+  bool kept;
+  int rc = mkdir(folder, 0700) ? hl_fail(err, HL_EIO, "cannot make the folder %s: %s", folder, strerror(errno)) : 0;
+  for (size_t i = 0; !rc && i < HL_COUNT(files); i++) rc = hl_shipped_write(hl_embedded_find(files[i]), folder, &kept, err);
+  return rc;
+}
+
 static const char *address(const char *url) { return url + strlen("http://"); }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
@@ -171,7 +181,7 @@ static void print_next_steps(const demo *d, const char *folder) {
          "  curl -X POST %s/_sim/create -d '{\"type\":\"contacts\",\"properties\":{\"email\":\"new@example.com\",\"country\":\"Germany\"}}'\n"
          "  curl -X POST %s/_sim/get -d '{\"type\":\"contacts\",\"id\":\"ID FROM THE ANSWER\"}'      it has an owner now\n"
          "  build/hubloop route explain 100001 --store %s/hubloop.db      why a contact went where it went\n"
-         "The rules are in %s/lead_routing.lua. Ctrl-C ends the demo.\n",
+         "The rules are in %s/lead_routing.lua (hubloop new my-automations lead_routing copies them). Ctrl-C ends the demo.\n",
          d->serve.status_url, d->sim.url, d->sim.url, d->folder, folder);
   fflush(stdout);
 }
@@ -182,7 +192,8 @@ static int run(const hl_args *a) {
   hl_script *script;
   int64_t contacts, companies, seed;
   char driver[PATH_MAX + 32], n_companies[24], n_seed[24], store[PATH_MAX + 32];
-  const char *folder = a->n ? a->positional[0] : "scripts";
+  char project[PATH_MAX + 32];
+  const char *folder = a->n ? a->positional[0] : project;
   int rc;
   if ((rc = hl_args_int(a, "contacts", 1, 1000000, 5000, &contacts)) ||
       (rc = hl_args_int(a, "companies", 0, 1000000, 800, &companies)) || (rc = hl_args_int(a, "seed", 0, INT32_MAX, 7, &seed)))
@@ -195,9 +206,11 @@ static int run(const hl_args *a) {
   snprintf(n_seed, sizeof n_seed, "%lld", (long long)seed);
   snprintf(driver, sizeof driver, "%s/driver.lua", d.folder);
   snprintf(store, sizeof store, "%s/hubloop.db", d.folder);
+  snprintf(project, sizeof project, "%s/project", d.folder);
 
   hl_log *log = hl_log_new(HL_LOG_WARN, false);
   hl_loop *loop = NULL;
+  if (!a->n && (rc = write_project(project, &err))) goto out;
   if ((rc = hl_loop_new(NULL, log, &loop, &err))) goto out;
   const char *sim_argv[] = {"hubloop", "sim", "--port", "0", "--companies", n_companies, "--owners", "12", "--seed", n_seed, NULL};
   if ((rc = start(&d.sim, sim_argv, d.folder, &err)) || (rc = await(loop, &d.sim, false, &err))) goto out;
@@ -242,6 +255,6 @@ out:
 const hl_command hl_cmd_demo = {
     .name = "demo", .operands = "[DIR]", .summary = "simulator, webhooks and lead routing at work, on this machine",
     .flags = flags, .max = 1, .run = run,
-    .examples = "  hubloop demo                         5,000 contacts through scripts/\n"
+    .examples = "  hubloop demo                         5,000 contacts through the lead routing that is shipped\n"
                 "  hubloop demo my-automations --contacts 500 --once\n",
 };

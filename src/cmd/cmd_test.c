@@ -116,7 +116,7 @@ static int run(const hl_args *a) {
     if (junit) hl_junit_add(state.junit, &(hl_test_result){.file = files.v[i], .name = "loading", .line = 1, .outcome = HL_TEST_FAILED, .message = err.text, .seed = o.seed});
   }
   if (files.n == 0) {
-    rc = hl_cmd_fail(HL_EXIT_MISUSE, "no *_test.lua found; hubloop help test shows how to write one");
+    rc = hl_cmd_fail(HL_EXIT_MISUSE, "no *_test.lua found; hubloop help testing shows how to write one");
     goto out;
   }
   if (hl_args_has(a, "coverage")) hl_coverage_print(stdout, o.coverage, hl_cmd_columns());

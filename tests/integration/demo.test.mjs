@@ -1,17 +1,14 @@
-// `make run` in small: the simulator, `serve` on scripts/, contacts whose
+// `make run` in small: the simulator, `serve` on the shipped lead routing, contacts whose
 // webhooks arrive shuffled and doubled, forged ones in between, the summary.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { HUBLOOP, poll, project, request, run, start } from './lib.mjs';
 
-const scripts = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../scripts');
 
 test('the demo routes 300 leads and ends well', { timeout: 120000 }, async (t) => {
   const dir = project(t);
-  const r = await run(t, ['demo', scripts, '--contacts', '300', '--once'], { cwd: dir, env: { TMPDIR: dir, ONCE: '1' }, ms: 110000 });
+  const r = await run(t, ['demo', '--contacts', '300', '--once'], { cwd: dir, env: { TMPDIR: dir, ONCE: '1' }, ms: 110000 });
   assert.equal(r.code, 0, r.err + r.out);
   for (const word of [/accepted/i, /duplicate/i, /refused/i, /429/, /p50/, /p99/, /API/]) assert.match(r.out, word);
   assert.match(r.out, /\b300\b/);
@@ -30,7 +27,7 @@ test('on a terminal it goes on after the summary: a contact made by hand gets it
   const dir = project(t);
   // script(1) gives the demo a terminal; standard input stays open.
   const quoted = (word) => `'${word.replaceAll("'", "'\\''")}'`;
-  const p = start(t, ['-qec', `${quoted(HUBLOOP)} demo ${quoted(scripts)} --contacts 50`, '/dev/null'],
+  const p = start(t, ['-qec', `${quoted(HUBLOOP)} demo --contacts 50`, '/dev/null'],
     { command: '/usr/bin/script', cwd: dir, env: { TMPDIR: dir, TERM: 'xterm' }, stdin: 'pipe' });
   const [, sim] = await p.line(/curl -X POST (http:\S+)\/_sim\/create/, 'out');
   assert.match(p.out, /█/);

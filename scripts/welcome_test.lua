@@ -1,0 +1,25 @@
+-- welcome.lua against the simulator: an empty account, in virtual time.
+
+before_each(function() sim.load("welcome.lua") end)
+
+describe("welcome", function()
+  it("greets a new contact by name", function()
+    sim.create("contacts", { firstname = "Ana", email = "ana@example.com" })
+    sim.settle()
+    expect(sim.log()).to.contain("welcome, Ana")
+  end)
+
+  it("greets one without a name by e-mail", function()
+    sim.create("contacts", { email = "bo@example.com" })
+    sim.settle()
+    expect(sim.log()).to.contain("welcome, bo@example.com")
+  end)
+
+  it("greets each once, also when HubSpot is down for a moment and sends events twice", function()
+    sim.fail { status = 503, times = 2 }
+    local id = sim.create("contacts", { firstname = "Ana", email = "ana@example.com" })
+    sim.trigger("contact.creation", { objectId = id })
+    sim.settle()
+    expect(sim.kv("welcome.lua").get("welcomed")).to.equal(sim.events().ran)
+  end)
+end)

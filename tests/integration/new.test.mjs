@@ -1,0 +1,48 @@
+// `hubloop new`, and what help topic "testing" promises: green, red, green.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { project, run } from './lib.mjs';
+
+const read = (...parts) => fs.readFileSync(path.join(...parts), 'utf8');
+
+test('from nothing to a green test, a red one, and a green one again', async (t) => {
+  const dir = project(t);
+  const made = await run(t, ['new', 'my-automations'], { cwd: dir });
+  assert.equal(made.code, 0, made.err);
+  const at = path.join(dir, 'my-automations');
+  assert.deepEqual(fs.readdirSync(at).sort(), ['hubloop.lua', 'welcome.lua', 'welcome_test.lua']);
+  const green = await run(t, ['test'], { cwd: at });
+  assert.match(green.out, /3 passed, 0 failed/);
+  fs.writeFileSync(path.join(at, 'welcome.lua'), read(at, 'welcome.lua').replace('"welcome, "', '"willkommen, "'));
+  const red = await run(t, ['test', '--filter', 'by name'], { cwd: at });
+  assert.equal(red.code, 1);
+  assert.match(red.out, /willkommen, Ana/);
+  assert.match(red.out, /again: hubloop test welcome_test\.lua --seed 1 --filter 'welcome, greets a new contact by name'/);
+  fs.writeFileSync(path.join(at, 'welcome_test.lua'), read(at, 'welcome_test.lua').replaceAll('"welcome, ', '"willkommen, '));
+  assert.equal((await run(t, ['test'], { cwd: at })).code, 0);
+});
+
+test('nothing is overwritten, and a name that does not exist writes nothing', async (t) => {
+  const dir = project(t, { 'p/welcome.lua': '-- mine\n' });
+  const bad = await run(t, ['new', 'q', 'lead_routing', 'leadrouting'], { cwd: dir });
+  assert.equal(bad.code, 2);
+  assert.match(bad.err, /no script “leadrouting”; did you mean “lead_routing”\?/);
+  assert.ok(!fs.existsSync(path.join(dir, 'q')));
+  const kept = await run(t, ['new', 'p', 'welcome', 'lead_routing.lua'], { cwd: dir });
+  assert.equal(kept.code, 0, kept.err);
+  assert.match(kept.out, /p\/welcome\.lua +is there already/);
+  assert.equal(read(dir, 'p/welcome.lua'), '-- mine\n');
+  assert.ok(fs.existsSync(path.join(dir, 'p/lead_routing_test.lua')));
+  fs.writeFileSync(path.join(dir, 'file'), '');
+  const file = await run(t, ['new', 'file'], { cwd: dir });
+  assert.equal(file.code, 1);
+  assert.match(file.err, /cannot write file\/hubloop\.lua: Not a directory/);
+});
+
+test('--list names every script with what it does, within the terminal', async (t) => {
+  const r = await run(t, ['new', '--list'], { cwd: project(t), env: { COLUMNS: '60' } });
+  assert.match(r.out, /^lead_routing +every new contact/m);
+  for (const line of r.out.trimEnd().split('\n')) assert.ok([...line].length <= 60, line);
+});
