@@ -240,7 +240,7 @@ static void an_uncertain_one_is_settled_first(void **state) {
     hl_write_intend(x, set_flag, &flag);
     while (!flag) pass(&o.w, 0);
     hl_write_uncertain(x);
-    hl_step_leave(step);
+    hl_step_leave(step, (hl_str){NULL, 0});
     hl_run_finish(u.run, HL_RUN_FAILED, HL_STR("cut off"));
     pass(&o.w, 0);
     assert_string_equal(listed(ask(&o, "{\"do\":\"events.list\",\"state\":\"uncertain\"}")), "1.0:uncertain ");
