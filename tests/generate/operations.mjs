@@ -103,11 +103,19 @@ function findTypes() {
 
 // ---- scopes ----
 
+// The journal's scopes as an app asks for them; the data has HubSpot's own names. One of them is for both ways.
+const JOURNAL = {
+  'webhooks-journal-data-access': 'developer.webhooks_journal.read',
+  'webhooks-journal-subscription-read': 'developer.webhooks_journal.subscriptions.read',
+  'webhooks-journal-subscription-management': 'developer.webhooks_journal.subscriptions.write',
+}
+const asked = (s, read) => s === 'webhooks-journal-snapshot-management' ? `developer.webhooks_journal.snapshots.${read ? 'read' : 'write'}` : JOURNAL[s] ?? s
+
 // "a b c+d" as "b|a|c+d": the narrowest first. Scopes that HubSpot keeps for itself go, and so does "oauth",
 // which every token has: an operation that takes it needs no other.
 function alternatives(text, read, list) {
   const words = new Set(list.flatMap(s => s.split(/[^a-z_]+/)))
-  const all = text.split(' ').filter(s => s && !/ACCEPTANCE_TEST|_legacy\b|\.ui_hidden\./.test(s))
+  const all = text.split(' ').filter(s => s && !/ACCEPTANCE_TEST|_legacy\b|\.ui_hidden\./.test(s)).map(s => asked(s, read))
   if (all.includes('oauth')) return ''
   const rank = s => {
     const parts = s.split('+')

@@ -22,6 +22,8 @@ const CALLS = {
   make: 'hubspot.contacts.create{ firstname = "Ada" }', // nothing unique, by which it could be looked for
   search: 'for c in hubspot.contacts.search{ query = "x", limit = 1 } do return c end',
   raw: 'hubspot.request{ method = "GET", path = "/crm/owners/{version}" }',
+  upsert: 'hubspot.contacts.upsert("email", { email = "ada@example.com" })',
+  journal: 'hubspot.webhooks_journal.next("3f6c0e9a-0000-4000-8000-000000000001")',
 };
 
 const PROGRAM = (call) => `
@@ -95,6 +97,17 @@ const SHAPES = [
   { category: 'VALIDATION_ERROR', says: /Property values were not valid; hs_lead_status: blue was not one of the allowed options: \[open, closed\]; b is wrong; c is wrong; and 2 more/,
     context: (c) => assert.equal(c.errors.length, 5) }],
   ['400 with nothing in it', 'get', { status: 400, body: {} }, { kind: 'hubspot', status: 400, says: /answered 400$/, correlation_id: undefined }, 'no schema'],
+  ['400 for a page beyond 10,000 results', 'search', { status: 400, body: error('VALIDATION_ERROR', 'Paging through search results is limited to 10000 total.') },
+    { category: 'VALIDATION_ERROR', says: /limited to 10000 total/ }],
+  ['400 of a rule that an admin set', 'update', { status: 400, body: error('VALIDATION_ERROR', 'Property values were not valid', { errors: [
+    { message: 'must be one of the values that rule 7 allows', code: 'VALIDATION_RULE', context: { properties: ['hs_lead_status'] } }] }) },
+  { category: 'VALIDATION_ERROR', says: /Property values were not valid; hs_lead_status: must be one of the values that rule 7 allows/ }],
+  ['400 of an upsert', 'upsert', { status: 400, body: error('VALIDATION_ERROR', 'email is not a unique property', { context: { ids: ['ada@example.com'] } }) },
+    { category: 'VALIDATION_ERROR', says: /email is not a unique property/ }],
+  ['404 of an offset of the journal that has expired', 'journal', { status: 404, body: error('OBJECT_NOT_FOUND', 'offset not found') },
+    { category: 'OBJECT_NOT_FOUND', says: /GET \/webhooks-journal\/journal\/2026-03\/offset\/3f6c0e9a-0000-4000-8000-000000000001\/next .*offset not found/ }],
+  ['403 of the journal', 'journal', { status: 403, body: error('MISSING_SCOPES', SCOPES) },
+    { category: 'MISSING_SCOPES', says: /this call needs developer\.webhooks_journal\.read\. Add/ }],
   ['400 that quotes the token', 'get', { status: 400, body: error('VALIDATION_ERROR', `what is ${TOKEN}?`, { errors: [{ message: `${TOKEN} again` }] }) },
     { says: /what is \[secret\]\?/, context: (c) => assert.equal(c.errors[0].message, '[secret] again') }],
   ['400 compressed', 'get', { status: 400, headers: { 'Content-Encoding': 'gzip', 'Content-Type': 'application/json' }, body: zlib.gzipSync(JSON.stringify(error('VALIDATION_ERROR', 'small'))) },
@@ -164,6 +177,14 @@ test('a search limit pauses the search', async (t) => {
   assert.equal(f.requests.length, 2);
 });
 
+test('the journal has nothing newer, and is limited by itself', async (t) => {
+  const { e, f } = await answered(t, '{ hubspot.webhooks_journal.next("3f6c0e9a-0000-4000-8000-000000000001") == nil }', [
+    { status: 429, headers: { 'Retry-After': '1' }, body: JSON.stringify({ status: 'error', message: 'You have reached your secondly limit.', errorType: 'RATE_LIMIT' }) }, // fields are left out
+    { status: 204 }]);
+  assert.equal(e.ok, true, e.message);
+  assert.equal(f.requests.length, 2);
+});
+
 test('the daily limit is said to the script, and nothing more is sent', async (t) => {
   const { e, f } = await answered(t, 'get', [{ status: 429, body: { ...error('RATE_LIMITS', 'You have reached your daily limit.'), policyName: 'DAILY' } }]);
   assert.equal(e.kind, 'hubspot');
@@ -208,4 +229,68 @@ print(e.message)
   assert.equal(lines[1], 'hubspot\t404\tOBJECT_NOT_FOUND\tfalse\t2');
   assert.match(lines[2], /batch\/read \(account "main"\): HubSpot answered 404 OBJECT_NOT_FOUND: Could not get some/);
   assert.equal(f.requests.length, 1);
+});
+
+// The calls of one turn, and a line for each: what it got, or the kind, status and category of its error.
+async function together(t, calls, shapes) {
+  const f = await server(t, shapes);
+  const dir = project(t, { 'ask.lua': `
+local hubspot = require "hubspot"
+local out = {}
+local fns = {}
+for i, call in ipairs { ${calls.map((c) => `function() return ${c} end`).join(', ')} } do
+  fns[i] = function()
+    local ok, e = pcall(call)
+    out[i] = ok and "ok " .. tostring(type(e) == "table" and e.id or e) or ("%s %d %s"):format(e.kind, e.status, e.category)
+  end
+end
+task.all(fns)
+print(table.concat(out, "\\n"))
+` });
+  const r = await run(t, ['run', 'ask.lua'], { cwd: dir, env: { HUBSPOT_TOKEN: TOKEN, HUBSPOT_BASE_URL: f.url } });
+  assert.equal(r.code, 0, r.err);
+  for (const s of shapes) assert.equal(s.wrong, undefined, `no answer of HubSpot's: ${s.wrong}`);
+  return { lines: r.out.trimEnd().split('\n'), f };
+}
+
+const AT = { status: 'COMPLETE', startedAt: '2026-01-01T00:00:00.000Z', completedAt: '2026-01-01T00:00:00.000Z' };
+
+test('207 of creates: rows are told apart by their trace ids', async (t) => {
+  const { lines, f } = await together(t, ['a', 'b', 'c'].map((x) => `hubspot.deals.create{ dealname = "${x}" }`), [{ status: 207, body: { ...AT, numErrors: 2,
+    results: [{ ...record('72'), objectWriteTraceId: '1' }],
+    errors: [
+      { status: 'error', category: 'VALIDATION_ERROR', message: 'dealstage is required', errors: [], links: {}, context: { objectWriteTraceId: ['2'] } },
+      { status: 'error', category: 'CONFLICT', message: 'a deal of that name exists. Existing ID: 9', errors: [], links: {}, context: { objectWriteTraceId: ['0'] } },
+    ] } }]);
+  assert.deepEqual(lines, ['hubspot 409 CONFLICT', 'ok 72', 'hubspot 400 VALIDATION_ERROR']);
+  assert.equal(f.requests.length, 1);
+  assert.deepEqual(JSON.parse(f.requests[0].body).inputs.map((i) => [i.objectWriteTraceId, i.properties.dealname]), [['0', 'a'], ['1', 'b'], ['2', 'c']]);
+});
+
+test('a batch that is refused whole is halved until the bad row stands alone', async (t) => {
+  const bad = error('VALIDATION_ERROR', 'Property values were not valid');
+  const { lines, f } = await together(t, [1, 2, 3, 4, 5].map((n) => `hubspot.contacts.update("${n}", { city = "${n === 3 ? 'bad' : 'Ulm'}" })`), [{ answer: (q, res) => {
+    const inputs = q.method === 'PATCH' ? [{ id: q.url.split('/').at(-1), ...JSON.parse(q.body) }] : JSON.parse(q.body).inputs;
+    const refused = inputs.some((i) => i.properties.city === 'bad');
+    res.writeHead(refused ? 400 : 200, { 'Content-Type': 'application/json' });
+    return res.end(JSON.stringify(refused ? bad : q.method === 'PATCH' ? record(inputs[0].id) : { ...AT, results: inputs.map((i) => record(i.id)) }));
+  } }]);
+  assert.deepEqual(lines, ['ok 1', 'ok 2', 'hubspot 400 VALIDATION_ERROR', 'ok 4', 'ok 5']);
+  assert.equal(f.requests.length, 5); // 5; 2 well, 3; 1 bad, 2 well
+});
+
+test('a record that was merged answers with another id, and one without links is no error', async (t) => {
+  const { lines } = await together(t, ['hubspot.contacts.get("1", { "email" })', 'hubspot.contacts.get("2", { "email" })',
+    'hubspot.associations.list("contacts", "1", "companies")()'], [{ answer: (q, res) => {
+    const one = (id) => record(id === '1' ? '900' : id, { email: 'x' });
+    if (q.url.includes('/crm/associations/')) {
+      res.writeHead(207, { 'Content-Type': 'application/json' });
+      return res.end(JSON.stringify({ ...AT, results: [], numErrors: 1, errors: [{ status: 'error', category: 'OBJECT_NOT_FOUND', subCategory: 'crm.associations.NO_ASSOCIATIONS_FOUND',
+        message: 'No company is associated with contact 1.', context: { fromObjectId: ['1'] } }] }));
+    }
+    const inputs = q.method === 'GET' ? null : JSON.parse(q.body).inputs;
+    res.writeHead(200, { 'Content-Type': 'application/json' });
+    return res.end(JSON.stringify(inputs ? { ...AT, results: inputs.map((i) => one(i.id)) } : one(q.url.split('/').at(-1).split('?')[0])));
+  } }]);
+  assert.deepEqual(lines, ['ok 900', 'ok 2', 'ok nil']);
 });
