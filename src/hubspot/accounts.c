@@ -230,7 +230,8 @@ int hl_hubspot_account(hl_hubspot *h, const char *name, hl_account **out, hl_err
     int w = snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", k->name);
     n = w < 0 ? sizeof known : n + (size_t)w;
   }
-  if (!h->accounts) return hl_fail(err, HL_ENOTFOUND, "no HubSpot account is set up: set HUBSPOT_TOKEN, or accounts in hubloop.lua");
+  if (!h->accounts) return hl_fail(err, HL_ENOTFOUND, "no HubSpot account is set up: set HUBSPOT_TOKEN, store an account (hubloop auth add NAME), or "
+                                         "name accounts in hubloop.lua");
   if (name && *name) return hl_fail(err, HL_ENOTFOUND, "there is no account \"%s\"; known: %s", name, known);
   return hl_fail(err, HL_EINVAL, "there are several accounts (%s): say which, with hubspot.account(name)", known);
 }

@@ -99,6 +99,8 @@ void hl_fault_protocol(hl_fault *f, const hl_fault_place *at, int status, hl_str
   }
   if (status < 300 && *what == 'H')
     hl_buf_puts(&f->message, ". That is no answer of HubSpot's: a proxy, a login page or a wrong base_url stands between");
+  else if (status >= 300 && status < 400)
+    hl_buf_puts(&f->message, ". Redirects are not followed, so that the token stays with the account's own host: correct its base_url or region");
   else if (status == 414)
     hl_buf_puts(&f->message, ". The address is too long: ask for fewer ids or properties in one call");
   finish(f);

@@ -394,13 +394,38 @@ test('killed at any moment of a renewal, the next start has a token', async (t) 
   const dir = project(t, { 'who.lua': whoami });
   await connect(t, dir, s);
   for (let ms = 4; ms <= 100; ms += 6) {
-    const p = start(t, ['run', 'who.lua'], { cwd: dir });
+    const p = start(t, ms % 4 ? ['auth', 'rotate', 'shop'] : ['run', 'who.lua'], { cwd: dir });
     await new Promise((resolve) => { setTimeout(resolve, ms); });
     await p.stop('SIGKILL');
   }
   const ran = await run(t, ['run', 'who.lua'], { cwd: dir });
   assert.equal(ran.code, 0, ran.err);
   assert.equal(ran.out, 'portal 62515\n');
+});
+
+test('killed at any moment of a rotation, the old token or the new one is there', async (t) => {
+  const accepted = new Set();
+  const hubspot = await fake(t, (r, res) => {
+    const ok = accepted.has(r.headers.authorization);
+    setTimeout(() => res.writeHead(ok ? 200 : 401, { 'Content-Type': 'application/json' })
+      .end(JSON.stringify(ok ? { active: true, hub_id: 7, app_id: 9, scopes: ['oauth'], portalId: 7, timeZone: 'UTC' } : { category: 'INVALID_AUTHENTICATION', message: 'no' })), 5);
+  });
+  const dir = project(t);
+  const env = { HUBSPOT_BASE_URL: hubspot.url };
+  accepted.add(`Bearer ${TOKEN}`);
+  assert.equal((await auth(t, dir, ['add', 'shop'], { input: `${TOKEN}\n`, env })).code, 0);
+  let killed = 0;
+  for (let ms = 3; ms <= 75; ms += 9) {
+    const fresh = token();
+    accepted.add(`Bearer ${fresh}`);
+    const p = start(t, ['auth', 'rotate', 'shop', '--env', 'NEW'], { cwd: dir, env: { ...env, NEW: fresh } });
+    await new Promise((resolve) => { setTimeout(resolve, ms); });
+    if ((await p.stop('SIGKILL')).signal) killed++;
+    const there = await auth(t, dir, ['test', 'shop'], { env });
+    assert.equal(there.code, 0, there.err);
+  }
+  assert.ok(killed > 0);
+  t.diagnostic(`note: ${killed} of 9 rotations were killed`);
 });
 
 test('client credentials: a token for the journal, and a new client secret that is tried first', async (t) => {
@@ -463,6 +488,7 @@ test('a redirect does not take the token along', async (t) => {
     assert.equal(r.code, 1, r.out);
     assert.equal(hubspot.requests.length, 1);
     assert.equal(hubspot.requests[0].headers.authorization, `Bearer ${TOKEN}`);
+    assert.match(r.err, new RegExp(`answered ${status} .*Redirects are not followed, so that the token stays with the account's own host`));
     assert.ok(!r.err.includes(TOKEN));
   }
   assert.equal(elsewhere.requests.length, 0);
