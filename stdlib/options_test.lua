@@ -213,3 +213,108 @@ describe("debounce", function()
     expect(function() every("1h", { debounce = "1m" }, print) end).to.raise("there is no option 'debounce'")
   end)
 end)
+
+describe("retries", function()
+  local runs
+
+  before_each(function() runs = {} end)
+
+  local function failing(options, fn)
+    on("work", options, function(event)
+      runs[#runs + 1] = time.now()
+      fn(event)
+    end)
+    emit("work", {})
+  end
+
+  it("pause longer and longer, from base up to cap", function()
+    failing({ retries = { max = 6, base = "10s", cap = "1m" } }, function() error("not now") end)
+    sim.advance("10m")
+    expect(#runs).to.equal(7)
+    for i, pause in ipairs { 10, 20, 40, 60, 60, 60 } do
+      local waited = (runs[i + 1] - runs[i]) / 1000
+      expect(waited).to.be_at_least(pause / 2)
+      expect(waited).to.be_at_most(pause + 1)
+    end
+    expect(sim.events().dead).to.equal(1)
+  end)
+
+  it("are a number too, or a table with a part of it", function()
+    failing({ retries = 2 }, function() error("not now") end)
+    on("half", { retries = { base = 1 } }, function() runs[#runs + 1] = 0 error("no") end)
+    emit("half", {})
+    sim.advance("3h")
+    expect(#runs).to.equal(3 + 11)
+    expect(sim.events().dead).to.equal(2)
+  end)
+
+  it("are for what HubSpot may answer otherwise next time", function()
+    local hubspot = require "hubspot"
+    local n = {}
+    local function count(name, fn)
+      n[name] = 0
+      on(name, { retries = 2 }, function()
+        n[name] = n[name] + 1
+        fn()
+      end)
+      emit(name, {})
+    end
+    sim.create("contacts", { email = "ana@example.com" })
+    count("400", function() hubspot.contacts.create { no_such_property = "1" } end)
+    count("404", function() hubspot.contacts.get("999999", { "email" }) end)
+    count("409", function() hubspot.contacts.create { email = "ana@example.com" } end)
+    count("invalid", function() json.decode("{") end)
+    count("obeyed", function() error(setmetatable({ retryable = false }, { __tostring = function() return "no" end })) end)
+    count("again", function() error({ message = "later", retryable = true }) end)
+    sim.fail { match = { method = "PATCH" }, status = 500, times = 100 }
+    count("500", function() hubspot.companies.update("1", { name = "x" }) end)
+    count("bug", function() local none = nil; return none.field end)
+    sim.advance("1h")
+    expect(n).to.equal { ["400"] = 1, ["404"] = 1, ["409"] = 1, ["500"] = 3, invalid = 1, obeyed = 1, again = 3, bug = 3 }
+    expect(sim.events().dead).to.equal(8)
+    expect(sim.log()).to.contain("dead letter after 3 attempts: later")
+  end)
+
+  it("are a number or a table of known names", function()
+    local function with(retries)
+      return function() on("contact.creation", { retries = retries }, print) end
+    end
+    expect(with(-1)).to.raise("options_test.lua:%d+: option 'retries' must be a whole number from 0 to 1000")
+    expect(with("often")).to.raise("option 'retries' must be a whole number")
+    expect(with { times = 3 }).to.raise("option 'retries': there is no option 'times'")
+    expect(with { max = 1001 }).to.raise("option 'max' must be a whole number")
+    expect(with { base = "2m", cap = "1m" }).to.raise("base is the first pause, and longer than cap")
+    expect(with { cap = "2d" }).to.raise("a day at most")
+    expect(function() every("1h", { retries = { tries = 3 } }, print) end).to.raise("option 'retries': there is no option 'tries'")
+  end)
+end)
+
+describe("a handler's other options", function()
+  local function with(options, type)
+    return function() on(type or "contact.propertyChange", options, print) end
+  end
+
+  it("are known by name", function()
+    expect(with { propertty = "city" }).to.raise("options_test.lua:%d+: on%(%): there is no option 'propertty'; did you mean 'property'")
+    expect(with { [1] = "city" }).to.raise("options are named")
+    expect(with("city")).to.raise("options must be a table, not a string")
+  end)
+
+  it("cannot be what makes no sense", function()
+    expect(with { property = "" }).to.raise("option 'property' is empty")
+    expect(with({ property = "city" }, "contact.creation")).to.raise("'property' is for propertyChange events; those of 'contact.creation'")
+    expect(with({ property = "city" }, "chase")).to.raise("'property' is for propertyChange events")
+    expect(with { property = 5 }).to.raise("option 'property' must be a string, not a number")
+    expect(with { concurrency = 0 }).to.raise("option 'concurrency' must be a whole number from 1 to 10000")
+    expect(with { concurrency = 1.5 }).to.raise("option 'concurrency' must be a whole number")
+    expect(with { timeout = "0s" }).to.raise("option 'timeout' is how long one attempt may take")
+    expect(with { timeout = "soon" }).to.raise("option 'timeout': “soon” is no duration")
+    expect(with { timeout = -1 }).to.raise("option 'timeout': a duration is between")
+    expect(with { priority = "high" }).to.raise("option 'priority' is 'live', 'normal' or 'bulk', not 'high'")
+    expect(with { filter = "x" }).to.raise("option 'filter' must be a function")
+    expect(with { name = "" }).to.raise("a name has 1 to 200 bytes")
+    expect(with { name = ("n"):rep(201) }).to.raise("a name has 1 to 200 bytes")
+    expect(with { name = "a\tb" }).to.raise("a name has no control characters")
+    expect(with { account = "nobody" }).to.raise("option 'account'")
+  end)
+end)

@@ -70,6 +70,7 @@ typedef struct hl_handler_options {
   const char *property;     /* NULL: any propertyName */
   unsigned concurrency;     /* 0: 50 */
   unsigned retries;         /* after the first attempt; UINT_MAX: the default, 10 */
+  int64_t retry_base_ms, retry_cap_ms; /* the first pause, which doubles up to the cap; 0: 1 s, 10 min */
   const char *const *key_fields; /* NULL-terminated names of fields (of an own event also of its payload):
                                   * their values are the key; events without any go by their object */
   int64_t debounce_ms;      /* > 0: runs when no event of its key has come for so long, with the newest */

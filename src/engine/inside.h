@@ -29,6 +29,8 @@ enum {
   MAX_DEPTH = 8,               /* of a chain of own events */
   DEFAULT_CONCURRENCY = 50,
   DEFAULT_RETRIES = 10,
+  RETRY_BASE_MS = 1000,
+  RETRY_CAP_MS = 10 * 60 * 1000,
 };
 
 typedef struct hl_row hl_row;
@@ -141,6 +143,7 @@ struct hl_handler {
   char *type, *script, *name, *account, *property;
   uint64_t who;                /* hl_page_name */
   unsigned concurrency, retries, running;
+  int64_t retry_base_ms, retry_cap_ms;
   bool own;                    /* wants events of its own writes */
   int64_t debounce_ms, debounce_max_ms;
   bool debounce_merged;
@@ -358,7 +361,7 @@ void hl_debounce_deinit(hl_engine *e);
 /* run.c */
 void hl_run_settle(hl_run *run, hl_state state); /* the event no longer needs this handler in the log */
 char *hl_run_parked_json(hl_run *run, cJSON *json); /* as a parked row keeps it */
-int64_t hl_run_backoff(hl_engine *e, unsigned attempt); /* how long to wait after that many have failed */
+int64_t hl_run_backoff(const hl_handler *h, unsigned attempt); /* how long to wait after that many have failed */
 void hl_run_hold(hl_run *run, int64_t delay); /* it waits in memory, and its busy lane with it */
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind);
 void hl_run_drop_effects(hl_run *run);

@@ -49,6 +49,8 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->property = hl_strdup(o->property);
   h->concurrency = o->concurrency ? o->concurrency : DEFAULT_CONCURRENCY;
   h->retries = o->retries == UINT_MAX ? DEFAULT_RETRIES : o->retries;
+  h->retry_base_ms = o->retry_base_ms ? o->retry_base_ms : RETRY_BASE_MS;
+  h->retry_cap_ms = o->retry_cap_ms ? o->retry_cap_ms : h->retry_base_ms > RETRY_CAP_MS ? h->retry_base_ms : RETRY_CAP_MS;
   h->cb = cb;
   h->arg = arg;
   h->key = o->key;

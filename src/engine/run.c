@@ -6,7 +6,6 @@
 #include "engine/inside.h"
 
 enum { MAX_PAYLOAD = 1 << 20, MAX_NAME = 200, MAX_ERROR = 16 << 10 };
-static const int64_t RETRY_BASE_MS = 1000, RETRY_MAX_MS = 10 * 60 * 1000;
 
 hl_run *hl_engine_begin(hl_engine *e, const char *script, const char *account) {
   hl_run *run = hl_run_new(e, RUN_FREE, NULL);
@@ -254,10 +253,12 @@ char *hl_run_parked_json(hl_run *run, cJSON *json) {
   return text;
 }
 
-int64_t hl_run_backoff(hl_engine *e, unsigned attempt) {
-  int64_t top = attempt < 20 ? RETRY_BASE_MS << (attempt - 1) : RETRY_MAX_MS;
-  if (top > RETRY_MAX_MS) top = RETRY_MAX_MS;
-  return 1 + (int64_t)hl_rng_below(&e->rng, (uint64_t)top);
+/* Between half of the pause and all of it, so that what failed together does not come back together. */
+int64_t hl_run_backoff(const hl_handler *h, unsigned attempt) {
+  int64_t pause = h->retry_base_ms, cap = h->retry_cap_ms;
+  for (unsigned i = 1; i < attempt && pause < cap; i++) pause *= 2;
+  if (pause > cap) pause = cap;
+  return pause - (int64_t)hl_rng_below(&h->e->rng, (uint64_t)pause / 2 + 1);
 }
 
 static void finish_failed(hl_run *run, bool dead, hl_str error) {
@@ -281,7 +282,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
   if (error.n > MAX_ERROR) error.n = MAX_ERROR;
   if (run->attempt > run->h->retries) dead = true;
   if (!dead) {
-    delay = hl_run_backoff(e, run->attempt);
+    delay = hl_run_backoff(run->h, run->attempt);
     e->retried++;
   }
   hl_state kind = dead ? HL_ST_DEAD : HL_ST_WAITING;

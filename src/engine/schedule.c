@@ -111,7 +111,7 @@ void hl_schedule_start(hl_engine *e, hl_handler *h) {
 static bool try_again(hl_handler *h, int64_t now) {
   hl_engine *e = h->e;
   if (h->tried >= h->retries) return false;
-  int64_t at = now + hl_run_backoff(e, h->tried + 1);
+  int64_t at = now + hl_run_backoff(h, h->tried + 1);
   if (at >= next_after(h, h->due)) return false;
   h->tried++;
   h->again = at;

@@ -141,24 +141,26 @@ int hl_handler_body(lua_State *L) {
   return filter_then_handler(L, LUA_OK, 0);
 }
 
-/* What is refused now will be refused again. */
+/* The error says of itself that another attempt will end alike. Of what says so
+ * only because the call cannot be repeated as it is, the next attempt may end otherwise:
+ * the token may be valid again, HubSpot well, the script less busy. */
 static bool incurable(lua_State *L, int idx) {
+  static const char *const mended[] = {"auth", "busy", "cancelled", "limit", "timeout", NULL};
   if (!lua_istable(L, idx)) return false;
   idx = lua_absindex(L, idx);
-  bool dead = false;
+  lua_pushliteral(L, "retryable");
+  lua_rawget(L, idx);
   lua_pushliteral(L, "kind");
   lua_rawget(L, idx);
   lua_pushliteral(L, "status");
   lua_rawget(L, idx);
-  const char *kind = lua_tostring(L, -2);
-  if (kind && strcmp(kind, "unstorable") == 0) dead = true; /* the step will say so each time */
-  if (kind && strcmp(kind, "hubspot") == 0) {
-    switch (lua_tointeger(L, -1)) {
-      case 400: case 404: case 409: case 414: case 422: dead = true; break;
-      default: break;
-    }
-  }
-  lua_pop(L, 2);
+  bool dead = lua_isboolean(L, -3) && !lua_toboolean(L, -3);
+  const char *kind = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+  lua_Integer status = lua_tointeger(L, -1);
+  for (size_t i = 0; mended[i] && dead; i++) dead = strcmp(kind, mended[i]) != 0;
+  bool answered = strcmp(kind, "hubspot") == 0 || strcmp(kind, "protocol") == 0;
+  if (answered && (status == 401 || status == 403 || status >= 500)) dead = false;
+  lua_pop(L, 3);
   return dead;
 }
 

@@ -6,7 +6,7 @@
 #include "engine/types.h"
 #include "lua/handler.h"
 
-enum { TIMEOUT_MS = 5 * 60 * 1000 };
+enum { TIMEOUT_MS = 5 * 60 * 1000, NAME_MAX_BYTES = 200 };
 
 static const char *const on_known[] = {"property", "filter", "concurrency", "retries", "timeout",
                                        "name", "account", "priority", "key", "own", "debounce", NULL};
@@ -19,6 +19,7 @@ static const char *const cron_known[] = {"tz", "catchup", "name", "account", "ti
 static hl_handler_fn *new_handler(lua_State *L, int opts, int fn, const char *label, hl_api_class klass) {
   hl_script *s = hl_script_of(L);
   int64_t timeout = hl_lua_opt_duration(L, opts, "timeout", TIMEOUT_MS);
+  if (timeout < 1) luaL_error(L, "option 'timeout' is how long one attempt may take, and longer than zero");
   klass = hl_lua_opt_class(L, opts, "priority", klass);
   const char *account = hl_lua_opt_str(L, opts, "account", NULL);
   if (account) {
@@ -77,15 +78,54 @@ static void shift_arguments(lua_State *L, const char *what) {
     luaL_error(L, "%s: options must be a table, not a %s", what, luaL_typename(L, 2));
 }
 
+/* A durable name is a line of text. */
+static const char *read_name(lua_State *L) {
+  const char *name = hl_lua_opt_str(L, 2, "name", NULL);
+  if (!name) return NULL;
+  for (const char *c = name; *c; c++)
+    if ((unsigned char)*c < ' ') luaL_error(L, "option 'name': a name has no control characters in it");
+  if (!*name || strlen(name) > NAME_MAX_BYTES) luaL_error(L, "option 'name': a name has 1 to %d bytes", NAME_MAX_BYTES);
+  return name;
+}
+
+/* How often, or { max =, base =, cap = }. */
+static void read_retries(lua_State *L, hl_handler_options *o) {
+  static const char *const known[] = {"max", "base", "cap", NULL};
+  if (!lua_istable(L, 2)) return;
+  int from = 2;
+  const char *key = "retries";
+  if (lua_getfield(L, 2, "retries") == LUA_TTABLE) {
+    from = lua_gettop(L);
+    key = "max";
+    hl_lua_check_options(L, from, "option 'retries'", known, NULL);
+    o->retry_base_ms = hl_lua_opt_duration(L, from, "base", 0);
+    o->retry_cap_ms = hl_lua_opt_duration(L, from, "cap", 0);
+    if (o->retry_cap_ms > HL_DAY) luaL_error(L, "option 'retries': cap is the longest pause, a day at most");
+    if (o->retry_base_ms > (o->retry_cap_ms ? o->retry_cap_ms : HL_DAY))
+      luaL_error(L, "option 'retries': base is the first pause, and longer than %s", o->retry_cap_ms ? "cap" : "a day");
+  }
+  lua_Integer retries = hl_lua_opt_int(L, from, key, 0, 1000, -1);
+  if (retries >= 0) o->retries = (unsigned)retries;
+}
+
 static void read_options(lua_State *L, hl_handler_options *o) {
   *o = (hl_handler_options){.script = hl_script_of(L)->name,
-                            .name = hl_lua_opt_str(L, 2, "name", NULL),
+                            .name = read_name(L),
                             .account = hl_lua_opt_str(L, 2, "account", NULL),
                             .property = hl_lua_opt_str(L, 2, "property", NULL),
                             .concurrency = (unsigned)hl_lua_opt_int(L, 2, "concurrency", 1, 10000, 0),
                             .retries = UINT_MAX};
-  lua_Integer retries = hl_lua_opt_int(L, 2, "retries", 0, 1000, -1);
-  if (retries >= 0) o->retries = (unsigned)retries;
+  read_retries(L, o);
+}
+
+/* A property that no event of the type names would make a handler that never runs. */
+static void check_property(lua_State *L, const char *type, bool own, const char *property) {
+  static const char tail[] = ".propertyChange";
+  size_t n = strlen(type), m = sizeof tail - 1;
+  if (!property) return;
+  if (!*property) luaL_error(L, "option 'property' is empty");
+  if (own || n < m || strcmp(type + n - m, tail) != 0)
+    luaL_error(L, "option 'property' is for propertyChange events; those of '%s' name no property", type);
 }
 
 /* `key` is a field's name, a list of names, or a function of the event. The list
@@ -124,7 +164,7 @@ static void read_debounce(lua_State *L, hl_handler_options *o) {
   int at = lua_gettop(L);
   if (!lua_istable(L, at)) {
     if (!lua_isstring(L, at)) luaL_error(L, "option 'debounce' is a time (\"30s\") or { wait =, max =, mode = }, not a %s", luaL_typename(L, at));
-    o->debounce_ms = hl_lua_check_duration(L, at);
+    o->debounce_ms = hl_lua_opt_duration(L, 2, "debounce", 0);
   } else {
     hl_lua_check_options(L, at, "option 'debounce'", known, NULL);
     o->debounce_ms = hl_lua_opt_duration(L, at, "wait", 0);
@@ -181,6 +221,7 @@ static int l_on(lua_State *L) {
   own = own || check_type(L, type);
   hl_handler_options o;
   read_options(L, &o);
+  check_property(L, type, own, o.property);
   read_key(L, &o);
   o.own = read_own(L);
   read_debounce(L, &o);

@@ -36,7 +36,7 @@ struct group {
   bool solo;
 };
 
-static int read_duration(lua_State *L, int idx, int64_t *ms, hl_error *err) {
+int hl_lua_read_duration(lua_State *L, int idx, int64_t *ms, hl_error *err) {
   if (lua_type(L, idx) == LUA_TNUMBER) {
     lua_Number sec = lua_tonumber(L, idx);
     if (!(sec >= 0 && sec <= 1e10)) return hl_fail(err, HL_EINVAL, "a duration is between 0 and 1e10 seconds");
@@ -52,7 +52,7 @@ static int read_duration(lua_State *L, int idx, int64_t *ms, hl_error *err) {
 int64_t hl_lua_check_duration(lua_State *L, int idx) {
   hl_error err;
   int64_t ms = 0;
-  if (read_duration(L, idx, &ms, &err)) luaL_argerror(L, idx, err.text);
+  if (hl_lua_read_duration(L, idx, &ms, &err)) luaL_argerror(L, idx, err.text);
   return ms;
 }
 
@@ -61,7 +61,7 @@ static int core_duration_error(lua_State *L) {
   hl_error err;
   int64_t ms;
   lua_settop(L, 1);
-  if (read_duration(L, 1, &ms, &err)) lua_pushstring(L, err.text);
+  if (hl_lua_read_duration(L, 1, &ms, &err)) lua_pushstring(L, err.text);
   else lua_pushnil(L);
   return 1;
 }

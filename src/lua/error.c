@@ -99,7 +99,10 @@ static int protected_tostring(lua_State *L) {
 /* Pushes the message of the value at absolute index idx. A script's own
  * __tostring runs as guarded as the script itself. */
 static void push_message(hl_state *s, lua_State *L, int idx) {
-  if (is_error_table(L, idx)) {
+  /* A table of the script's own may have a message without knowing how to print itself. */
+  bool plain = lua_istable(L, idx) && luaL_getmetafield(L, idx, "__tostring") == LUA_TNIL;
+  if (lua_istable(L, idx) && !plain) lua_pop(L, 1);
+  if (plain || is_error_table(L, idx)) {
     lua_pushliteral(L, "message");
     lua_rawget(L, idx);
     if (lua_type(L, -1) == LUA_TSTRING) return;

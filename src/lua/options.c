@@ -66,7 +66,9 @@ lua_Integer hl_lua_opt_int(lua_State *L, int idx, const char *key, lua_Integer l
 
 int64_t hl_lua_opt_duration(lua_State *L, int idx, const char *key, int64_t fallback_ms) {
   if (!field(L, idx, key)) return fallback_ms;
-  int64_t ms = hl_lua_check_duration(L, lua_gettop(L));
+  int64_t ms = 0;
+  hl_error err;
+  if (hl_lua_read_duration(L, -1, &ms, &err)) luaL_error(L, "option '%s': %s", key, err.text);
   lua_pop(L, 1);
   return ms;
 }

@@ -111,7 +111,8 @@ int hl_lua_raise(lua_State *L, const char *kind, const char *fmt, ...) __attribu
 void hl_lua_push_json(lua_State *L, const cJSON *item, bool null_as_nil);
 /* Appends the value at idx as JSON text; HL_EINVAL names the path of what cannot be encoded. */
 int hl_lua_to_json(lua_State *L, int idx, hl_buf *out, hl_error *err);
-/* "15m" or a number of seconds at idx, as ms; raises otherwise. */
+/* "15m" or a number of seconds at idx, as ms; the second raises at an argument. */
+int hl_lua_read_duration(lua_State *L, int idx, int64_t *ms, hl_error *err);
 int64_t hl_lua_check_duration(lua_State *L, int idx);
 
 #endif
