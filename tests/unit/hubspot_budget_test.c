@@ -277,7 +277,7 @@ static void busy_tick(hl_timer *timer, void *arg) {
  * live ones while there are any, bulk leaves evenly, so many may be out at once. */
 static void work_does_not_wait_while_a_call_is_free(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed <= (at_length() ? 200 : 12); seed++) {
+  for (uint64_t seed = 1; seed <= (at_length() ? 200 : 8); seed++) {
     busy b = {.m = model_new("professional", seed), .last_live = -100000};
     now_busy = &b;
     b.limit = b.m->limit = seed % 4 == 1 ? 100 : seed % 4 == 2 ? 250 : 190;
@@ -592,11 +592,11 @@ static void hear_warning(void *arg, const char *text, cJSON *details) {
   cJSON_Delete(details);
 }
 
-/* Each day begins with 60,000 calls. */
+/* Each day begins with 10,000 calls, of which 5,000 are kept. */
 static void spend_daily(model *m, model_request *r) {
   static int64_t day;
   int64_t today = hl_loop_now(m->loop) / (24 * 3600 * 1000);
-  if (today != day) m->daily_remaining = 60000;
+  if (today != day) m->daily_remaining = 10000;
   day = today;
   m->daily_remaining--;
   spend_nothing(m, r);
@@ -609,8 +609,8 @@ static void a_person_is_told_once_a_day(void **state) {
   bool past = false;
   hl_timer timer = {0};
   w->bears = true; /* in the last minute of the day */
-  w->m->daily = 625000;
-  w->m->daily_remaining = 60000;
+  w->m->daily = 100000;
+  w->m->daily_remaining = 10000;
   w->m->answer = spend_daily;
   w->outstanding = 20;
   hl_hubspot_on_day_ending(w->m->hubspot, hear_warning, &heard);
@@ -618,17 +618,17 @@ static void a_person_is_told_once_a_day(void **state) {
   hl_timer_start(w->m->loop, &timer, 15 * 3600 * 1000, set_true, &past); /* 8 to 23 o'clock */
   hl_loop_run_until(w->m->loop, &past);
   assert_int_equal(heard.n, 1);
-  has(heard.text, "account main: at the rate of the last hour, what is left of the day's 625000 calls (");
+  has(heard.text, "account main: at the rate of the last hour, what is left of the day's 100000 calls (");
   has(heard.text, "bulk calls are slowed down");
   cJSON *details;
   assert_int_equal(hl_json_parse(hl_str_of(heard.details), &details, NULL), 0);
   assert_string_equal(hl_json_str(details, "account", ""), "main");
-  assert_int_equal(hl_json_int(details, "day_limit", 0), 625000);
-  assert_int_equal(hl_json_int(details, "day_reserved", 0), 31250);
+  assert_int_equal(hl_json_int(details, "day_limit", 0), 100000);
+  assert_int_equal(hl_json_int(details, "day_reserved", 0), 5000);
   int64_t out = hl_json_int(details, "day_runs_out", 0), ends = hl_json_int(details, "day_ends", 0);
   assert_int_equal(ends, hl_loop_now(w->m->loop) + 3600 * 1000); /* the account's midnight was asked for first */
   assert_true(out > 0 && out < ends);
-  assert_in_range(hl_json_int(details, "day_remaining", 0), 31251, 59999);
+  assert_in_range(hl_json_int(details, "day_remaining", 0), 5001, 9999);
   cJSON_Delete(details);
   past = false;
   hl_timer_start(w->m->loop, &timer, 20 * 3600 * 1000, set_true, &past); /* to 19 o'clock */
