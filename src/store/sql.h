@@ -59,7 +59,7 @@
   X(WAIT_ON, "UPDATE parked SET due=?2 WHERE id=?1 AND EXISTS(SELECT 1 FROM wait WHERE id=?1)")            \
   X(WAIT_RESULT, "UPDATE step SET kind=1, json=?2 FROM wait w JOIN parked p ON p.id=w.id WHERE w.id=?1 AND step.row=p.row" \
                  " AND step.idx=p.idx AND step.handler=p.handler AND step.name=w.name AND step.n=0 AND step.kind=5") \
-  X(WAIT_DUE, "UPDATE parked SET due=?2 WHERE id=?1 AND kind=4")                                           \
+  X(WAIT_DUE, "UPDATE parked SET due=?2 WHERE id=?1 AND kind IN (4, 7)")                                           \
   X(WAIT_DEL, "DELETE FROM wait WHERE id=?1")                                                              \
   X(WAIT_UPTO, "SELECT upto FROM wait WHERE id=?1")                                                        \
   X(WAIT_LOOKED, "UPDATE wait SET upto=CASE WHEN upto>?2 THEN upto ELSE 0 END, row=?2, idx=?3 WHERE id=?1") \

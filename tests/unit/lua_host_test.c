@@ -241,7 +241,7 @@ static void misuse_names_the_remedy(void **state) {
       {"serve('POST /x', { auth = secret 'NOPE' }, function() end)", "NOPE"},
       {"step('a', function() end)", "only a handler"},
       {"step('a')", "fn must be a function"},
-      {"wait('a')", "not in this version yet"},
+      {"wait('a')", "only a handler"},
       {"emit('contact.creation', {})", "HubSpot's name"},
       {"kv.set('', 1)", "1 to 512"},
       {"kv.set('a', nil)", "kv.delete"},
