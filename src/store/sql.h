@@ -108,6 +108,7 @@ struct hl_db {
   int wal_pages;
   int64_t page_bytes;      /* files keep the size they were made with */
   int64_t expire_after;    /* where the walk over old rows goes on */
+  int os_error;            /* errno of the last statement that failed at the disk: SQLite forgets it at a commit */
 };
 
 enum { SQL_SCHEMA_VERSION = 4, SQL_APPLICATION_ID = 0x6875626c };
