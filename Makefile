@@ -25,7 +25,7 @@ EMBED   := $(shell { find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -na
              find scripts -name '*.lua'; } | sed 's,^stdlib/,,' | LC_ALL=C sort | sed '/^scripts\//!s,^,stdlib/,')
 
 .DEFAULT_GOAL := all
-.PHONY: all run test unit unit-programs lua-test tables lint asan tsan valgrind fuzz bench install clean help
+.PHONY: all run test unit unit-programs lua-test tables lint asan tsan valgrind fuzz fault bench install clean help
 
 all: $(BUILD)/hubloop $(BUILD)/libhubloop.a
 
@@ -114,6 +114,12 @@ fuzz:
 	  clang $(filter-out -Werror,$(HL_CFLAGS)) -fsanitize=address,undefined,fuzzer -O1 -g -o build-fuzz/$$t tests/fuzz/$$t.c build-fuzz/libhubloop.a $(HL_LIBS); \
 	  mkdir -p build-fuzz/corpus/$$t; (cd build-fuzz && ./$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 corpus/$$t ../tests/fuzz/corpus/$$t); done
 
+# All of tests/fault; make test has a sample. HL_SEED=N for other moments.
+fault:
+	@sh tests/setup.sh test
+	@$(MAKE) --no-print-directory -j2 all
+	@HUBLOOP=$(CURDIR)/$(BUILD)/hubloop BUILD=$(BUILD) HL_FAULT=full sh tests/fault/run.sh
+
 bench:
 	@sh tests/setup.sh bench
 	@$(MAKE) --no-print-directory -j2 all
@@ -136,6 +142,7 @@ help:
 	@echo "make tsan              the store, the engine, the call log and the loop under the thread sanitizer"
 	@echo "make valgrind          the unit tests under valgrind"
 	@echo "make fuzz              coverage-guided fuzzing of every parser, FUZZ_SECONDS=60 each"
+	@echo "make fault             200 kills, full disks, a clock that steps, HubSpot down for a day (HL_SEED=N)"
 	@echo "make unit | lua-test   some of the tests"
 	@echo "make tables            the generated tables again, from HubSpot's data in ../shared"
 	@echo "make bench [B=name]    measurements, side by side with what one would otherwise pick"

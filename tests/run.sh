@@ -34,6 +34,10 @@ part "integration tests (the binary as a user runs it)"
 sh tests/integration/run.sh
 rc=$?; check $rc "$(last_failed)"
 
+part "fault tests (a sample; make fault has them all)"
+sh tests/fault/run.sh
+rc=$?; check $rc "$(last_failed)"
+
 part "interop tests (the official client and OpenAPI documents)"
 sh tests/interop/run.sh
 rc=$?; check $rc "$(last_failed)"

@@ -29,6 +29,7 @@ if [ "$want" != build ]; then
   need_command luacheck lua-check
   need_command node nodejs
   need_command npm npm
+  need_command sqlite3 sqlite3
 fi
 
 if [ "$want" = test ]; then

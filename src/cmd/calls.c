@@ -266,12 +266,15 @@ static void add_slow(hl_calls_summary *s, const hl_call_entry *e) {
   s->slowest[at] = (struct slowest){e->total, hl_json_print(e->json)};
 }
 
-/* Ids and counts in a message do not make it another reason. */
+static bool in_word(char c) { return isalnum((unsigned char)c) || c == '_'; }
+
+/* Ids and counts in a message do not make it another reason; a digit in a name does. */
 static void append_reason(hl_buf *b, const char *message) {
   for (const char *p = message; *p;) {
     const char *digits = p;
     while (isdigit((unsigned char)*digits)) digits++;
-    if (digits - p >= 3) {
+    bool alone = digits > p && (p == message || !in_word(p[-1])) && !in_word(*digits);
+    if (alone || digits - p >= 3) {
       hl_buf_puts(b, "#");
       p = digits;
     } else {

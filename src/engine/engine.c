@@ -147,6 +147,7 @@ static void submit(hl_engine *e) {
   e->out = true;
   e->seq++;
   hl_store_commit(e->store, tx, on_commit, e);
+  if (e->due_after_submit) hl_parked_check(e);
 }
 
 static void on_flush(hl_defer *d, void *arg) {
@@ -219,6 +220,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->leaving_tail = &e->leaving;
   e->kv_asks.prev = e->kv_asks.next = &e->kv_asks;
   e->step_ops.prev = e->step_ops.next = &e->step_ops;
+  e->early.prev = e->early.next = &e->early;
   e->kv_lru.prev = e->kv_lru.next = &e->kv_lru;
   e->next_due = INT64_MAX;
   e->due_timer.unref = true;
@@ -333,6 +335,7 @@ static void engine_free(hl_engine *e, bool keep) {
   hl_defer_stop(e->loop, &e->flush);
   hl_defer_stop(e->loop, &e->pump);
   hl_alerts_deinit(e);
+  hl_early_deinit(e);
   hl_inbox_deinit(e);
   hl_kv_deinit(e);
   hl_steps_deinit(e);

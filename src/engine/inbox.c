@@ -480,7 +480,8 @@ static void load_row(hl_engine *e, hl_row *row, hl_str body, hl_str hashes, cons
       close_row(e, row);
       continue;
     }
-    hl_dispatch_event(e, new_ev(e, row, i, hl_element_take(&elements.v[i])), partials, n_partials);
+    hl_ev *ev = new_ev(e, row, i, hl_element_take(&elements.v[i]));
+    if (n_partials || !hl_early(e, ev)) hl_dispatch_event(e, ev, partials, n_partials);
   }
   hl_elements_deinit(&elements);
   close_row(e, row);

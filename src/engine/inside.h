@@ -26,6 +26,7 @@ enum {
   MAX_KV_VALUE = 256 << 10,
   MAX_KV_KEY = 512,
   MAX_KV_CACHE = 32 << 20,
+  EARLY_MS = 200,              /* how long before its time a delayed event enters the log */
   MAX_DEPTH = 8,               /* of a chain of own events */
   DEFAULT_CONCURRENCY = 50,
   DEFAULT_RETRIES = 10,
@@ -296,9 +297,11 @@ struct hl_engine {
   hl_map parked;
   hl_parked_ref *leaving, **leaving_tail;
   hl_timer due_timer;
-  int64_t next_due;
+  int64_t next_due;            /* when to look next */
+  hl_link early;               /* list head: in the log, and not yet due */
   int64_t due_again_ms;        /* as reread_ms, for what is due */
   bool reading_due, due_blocked; /* blocked: no room in memory when it was due */
+  bool due_after_submit;       /* what gathers may hold a row that is due: it goes first */
 
   hl_link step_ops;            /* list head: what steps wait for */
   bool steps_stored;           /* there may be some in the store */
@@ -415,11 +418,15 @@ void hl_wait_finish(hl_run *run);            /* run is gone on return */
 
 /* parked.c */
 int hl_parked_start(hl_engine *e, hl_error *err); /* before the log is read: retries that hold their lanes */
-void hl_parked_due(hl_engine *e, int64_t due);  /* a row is due then */
+void hl_parked_due(hl_engine *e, int64_t due);  /* a row is due then; of a delayed event: EARLY_MS less */
 void hl_parked_check(hl_engine *e);
 hl_parked_ref *hl_parked_hold(hl_engine *e, int64_t id);
 void hl_parked_leave(hl_engine *e, hl_parked_ref *ref);  /* its going is in e->tx */
 void hl_parked_committed(hl_engine *e);
+
+/* early.c */
+bool hl_early(hl_engine *e, hl_ev *ev);       /* true: it is not due yet, and will be dispatched then */
+void hl_early_deinit(hl_engine *e);
 
 /* alert.c */
 void hl_alerts_deinit(hl_engine *e);

@@ -122,6 +122,7 @@ static void on_due(void *arg, const hl_store_due *due) {
     return;
   }
   e->due_again_ms = 0;
+  int64_t now = hl_loop_now(e->loop);
   for (size_t i = 0; i < due->n; i++) {
     const hl_parked *p = &due->parked[i];
     if (known(e, p->id)) continue;
@@ -130,7 +131,7 @@ static void on_due(void *arg, const hl_store_due *due) {
       continue;
     }
     hl_tx_release(e->tx, p->id);
-    hl_inbox_append_own(e, hl_strndup(p->event.p, p->event.n), hl_loop_now(e->loop));
+    hl_inbox_append_own(e, hl_strndup(p->event.p, p->event.n), p->due > now ? p->due : now);
     hl_parked_leave(e, hl_parked_hold(e, p->id));
   }
   if (due->next < e->next_due) e->next_due = due->next;
@@ -147,7 +148,9 @@ void hl_parked_check(hl_engine *e) {
   }
   e->due_blocked = !hl_inbox_room(e);
   if (e->due_blocked) return;
+  e->due_after_submit = !hl_tx_empty(e->tx);
+  if (e->due_after_submit) return;
   e->reading_due = true;
   e->next_due = INT64_MAX; /* what becomes known meanwhile counts, and the answer */
-  hl_store_read_due(e->store, now, e->parked.n + READ_MORE, on_due, e);
+  hl_store_read_due(e->store, now, EARLY_MS, e->parked.n + READ_MORE, on_due, e);
 }

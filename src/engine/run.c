@@ -123,7 +123,7 @@ static void apply_effect(hl_run *run, const hl_effect *f) {
                    .account = hl_run_account(run), .received = now, .due = now + f->number, .event = hl_str_of(body)};
     hl_tx_park(e->tx, &p, false);
     hl_free(body);
-    hl_parked_due(e, p.due);
+    hl_parked_due(e, p.due - EARLY_MS);
   } else {
     hl_inbox_append_own(e, own_body(run, f, now), now);
   }

@@ -26,6 +26,12 @@ static void place(hl_fault *f, const hl_fault_place *at, const char *then) {
   f->reason_at = f->message.n;
 }
 
+/* The end of the text of one that was given up in the end. */
+static void add_attempts(hl_fault *f, const hl_fault_place *at) {
+  if (f->e.retryable && at->attempts > 1)
+    hl_buf_printf(&f->message, " (tried %u times in %lld s)", at->attempts, (long long)((at->tried_ms + 500) / 1000));
+}
+
 void hl_fault_deinit(hl_fault *f) {
   hl_buf_deinit(&f->message);
   hl_free(f->category);
@@ -60,6 +66,7 @@ void hl_fault_transport(hl_fault *f, const hl_fault_place *at, const hl_error *e
   start(f, hl_err_name(err->code), 0, retryable);
   place(f, at, " got no answer: ");
   hl_buf_puts(&f->message, err->text);
+  add_attempts(f, at);
   finish(f);
 }
 
@@ -103,6 +110,7 @@ void hl_fault_protocol(hl_fault *f, const hl_fault_place *at, int status, hl_str
     hl_buf_puts(&f->message, ". Redirects are not followed, so that the token stays with the account's own host: correct its base_url or region");
   else if (status == 414)
     hl_buf_puts(&f->message, ". The address is too long: ask for fewer ids or properties in one call");
+  add_attempts(f, at);
   finish(f);
 }
 
@@ -266,6 +274,7 @@ void hl_fault_hubspot(hl_fault *f, const hl_fault_place *at, int status, const c
   if (status == 403) add_scopes(f, at, body);
   else details(f, at, body);
   if (status == 400 || status == 409) add_existing(f, message);
+  add_attempts(f, at);
   finish(f);
 }
 

@@ -19,6 +19,8 @@ typedef struct hl_fault_place { /* borrowed; what the call was */
   hl_log *log;            /* redacts */
   const char *correlation_id; /* of the answer's headers, where its body names none; may be NULL */
   const char *remedy;     /* 401: what to do about the token; NULL: nothing to say */
+  unsigned attempts;      /* times that it was sent; for one that may be tried again, told from 2 on */
+  int64_t tried_ms;       /* since the first */
 } hl_fault_place;
 
 void hl_fault_deinit(hl_fault *f);

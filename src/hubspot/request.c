@@ -246,7 +246,7 @@ static void answered(void *arg, const hl_http_response *r) {
   int64_t now = hl_loop_mono(loop);
   const char *correlation_id = hl_headers_get(&r->headers, "X-HubSpot-Correlation-Id");
   hl_fault_place at = {.account = c->account->name, .method = c->method, .path = c->path, .log = hl_loop_log(loop),
-                       .correlation_id = correlation_id};
+                       .correlation_id = correlation_id, .attempts = c->attempts, .tried_ms = now - c->first_sent};
   hl_fault f;
   cJSON *json = NULL;
   hl_error bad = {0};

@@ -1,5 +1,6 @@
 #include "store/sql.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -43,6 +44,7 @@ void hl_bag_deinit(hl_bag *bag) {
 int sql_fail(hl_db *db, int rc, const char *what, hl_error *err) {
   const char *why = db->db ? sqlite3_errmsg(db->db) : sqlite3_errstr(rc);
   int os = db->db ? sqlite3_system_errno(db->db) : 0;
+  if (!os && (rc & 0xff) == SQLITE_IOERR) os = db->os_error;
   const char *file = db->path ? db->path : "in memory";
   switch (rc & 0xff) {
     case SQLITE_FULL:
@@ -83,7 +85,9 @@ int sql_run(hl_db *db, statement id, size_t n_ints, const int64_t *ints, size_t 
     if (texts[k].p) sqlite3_bind_text64(st, at, texts[k].p, texts[k].n, SQLITE_STATIC, SQLITE_UTF8);
     else sqlite3_bind_null(st, at);
   }
+  errno = 0;
   int rc = sqlite3_step(st);
+  if ((rc & 0xff) == SQLITE_IOERR) db->os_error = errno;
   sqlite3_reset(st);
   return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : sqlite3_extended_errcode(db->db);
 }

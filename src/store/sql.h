@@ -125,6 +125,7 @@ struct hl_db {
   int64_t expire_after;    /* where the walk over old rows goes on */
   sqlite3 *copy;           /* a backup that is being made, or NULL */
   sqlite3_backup *backup;
+  int os_error;            /* errno of the last statement that failed at the disk: SQLite forgets it at a commit */
 };
 
 enum { SQL_SCHEMA_VERSION = 4, SQL_APPLICATION_ID = 0x6875626c };

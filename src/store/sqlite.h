@@ -36,7 +36,7 @@ int hl_db_reconcile(hl_db *db, bool (*exists)(void *arg, const char *handler), v
 
 int hl_db_read_log(hl_db *db, int64_t after, int64_t upto, size_t max_rows, size_t max_bytes, hl_bag *bag,
                    hl_store_rows *out);
-int hl_db_read_due(hl_db *db, int64_t until, size_t max, hl_bag *bag, hl_store_due *out);
+int hl_db_read_due(hl_db *db, int64_t until, int64_t early, size_t max, hl_bag *bag, hl_store_due *out);
 int hl_db_kv_get(hl_db *db, const char *script, const char *account, hl_str key, int64_t now, hl_bag *bag,
                  hl_str *value, int64_t *expires);
 int hl_db_kv_list(hl_db *db, const char *script, const char *account, hl_str prefix, size_t max, int64_t now,

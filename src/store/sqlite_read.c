@@ -131,7 +131,7 @@ int hl_db_each_held(hl_db *db, int64_t since, int64_t hold_ms, void (*each)(void
   return rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read parked rows", err);
 }
 
-int hl_db_read_due(hl_db *db, int64_t until, size_t max, hl_bag *bag, hl_store_due *out) {
+int hl_db_read_due(hl_db *db, int64_t until, int64_t early, size_t max, hl_bag *bag, hl_store_due *out) {
   sqlite3_stmt *st = sql_statement(db, ST_READ_DUE);
   hl_parked *v = hl_bag_alloc(bag, max * sizeof *v);
   size_t n = 0;
@@ -139,9 +139,12 @@ int hl_db_read_due(hl_db *db, int64_t until, size_t max, hl_bag *bag, hl_store_d
   sqlite3_bind_int64(st, 1, (int64_t)max + 1);
   out->next = INT64_MAX;
   while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-    int64_t due = sqlite3_column_int64(st, 6);
-    if (due > until || n == max) {
-      out->next = due;
+    int64_t due = sqlite3_column_int64(st, 6), next = due;
+    bool full = n == max || due > until + early;
+    if (due > until + early) next -= early; /* it may be a delayed one, or one behind it */
+    if (full || (due > until && sqlite3_column_int(st, 3) != HL_ST_DELAYED)) {
+      if (next < out->next) out->next = next;
+      if (!full) continue;
       rc = SQLITE_DONE;
       break;
     }

@@ -123,7 +123,7 @@ static void execute(hl_store *s, job *j) {
       break;
     case JOB_DUE:
       j->code = take_fault(s, &s->read_fault_times, &s->read_fault_code);
-      if (!j->code) j->code = hl_db_read_due(s->db, j->a, j->max, &j->bag, &j->due);
+      if (!j->code) j->code = hl_db_read_due(s->db, j->a, j->b, j->max, &j->bag, &j->due);
       j->due.code = j->code;
       break;
     case JOB_KV_GET:
@@ -445,9 +445,11 @@ void hl_store_read_log(hl_store *s, int64_t after, int64_t upto, size_t max_rows
   submit(s, j);
 }
 
-void hl_store_read_due(hl_store *s, int64_t until, size_t max, void (*cb)(void *arg, const hl_store_due *due), void *arg) {
+void hl_store_read_due(hl_store *s, int64_t until, int64_t early, size_t max, void (*cb)(void *arg, const hl_store_due *due),
+                       void *arg) {
   job *j = new_job(JOB_DUE, arg);
   j->a = until;
+  j->b = early;
   j->max = max;
   j->cb.due = cb;
   submit(s, j);

@@ -182,10 +182,10 @@ typedef struct hl_store_due {
   int code;
   const hl_parked *parked;       /* earliest first */
   size_t n;
-  int64_t next;                  /* due of the first one not in the list; INT64_MAX: none */
+  int64_t next;                  /* when the next one may be read; INT64_MAX: there is none */
 } hl_store_due;
-/* Waiting and delayed rows due by `until`. */
-void hl_store_read_due(hl_store *s, int64_t until, size_t max, void (*cb)(void *arg, const hl_store_due *due),
+/* Waiting rows due by `until`, and delayed ones due up to `early` ms after it. */
+void hl_store_read_due(hl_store *s, int64_t until, int64_t early, size_t max, void (*cb)(void *arg, const hl_store_due *due),
                        void *arg);
 
 /* value.p NULL: not there, or expired at `now`. */

@@ -84,6 +84,16 @@ test('what run leaves, and the summary with errors first', async (t) => {
   for (const line of s.out.split('\n')) assert.ok([...line].length <= 80, `${[...line].length} columns: ${line}`);
 });
 
+test('ids and counts in a message do not make it another reason, names do', async (t) => {
+  const { dir, calls } = await ran(t);
+  const kept = files(path.join(dir, '.state'))[0];
+  const bad = fs.readFileSync(kept, 'utf8').split('\n').map((l) => l && JSON.parse(l)).find((l) => l?.error);
+  const lines = ['busy (tried 9 times in 280 s)', 'busy (tried 12 times in 301 s)', 'p1 is wrong', 'p2 is wrong', 'no contact 1234567', 'no contact 7654321'];
+  fs.writeFileSync(kept, lines.map((text) => `${JSON.stringify({ ...bad, error: { ...bad.error, message: text } })}\n`).join(''));
+  const s = await calls();
+  assert.deepEqual(s.out.match(/^400 .*/gm).map((l) => l.match(/(\d)×/)[1]), ['2', '1', '1', '2'], s.out);
+});
+
 test('filters', async (t) => {
   const { calls } = await ran(t);
   const count = async (...args) => { const r = await calls('--json', ...args); assert.equal(r.code, 0, r.err); return r.out.split('\n').length - 1; };

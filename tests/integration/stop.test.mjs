@@ -3,7 +3,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { TOKEN, deliver, event, fake, project, request, serve, start } from './lib.mjs';
+import { TOKEN, deliver, event, fake, poll, project, request, serve, start } from './lib.mjs';
 
 // One call of string.find that takes longer than any test waits.
 const ENDLESS = 'string.find(string.rep("a", 3000), ".-.-.-.-.-b")';
@@ -71,4 +71,43 @@ test('--drain takes a time', async (t) => {
   const p = start(t, ['serve', dir, '--drain', 'soon'], { cwd: dir });
   assert.deepEqual(await p.end(), { code: 2, signal: null });
   assert.match(p.err, /--drain takes a time of at most a day, such as 30s, not “soon”/);
+});
+
+test('SIGTERM drains: what runs ends and is committed, what waits is kept', async (t) => {
+  const held = [];
+  const ran = new Map();
+  const release = () => { for (const res of held) if (!res.writableEnded) res.writeHead(204).end(); };
+  const heard = await fake(t, (q, res) => {
+    const { id } = JSON.parse(q.body);
+    ran.set(id, (ran.get(id) ?? 0) + 1);
+    held.push(res);
+    if (heard.onTold) heard.onTold();
+  });
+  const dir = project(t, {
+    'leads.lua': `
+on("contact.creation", { concurrency = 20 }, function(e)
+  http.post("${heard.url}/", { json = { id = e.objectId } })
+  kv.incr("n")
+end)
+serve("GET /n", { auth = false }, function() return { json = { n = kv.get("n") or 0 } } end)
+`,
+    'hubloop.lua': `return { permissions = { ["leads.lua"] = { hosts = { "127.0.0.1:${heard.port}" } } } }\n`,
+  });
+  const store = path.join(dir, 'events.db');
+  const p = await serve(t, dir, { store });
+  assert.equal((await deliver(p.hook, Array.from({ length: 50 }, () => event()))).status, 204);
+  await p.settled((s) => s.engine.running === 20, 'twenty running handlers');
+  await new Promise((resolve) => { heard.onTold = () => { if (held.length === 20) resolve(); }; heard.onTold(); });
+  p.child.kill('SIGTERM');
+  await p.line(/stopping/);
+  await poll(() => request('GET', p.url).then(() => false, () => true), 'a listener that is closed');
+  release();
+  assert.equal((await p.end()).code, 0, p.err);
+  assert.equal(ran.size, 20, 'a handler was started while draining');
+  heard.onTold = () => setImmediate(release);
+  const again = await serve(t, dir, { store });
+  await again.settled((s) => s.engine.pending === 0 && s.engine.running === 0 && s.engine.ran >= 50, 'the other thirty handled');
+  assert.equal(JSON.parse((await request('GET', `${again.url}/n`)).body).n, 50);
+  assert.deepEqual([...new Set(ran.values())], [1], 'a committed handler ran again');
+  assert.equal((await again.stop()).code, 0);
 });

@@ -284,11 +284,91 @@ static void a_failed_run_is_tried_again_until_its_next_time(void **state) {
   end_life(&w, false);
 }
 
+static void later(probe *p, hl_run *run, const hl_event *event) {
+  (void)event;
+  assert_int_equal(hl_run_emit(run, "later", HL_STR("{}"), 1000, NULL, NULL, &p->w->err), 0);
+}
+
+static void note_lateness(probe *p, hl_run *run, const hl_event *event) {
+  (void)run;
+  *(int64_t *)p->arg = hl_loop_now(p->w->loop) - event->occurred_at;
+}
+
+/* It is in the log before, so that nothing is left to do at its time; a crash in between changes nothing. */
+static void a_delayed_event_comes_when_it_is_due(void **state) {
+  (void)state;
+  for (int killed = 0; killed < 2; killed++) {
+    world w;
+    static probe p, q;
+    int64_t late = -1;
+    fresh("2026-09-01T06:00:00Z");
+    for (int life = 0; life <= killed; life++) {
+      memset(&p, 0, sizeof p);
+      memset(&q, 0, sizeof q);
+      p.work = later;
+      q.work = note_lateness;
+      q.arg = &late;
+      open_life(&w);
+      listen_to(&w, "contact.creation", &p);
+      listen_with(&w, "later", true, (hl_handler_options){.script = "t.lua"}, &q);
+      world_start(&w);
+      if (life == 0) {
+        answer a = {0};
+        receive(&w, "[" CREATED(1, 10, 100) "]", &a);
+        until(&w, "2026-09-01T06:00:00.700Z");
+        assert_int_equal(stats_of(&w).waiting, 1);
+        until(&w, "2026-09-01T06:00:00.990Z");
+        assert_int_equal(stats_of(&w).waiting, 0);
+        assert_int_equal(stats_of(&w).pending, 1);
+        assert_int_equal(q.calls, 0);
+        if (killed) end_life(&w, true);
+      }
+    }
+    until(&w, "2026-09-01T06:00:00.998Z");
+    assert_int_equal(q.calls, 0);
+    until(&w, "2026-09-01T06:00:01.100Z");
+    assert_int_equal(q.calls, 1);
+    assert_int_equal(late, 0);
+    assert_int_equal(stats_of(&w).ran, 2);
+    end_life(&w, false);
+  }
+}
+
+/* Its time comes while the commit that holds it waits behind another one. */
+static void a_short_delay_behind_a_slow_commit(void **state) {
+  (void)state;
+  world w;
+  static probe p, q;
+  memset(&p, 0, sizeof p);
+  memset(&q, 0, sizeof q);
+  world_loop(&w, true);
+  world_engine(&w, NULL);
+  p.hold = true;
+  listen_to(&w, "contact.creation", &p);
+  listen_with(&w, "later", true, (hl_handler_options){.script = "t.lua"}, &q);
+  world_start(&w);
+  assert_int_equal(received(&w, "[" CREATED(1, 10, 100) "]").code, 0);
+  pass(&w, 1);
+  hl_store_fault(hl_engine_store(w.e), "pause", 0, 1);
+  answer a = {0};
+  receive(&w, "[" CREATED(2, 11, 100) "]", &a);
+  pass(&w, 1);
+  assert_int_equal(hl_run_emit(p.held[0], "later", HL_STR("{}"), 5, NULL, NULL, &w.err), 0);
+  hl_run_finish(p.held[0], HL_RUN_DONE, HL_STR(""));
+  pass(&w, 10);
+  hl_store_fault(hl_engine_store(w.e), "pause", 0, 0);
+  pass(&w, 10);
+  assert_int_equal(q.calls, 1);
+  hl_run_finish(p.held[1], HL_RUN_DONE, HL_STR(""));
+  world_end(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(downtime), cmocka_unit_test(a_long_downtime_is_bounded), cmocka_unit_test(a_crash_while_it_runs),
       cmocka_unit_test(steps_belong_to_one_time), cmocka_unit_test(the_clock_steps_back), cmocka_unit_test(the_clock_steps_forward),
-      cmocka_unit_test(a_failed_run_is_tried_again_until_its_next_time),
+      cmocka_unit_test(a_failed_run_is_tried_again_until_its_next_time), cmocka_unit_test(a_delayed_event_comes_when_it_is_due),
+      cmocka_unit_test(a_short_delay_behind_a_slow_commit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -358,6 +358,7 @@ static void given_up_in_the_end(void **state) {
     assert_int_equal(a.status, cases[i].status);
     assert_true(a.retryable);
     has(a.message, cases[i].says);
+    has(a.message, " (tried ");
     if (cases[i].category) assert_string_equal(a.category, cases[i].category);
     assert_in_range(a.at - start, 60 * 1000, 5 * 60 * 1000 + 15 * 1000); /* and the pause after a last 429 */
     assert_in_range(m->requests - before, 5, 200);

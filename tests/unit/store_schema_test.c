@@ -111,7 +111,7 @@ static void check_content(hl_db *db) {
   assert_int_equal(hl_db_read_log(db, 0, 10, 10, 1000, &bag, &rows), 0);
   assert_int_equal(rows.n, 1);
   assert_int_equal(rows.rows[0].states.n, 2);
-  assert_int_equal(hl_db_read_due(db, 6000, 10, &bag, &due), 0);
+  assert_int_equal(hl_db_read_due(db, 6000, 0, 10, &bag, &due), 0);
   assert_int_equal(due.n, 1);
   assert_int_equal(due.parked[0].attempts, 2);
   assert_int_equal(hl_db_kv_get(db, "s", "main", HL_STR("k"), 0, &bag, &value, &expires), 0);

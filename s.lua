@@ -1,0 +1,1 @@
+task.all { function() kv.incr('a') end, function() task.sleep(1) end }
