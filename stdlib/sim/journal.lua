@@ -155,7 +155,7 @@ end
 function J.listed(S, st, n, list_id, added)
   S.event_at = S.host.now()
   local action = added and "ADDED_TO_LIST" or "REMOVED_FROM_LIST"
-  each(S, "LIST_MEMBERSHIP", nil, action, n, {}, function(A, s)
+  each(S, "LIST_MEMBERSHIP", st.type_id, action, n, {}, function(A, s)
     if #s.list_ids > 0 and not has(s.list_ids, list_id) then return end
     keep(S, A, "LIST_MEMBERSHIP", action, { objectTypeId = st.type_id, objectId = n, listId = list_id })
   end)

@@ -177,6 +177,23 @@ describe("the journal", function()
   end)
 end)
 
+it("a record enters and leaves a list", function()
+  local H = account()
+  local LISTS = "/crm/lists/2026-09"
+  local c = contact(H, { email = "a@example.com" })
+  local _, made = H.call("POST", LISTS, { name = "Leads", objectTypeId = "0-1", processingType = "MANUAL" }, "private")
+  local list = made.list.listId
+  H.subscribe { subscriptionType = "LIST_MEMBERSHIP", actions = { "ADDED_TO_LIST", "REMOVED_FROM_LIST" },
+    listIds = { math.tointeger(tonumber(list)) } }
+  for _, change in ipairs { "add", "remove" } do
+    expect((H.call("PUT", LISTS .. "/" .. list .. "/memberships/" .. change, json.array { c.id }, "private"))).to.equal(200)
+  end
+  H.pass(1000)
+  local seen = {}
+  for i, e in ipairs((H.events(J .. "/latest"))) do seen[i] = e.action .. " " .. e.objectId .. " " .. e.listId end
+  expect(seen).to.equal { "ADDED_TO_LIST " .. c.id .. " " .. list, "REMOVED_FROM_LIST " .. c.id .. " " .. list }
+end)
+
 describe("subscriptions of the journal", function()
   it("are made, changed in place, listed and deleted", function()
     local H = account()

@@ -5,6 +5,7 @@
 local U = require "sim.util"
 local E = require "sim.errors"
 local O = require "sim.objects"
+local J = require "sim.journal"
 local json = json
 
 local G = {}
@@ -120,6 +121,7 @@ local function changed(S, l, n, joined)
   l.size = l.size + (joined and 1 or -1)
   if joined then l.added = now else l.removed = now end
   l.by_id, l.by_join = nil, nil
+  if J.kept(S) then J.listed(S, l.st, n, l.id, joined) end
 end
 
 local function follow(S, l, rec)
