@@ -61,7 +61,8 @@ void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_a
     if (error->correlation_id) r.correlation_id = error->correlation_id;
   }
   char *answer = NULL;
-  if (hl_call_log_bodies(h->calls)) {
+  /* The journal's answers hold URLs that are credentials (SEMANTICS 40). */
+  if (hl_call_log_bodies(h->calls) && strncmp(r.path ? r.path : "", "/webhooks-journal/", 18) != 0) {
     r.sent = (hl_str){op->body, op->body ? op->body_n ? op->body_n : strlen(op->body) : 0};
     answer = json ? hl_json_print(json) : NULL;
     r.answer = c && c->text.n ? c->text : hl_str_of(answer);

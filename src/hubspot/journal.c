@@ -7,7 +7,7 @@
 
 enum {
   ENTRIES = 50,              /* asked for at once */
-  AHEAD = 3,                 /* files fetched or held at once */
+  AHEAD = 2,                 /* files fetched or held at once */
   FILE_MAX = 32 << 20,       /* of a file, before and after it is inflated */
   FETCH_MS = 60 * 1000,
   POLL_MIN_MS = 500, POLL_MAX_MS = 5000,

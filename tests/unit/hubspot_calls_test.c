@@ -329,10 +329,15 @@ static void bodies_when_asked_and_not_endless(void **state) {
   ask_raw(w->m, &a, "POST", "/x", big);
   hl_loop_run(w->m->loop);
   asked_free(&a);
+  ask_raw(w->m, &a, "GET", "/webhooks-journal/journal/2026-03/latest", "{\"hush\":1}");
+  hl_loop_run(w->m->loop);
+  asked_free(&a);
   close_log(w);
   int64_t size;
   char *text = contents(w, &size);
   assert_null(strstr(text, "quiet"));
+  has(text, "journal/2026-03/latest");
+  assert_null(strstr(text, "hush"));
   has(text, "xxxx…\"");
   has(text, "\"answer\":\"{}\"");
   assert_true(size < 2 * HL_CALL_BODY_MAX);
