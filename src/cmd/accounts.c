@@ -275,9 +275,12 @@ static bool compare(const hl_project_account *a, const hl_project_account *b, hl
   const struct { const char *name, *a, *b; } texts[] = {
       {"token", a->token, b->token}, {"oauth", a->oauth, b->oauth}, {"tier", a->tier, b->tier}, {"base_url", a->base_url, b->base_url},
       {"region", a->region, b->region}, {"kind", a->kind, b->kind}, {"api_version", a->version, b->version},
+      {"journal", a->journal, b->journal},
   };
   for (size_t i = 0; i < HL_COUNT(texts); i++)
     if (!same(texts[i].a, texts[i].b)) counts_later(later, a->name, texts[i].name);
+  if (same(a->journal, b->journal) && (a->journal_earliest != b->journal_earliest || a->journal_portal_only != b->journal_portal_only))
+    counts_later(later, a->name, "journal");
   if (a->portal != b->portal) counts_later(later, a->name, "portal");
   if (a->day_reserve != b->day_reserve) counts_later(later, a->name, "day_reserve");
   return same(a->token, b->token) && same(a->oauth, b->oauth);
@@ -320,7 +323,10 @@ int hl_accounts_again(hl_runtime *rt, const hl_project *fresh, hl_buf *later, hl
     return renew(rt, account, usual_account(&u), err);
   for (size_t i = 0; i < fresh->n_accounts && !rc; i++) {
     const hl_project_account *a = &fresh->accounts[i], *before = named(rt->project, a->name);
-    if (hl_hubspot_account(rt->hubspot, a->name, &account, &none)) rc = add(rt, fresh, a, err);
+    if (hl_hubspot_account(rt->hubspot, a->name, &account, &none)) {
+      rc = add(rt, fresh, a, err);
+      if (!rc && a->journal) counts_later(later, a->name, "journal");
+    }
     else if (!before) counts_later(later, a->name, "");
     else if (compare(a, before, later)) rc = renew(rt, account, a, err);
   }

@@ -143,12 +143,18 @@ static int listen_on(serving *s, const char *address, hl_request_cb cb, hl_serve
   return hl_server_new(s->rt->loop, &o, cb, s, out, err);
 }
 
+static bool has_journal(const hl_project *p, const char *account) {
+  for (size_t i = 0; i < p->n_accounts; i++)
+    if (p->accounts[i].journal && strcmp(p->accounts[i].name, account) == 0) return true;
+  return false;
+}
+
 static void warn_without_secrets(const serving *s) {
   hl_account *accounts[64];
   size_t n = hl_hubspot_accounts(s->rt->hubspot, accounts, HL_COUNT(accounts));
   for (size_t i = 0; i < n && i < HL_COUNT(accounts); i++) {
     const hl_str *secrets;
-    if (hl_account_secrets(accounts[i], &secrets) == 0)
+    if (hl_account_secrets(accounts[i], &secrets) == 0 && !has_journal(s->rt->project, hl_account_name(accounts[i])))
       hl_log_write(s->rt->log, HL_LOG_WARN, "serve",
                    "account %s has no client secret: its webhooks are refused (401); export HUBSPOT_CLIENT_SECRET or set client_secret in hubloop.lua",
                    hl_account_name(accounts[i]));

@@ -92,10 +92,12 @@ test('events come through the journal, over kill -9 and downtime, each once', as
 });
 
 test('what happened during a long downtime is read at once, file by file', async (t) => {
-  const { s, up } = await setup(t);
+  const { dir, s, up } = await setup(t);
   let p = await up();
   await poll(async () => (await p.journal()).read_until > 0, 'the beginning');
   await p.stop();
+  const write = (text) => fs.writeFileSync(path.join(dir, 'hubloop.lua'), text);
+  write(SETTINGS.replace('client_secret = secret "HUBSPOT_CLIENT_SECRET", ', ''));
   const ids = [];
   for (let i = 0; i < 30; i++) { // as many files
     ids.push(...await create(s, 5, 10 * i));
@@ -105,6 +107,13 @@ test('what happened during a long downtime is read at once, file by file', async
   assert.deepEqual(Object.entries(await handled(p, ids)).filter(([, n]) => n !== 1), []);
   const j = await p.journal();
   assert.ok(j.files >= 30 && j.polls < 15, JSON.stringify(j));
+  assert.doesNotMatch(p.err, /client secret/, 'whose events come through the journal needs none');
+  // A reload leaves the reader alone.
+  write(SETTINGS.replace('"events"', '{ credential = "events", from = "earliest" }'));
+  p.child.kill('SIGHUP');
+  await p.line(/settings: accounts\.main\.journal changed, which counts from the next start/);
+  await p.line(/reloaded: 1 script/);
+  assert.deepEqual(Object.values(await handled(p, await create(s, 5, 400))), [1, 1, 1, 1, 1]);
 });
 
 test('an expired offset: an alert, and what changed meanwhile is found', async (t) => {
