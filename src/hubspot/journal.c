@@ -40,7 +40,7 @@ typedef struct entry {
   hl_http_op *fetching;
   struct parsing *parsing;
   hl_journal_file file;
-  bool skip;                 /* its events are of before the beginning */
+  bool skip;                 /* its events are of before the beginning, or taken already */
   bool refused;              /* failed although there was an answer */
   char why[1024];
 } entry;
@@ -489,7 +489,7 @@ static void next_entry(hl_journal *j) { free_entry(j->v[j->first++]); }
 
 static void took(hl_journal *j, int code) {
   if (!code) {
-    for (size_t i = 0; i < head(j)->file.n; i++) j->stats.events += head(j)->file.v[i].n;
+    for (size_t i = 0; i < head(j)->file.n && !head(j)->skip; i++) j->stats.events += head(j)->file.v[i].n;
     j->stats.files++;
     j->failing[0] = 0;
     next_entry(j);
@@ -549,17 +549,18 @@ static void take_head(hl_journal *j) {
     j->gone = false;
   }
   bool again = j->from_start && before && (e->file.published < j->at.published || strcmp(e->offset, j->at.offset) == 0);
-  if (!again) j->from_start = false;
+  if (again) e->skip = true;
+  else j->from_start = false;
   j->next = j->at;
   memcpy(j->next.offset, e->offset, sizeof j->next.offset);
-  if (e->skip) {
+  if (e->skip && !again) {
     j->next.known = j->asked_now;
     j->next.published = e->file.published;
   } else if (e->file.published > j->next.published) {
     j->next.published = e->file.published;
     if (e->file.published > j->next.known) j->next.known = e->file.published;
   }
-  store(j, e->skip || again ? NULL : &e->file, took);
+  store(j, e->skip ? NULL : &e->file, took);
 }
 
 static void pump(hl_journal *j) {
