@@ -1,1 +1,0 @@
-task.all { function() kv.incr('a') end, function() task.sleep(1) end }
