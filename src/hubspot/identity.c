@@ -179,6 +179,7 @@ static void came(void *arg, const hl_api_result *r) {
     return;
   }
   w->step++;
+  if (w->step == OLD_INTROSPECTION && hl_credential_app(w->queue->credential)) w->step = KNOWN; /* it is of private apps */
   ask(w);
 }
 
@@ -234,6 +235,7 @@ static hl_whose *begin(hl_account *a) {
   w->queue = q;
   w->account = a;
   w->id.kind = hl_credential_kind_name(hl_credential_kind_get(q->credential));
+  if (hl_credential_kind_get(q->credential) == HL_CREDENTIAL_CLIENT) w->step = INTROSPECTION; /* an app's own token is of no account */
   q->whose = w;
   ask(w);
   return w;

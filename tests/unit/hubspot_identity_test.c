@@ -328,12 +328,38 @@ static void an_oauth_app_has_no_part_in_the_day(void **state) {
   }
 }
 
+/* The token of client credentials is of an app and no account: that one question is asked, and the journal is the app's. */
+static void an_apps_own_token_is_of_no_account(void **state) {
+  (void)state;
+  for (int knows = 0; knows < 2; knows++) {
+    hl_account *a[2];
+    hl_error err;
+    seen s;
+    model *m = two(19, (whose){1, 2}, (whose){1, 0}, a);
+    hl_credential_options co = {.loop = m->loop, .transport = &m->t, .kind = HL_CREDENTIAL_CLIENT, .name = "journal",
+      .scopes = "developer.webhooks_journal.read",
+      .app = {.base_url = "https://api.hubapi.com", .version = "2026-09", .client_id = "id", .client_secret = "secret"},
+      .grant = {.access = world.names[1], .life_ms = 1800000, .expires_at = hl_loop_now(m->loop) + 1800000}};
+    hl_credential *c = hl_credential_new(&co);
+    hl_account_options o = {.name = "journal", .credential = c};
+    assert_int_equal(hl_hubspot_add_account(m->hubspot, &o, &a[1], &err), 0);
+    hl_credential_unref(c);
+    world.vague = !knows;
+    identify(m, a[1], &s);
+    assert_int_equal(world.asked, 1);
+    assert_int_equal(s.app, knows);
+    assert_int_equal(s.portal, 0);
+    model_free(m);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_one_is_counted_as_one), cmocka_unit_test(it_is_found_out_when_it_matters),
       cmocka_unit_test(one_account_alone_asks_nothing), cmocka_unit_test(what_is_not_told_is_borne),
       cmocka_unit_test(an_answer_that_says_nothing_is_an_error), cmocka_unit_test(the_day_is_the_accounts),
       cmocka_unit_test(an_oauth_app_has_no_part_in_the_day),
+      cmocka_unit_test(an_apps_own_token_is_of_no_account),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
