@@ -302,3 +302,27 @@ describe("the rest", function()
     expect(function() hubspot.contacts.get(id, { "email" }) end).to.raise { kind = "hubspot", status = 403 }
   end)
 end)
+
+describe("a day", function()
+  it("that will not last is told to a person, once, and the next day again", function()
+    sim.start { daily_limit = 1000 }
+    local heard = {}
+    on("hubloop.alert", function(event) heard[#heard + 1] = event.payload end)
+    local function work(n)
+      for _ = 1, n do hubspot.request { path = "/crm/owners/{version}" } end
+      sim.settle()
+    end
+    work(400)
+    expect(#heard).to.equal(1)
+    expect(heard[1].kind).to.equal("budget_ending")
+    expect(heard[1].text).to.contain("bulk calls are slowed down")
+    expect(heard[1].day_limit).to.equal(1000)
+    expect(heard[1].day_runs_out < heard[1].day_ends).to.be_true()
+    sim.advance("2h")
+    work(400)
+    expect(#heard).to.equal(1)
+    sim.advance("22h")
+    work(400)
+    expect(#heard).to.equal(2)
+  end)
+end)
