@@ -33,7 +33,8 @@ int hl_sources_add(cJSON *files, const char *path, bool settings, hl_project **k
   hl_project *project;
   int rc = hl_project_load(path, &project, err);
   if (rc) return rc;
-  for (size_t i = 0; i < project->n_scripts; i++) add_file(files, project->scripts[i], project->root);
+  for (size_t i = 0; i < project->n_scripts; i++)
+    cJSON_AddTrueToObject(add_file(files, project->scripts[i], project->root), "whole");
   hl_buf own;
   hl_buf_init(&own, PATH_MAX);
   if (settings && hl_buf_printf(&own, "%s/hubloop.lua", project->root) == 0 && access(own.p, R_OK) == 0)

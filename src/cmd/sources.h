@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "lua/project.h"
 
-/* Appends {name, path, root} of a script, or of each script of the project at `path`; with `settings` of its
- * hubloop.lua too, which has settings = true. The project stays in *kept if that is NULL. HL_ENOTFOUND. */
+/* Appends {name, path, root} of a script, or of each script of the project at `path` (whole = true); with `settings`
+ * of its hubloop.lua too, which has settings = true. The project stays in *kept if that is NULL. HL_ENOTFOUND. */
 int hl_sources_add(cJSON *files, const char *path, bool settings, hl_project **kept, hl_error *err);
 
 #endif

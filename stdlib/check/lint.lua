@@ -23,6 +23,8 @@ lint.rules = {
   { "write-outside-step", "warning", "a write that a handler makes again when it is tried again" },
   { "unsteady-steps", "warning", "a clock or random value that decides which steps run, or their names" },
   { "step-name", "warning", "a step's name that comes twice in one run" },
+  { "unheard", "warning", "an event that is emitted and that no script of the project listens to" },
+  { "unreachable", "warning", "a handler of an event that no script of the project emits" },
   { "step-place", "warning", "a step or wait where it cannot be" },
 }
 
@@ -179,6 +181,21 @@ local function option_texts(program, set, name)
   return out
 end
 
+local function is_own(name) return not refusal(host.check_own_name, "", name) end
+
+-- Events of one's own: who sends and who listens; a name that is not written out may be any.
+local function note(program, kind, set, node)
+  local notes = program[kind] or {}
+  program[kind] = notes
+  local names = known_texts(program, set)
+  if #names == 0 then notes.any = true end
+  for _, name in ipairs(names) do
+    if is_own(name) and not name:find("^hubloop%.") then
+      notes[#notes + 1] = { name = name, file = program.file, node = handlers.place(node) }
+    end
+  end
+end
+
 local Registered = {}
 
 function Registered.on(program, args, node)
@@ -186,6 +203,11 @@ function Registered.on(program, args, node)
     local refused = refusal(host.check_type, text)
     if refused then wrong(program, node, refused) end
   end
+  note(program, "listens", args[1], node)
+end
+
+function Registered.wait(program, args, node)
+  if #program:texts_of(args[2]) > 0 then note(program, "listens", args[2], node) end -- not wait(name, { ["for"] = … })
 end
 
 function Registered.every(program, args, node) duration(program, "every", args[1], node) end
@@ -211,6 +233,7 @@ function Registered.emit(program, args, node, what)
     local refused = refusal(host.check_own_name, (what or "emit") .. "()", text)
     if refused then wrong(program, node, refused) end
   end
+  note(program, "sends", args[1], node)
 end
 
 local TAKES_FUNCTION = { on = true, every = true, cron = true, serve = true }
@@ -262,6 +285,7 @@ end
 ---@param read fun(name: string): string|nil, string|nil
 ---@param sources table<string, string> text by name: what was read is put in here
 ---@return check.finding[]
+---@return check.program|nil
 local function check_file(file, read, sources)
   local found = {}
   local function report(rule, name, node, message)
@@ -293,19 +317,64 @@ local function check_file(file, read, sources)
       end)
     end)
   end
-  return found
+  return found, result.program
 end
 
----@param files { name: string, text: string, root: string }[]
+-- The events of one's own that the scripts of a project send and listen to.
+---@param programs check.program[]
+---@param report fun(rule: string, file: string, node: table, message: string)
+local function check_events(programs, report)
+  local all = { sends = {}, listens = {} }
+  for _, program in ipairs(programs) do
+    for kind, notes in pairs(all) do
+      for _, one in ipairs(program[kind] or {}) do
+        notes[#notes + 1] = one
+        notes[one.name] = true
+      end
+      notes.any = notes.any or (program[kind] and program[kind].any)
+    end
+  end
+  local names = {}
+  for _, one in ipairs(all.listens) do names[#names + 1] = one.name end
+  table.sort(names)
+  for _, one in ipairs(all.listens.any and {} or all.sends) do
+    if not all.listens[one.name] then
+      report("unheard", one.file, one.node, ('no script listens to "%s"%s'):format(one.name, suggestion(one.name, names)))
+    end
+  end
+  for _, one in ipairs(all.sends.any and {} or all.listens) do
+    if not all.sends[one.name] then
+      report("unreachable", one.file, one.node, ('no script emits "%s"'):format(one.name))
+    end
+  end
+end
+
+---@param files { name: string, text: string, root: string, settings: boolean|nil, whole: boolean|nil }[] whole: its project is among them
 ---@param reader fun(root: string): fun(name: string): string|nil, string|nil
 ---@return check.finding[] findings by file and line
 ---@return table<string, string> sources by name
 function lint.check(files, reader)
   local sources, findings, seen, ignored = {}, {}, {}, {}
-  local all = {}
+  local all, projects = {}, {}
   for _, file in ipairs(files) do
-    if file.settings then sources[file.name] = file.text
-    else table.move(check_file(file, reader(file.root), sources), 1, 1 << 20, #all + 1, all) end
+    if file.settings then
+      sources[file.name] = file.text
+    else
+      local found, program = check_file(file, reader(file.root), sources)
+      table.move(found, 1, #found, #all + 1, all)
+      if file.whole then
+        local programs = projects[file.root] or {}
+        projects[file.root] = programs
+        if program then programs[#programs + 1] = program else programs.unread = true end
+      end
+    end
+  end
+  for _, root in ipairs(texts.sorted(projects)) do
+    if not projects[root].unread then
+      check_events(projects[root], function(rule, name, node, message)
+        all[#all + 1] = { rule = rule, file = name, line = node.line, col = node.col, message = message }
+      end)
+    end
   end
   for _, name in ipairs(texts.sorted(sources)) do
     for _, item in ipairs(texts.secrets(sources[name])) do

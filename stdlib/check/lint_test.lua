@@ -183,6 +183,25 @@ describe("check", function()
     expect(said('require "broken"', { broken = "x = = 1" })).to.equal("broken.lua:1 syntax: unexpected symbol near '='")
   end)
 
+  it("looks at the events of a whole project", function()
+    local function events(...)
+      local files, list = {}, {}
+      for i, text in ipairs { ... } do files[i] = { name = i .. ".lua", text = text, root = "/", whole = true } end
+      for i, item in ipairs((lint.check(files, function() return function() end end))) do
+        list[i] = ("%s:%d %s: %s"):format(item.file, item.line, item.rule, item.message)
+      end
+      return table.concat(list, "\n")
+    end
+    expect(events('emit("chsae")\nafter("1h", "remind", {})', 'on("chase", print)\non("remind", print)'))
+      .to.equal('1.lua:1 unheard: no script listens to "chsae"; did you mean "chase"?\n2.lua:1 unreachable: no script emits "chase"')
+    expect(events('emit("chase")', 'on("chase", print)\non("contact.creation", print)\non("hubloop.alert", print)')).to.equal("")
+    expect(events('emit("a." .. kv.get("what"))', 'on("a.b", print)')).to.equal("")
+    expect(events('emit("signed")',
+      'on("contact.creation", function() wait("x", "signed", {}) wait("y", { ["for"] = "1d" }) end)')).to.equal("")
+    expect(events('emit("chase")', "x = = 1")).to.equal("2.lua:1 syntax: unexpected symbol near '='")
+    expect(said('emit("chase")\non("other", print)')).to.equal("") -- a file alone
+  end)
+
   it("knows the place", function()
     local findings = check('local a = 1\n  local b = "é" .. kv.gett("x")')
     expect(findings[1].line).to.equal(2)
