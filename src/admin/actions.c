@@ -27,6 +27,7 @@ static void free_call(hl_act *c) {
 void hl_actions_free(hl_actions *a) {
   if (!a) return;
   hl_backup_forget(a);
+  hl_forget_free(a->forget);
   while (a->calls.next != &a->calls) free_call(a->calls.next);
   hl_free(a);
 }
@@ -115,6 +116,7 @@ static const struct action {
 } actions[] = {
     {"events.list", hl_do_list},   {"events.show", hl_do_show},   {"events.retry", hl_do_retry}, {"events.inject", hl_do_inject},
     {"events.prune", hl_do_prune}, {"audits", do_audits},         {"backup.start", hl_do_backup}, {"backup.look", hl_do_backup_look},
+    {"forget.start", hl_do_forget}, {"forget.look", hl_do_forget_look},
 };
 
 void hl_actions_do(hl_actions *a, cJSON *request, hl_action_cb cb, void *arg) {

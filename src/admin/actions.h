@@ -12,6 +12,8 @@
  *   audits         kind, key, max                             -> records
  *   backup.start   to: a whole path
  *   backup.look    stop                                       -> phase ("copying" "checking" "done"), pages, of, bytes
+ *   forget.start   id, email, account, dry_run
+ *   forget.look    -                                          -> phase, at, of, done, and what was found
  *
  * Loop thread only; nothing blocks. */
 #ifndef HL_ADMIN_ACTIONS_H

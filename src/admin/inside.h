@@ -3,6 +3,7 @@
 #define HL_ADMIN_INSIDE_H
 
 #include "admin/actions.h"
+#include "engine/forget.h"
 #include "store/backup.h"
 
 /* An action that is not answered yet. */
@@ -24,6 +25,7 @@ struct hl_actions {
   const char *account;
   hl_backup *backup;           /* NULL: none is under way, or to be asked about */
   hl_timer backup_watch;
+  hl_forget *forget;           /* the same */
   hl_act calls;               /* list head */
 };
 
@@ -60,6 +62,10 @@ void hl_do_prune(hl_act *c);
 void hl_do_backup(hl_act *c);
 void hl_do_backup_look(hl_act *c);
 void hl_backup_forget(hl_actions *a);
+
+/* forget.c */
+void hl_do_forget(hl_act *c);
+void hl_do_forget_look(hl_act *c);
 
 /* "12.0"; "after.7" (row 0 and the parked row). False: neither. */
 bool hl_event_id_read(const char *text, int64_t *row, unsigned *index, int64_t *parked);

@@ -21,6 +21,7 @@ const hl_command *const hl_commands[] = {
     &hl_cmd_events,
     &hl_cmd_backup,
     &hl_cmd_restore,
+    &hl_cmd_forget,
     &hl_cmd_calls,
     &hl_cmd_auth,
     &hl_cmd_scopes,
@@ -33,7 +34,6 @@ const hl_command *const hl_commands[] = {
 static const char *const later[] = {
     "record",
     "migrate",
-    "forget",
     "repl",
     "doctor",
     "bench",

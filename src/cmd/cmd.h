@@ -65,6 +65,7 @@ extern const hl_command hl_cmd_route;
 extern const hl_command hl_cmd_events;
 extern const hl_command hl_cmd_backup;
 extern const hl_command hl_cmd_restore;
+extern const hl_command hl_cmd_forget;
 extern const hl_command hl_cmd_calls;
 extern const hl_command hl_cmd_auth;
 extern const hl_command hl_cmd_scopes;

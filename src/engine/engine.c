@@ -204,6 +204,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->log = hl_loop_log(loop);
   e->store = store;
   e->page = o->page;
+  e->privacy_ms = o->privacy_ms;
   e->path = hl_strdup(o->store);
   memcpy(e->key, state.key, sizeof e->key);
   hl_rng_init(&e->rng, hl_rng_next(hl_loop_rng(loop)));
@@ -261,6 +262,7 @@ int hl_engine_start(hl_engine *e, hl_error *err) {
   e->started = true;
   for (hl_handler *h = e->handlers; h; h = h->next)
     if (h->scheduled) hl_schedule_start(e, h);
+  hl_privacy_start(e);
   hl_parked_due(e, now);
   hl_parked_check(e);
   hl_waits_look(e);
@@ -336,6 +338,8 @@ static void engine_free(hl_engine *e, bool keep) {
   hl_defer_stop(e->loop, &e->pump);
   hl_alerts_deinit(e);
   hl_early_deinit(e);
+  hl_privacy_deinit(e);
+  hl_forgets_deinit(e);
   hl_inbox_deinit(e);
   hl_kv_deinit(e);
   hl_steps_deinit(e);

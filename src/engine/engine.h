@@ -26,6 +26,7 @@ typedef struct hl_engine_options {
    * held in memory, and how many of them go to disk together. 0: 25 h, 4 million, 1 million. */
   int64_t dedupe_window_ms;
   size_t dedupe_memory, dedupe_generation;
+  int64_t privacy_ms;       /* from contact.privacyDeletion to forgetting the contact; 0: a minute */
   bool no_receipt;          /* nothing will be received: it opens at once, without the window */
   size_t wait_spare;        /* waits that begin before the filter of events that are waited for is read anew; 0: 200,000 */
 } hl_engine_options;

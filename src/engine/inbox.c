@@ -176,6 +176,7 @@ static void examine(hl_engine *e, hl_receipt_job *job, hl_elements *elements, un
         hl_waits_see(e, job, i, &elements->v[i]);
         if (!looked_up.p || !hl_str_eq(looked_up, f->type.s)) type = type_named(e, f->type.s);
         looked_up = f->type.s;
+        if (hl_str_eqz(f->type.s, "contact.privacyDeletion")) hl_privacy_saw(e, job->account, f);
         if (!type && e->started) {
           state = HL_ST_UNHANDLED;
           job->result.unhandled++;

@@ -319,6 +319,10 @@ struct hl_engine {
   void *drained_arg;
 
   hl_alert_kind *alerts;       /* by kind: how many of late */
+  struct hl_forget *forgets;   /* forget.c */
+  struct hl_forget *privacy;   /* the one that a deletion has asked for */
+  hl_timer privacy_timer;
+  int64_t privacy_ms;
 
   char **names;                /* interned sources and accounts */
   size_t n_names;
@@ -423,6 +427,16 @@ void hl_parked_check(hl_engine *e);
 hl_parked_ref *hl_parked_hold(hl_engine *e, int64_t id);
 void hl_parked_leave(hl_engine *e, hl_parked_ref *ref);  /* its going is in e->tx */
 void hl_parked_committed(hl_engine *e);
+bool hl_parked_known(const hl_engine *e, int64_t id);    /* in memory, or its going not yet committed */
+
+/* forget.c */
+void hl_forgets_deinit(hl_engine *e);
+#define HL_FORGET_SCOPE "hubloop:forget"
+
+/* privacy.c */
+void hl_privacy_saw(hl_engine *e, const char *account, const hl_fields *f); /* a contact.privacyDeletion came */
+void hl_privacy_start(hl_engine *e);
+void hl_privacy_deinit(hl_engine *e);
 
 /* early.c */
 bool hl_early(hl_engine *e, hl_ev *ev);       /* true: it is not due yet, and will be dispatched then */

@@ -10,7 +10,7 @@ static bool same_id(const hl_node *node, const void *key) {
   return HL_CONTAINER(node, hl_parked_ref, node)->id == *(const int64_t *)key;
 }
 
-static bool known(const hl_engine *e, int64_t id) {
+bool hl_parked_known(const hl_engine *e, int64_t id) {
   return hl_map_find(&e->parked, hl_map_hash(&e->parked, &id, sizeof id), same_id, &id) != NULL;
 }
 
@@ -125,7 +125,7 @@ static void on_due(void *arg, const hl_store_due *due) {
   int64_t now = hl_loop_now(e->loop);
   for (size_t i = 0; i < due->n; i++) {
     const hl_parked *p = &due->parked[i];
-    if (known(e, p->id)) continue;
+    if (hl_parked_known(e, p->id)) continue;
     if (p->kind == HL_ST_WAITING) {
       retry(e, p);
       continue;

@@ -46,7 +46,7 @@ typedef struct log_ask {
 } log_ask;
 
 /* What LIST_LOG gives, with the state of each of its events. */
-static int read_logged(hl_db *db, sqlite3_stmt *st, hl_bag *bag, hl_logged *r) {
+int sql_read_logged(hl_db *db, sqlite3_stmt *st, hl_bag *bag, hl_logged *r) {
   static const char zero[HL_HASH_BYTES];
   hl_str hashes = sql_blob(st, 5);
   *r = (hl_logged){.id = sqlite3_column_int64(st, 0), .received = sqlite3_column_int64(st, 1), .source = sql_copy(bag, st, 2).p,
@@ -80,7 +80,7 @@ static void list_log(hl_db *db, void *arg) {
   a->page.mark = db->state.mark;
   while (!rc && a->page.n < a->max_rows && (a->page.n == 0 || bytes < a->max_bytes) && (rc = sqlite3_step(st)) == SQLITE_ROW) {
     hl_logged *r = &rows[a->page.n++];
-    rc = read_logged(db, st, &a->bag, r);
+    rc = sql_read_logged(db, st, &a->bag, r);
     bytes += r->body.n;
   }
   sqlite3_reset(st);
@@ -118,7 +118,7 @@ typedef struct parked_ask {
   void *arg;
 } parked_ask;
 
-static void read_whole(sqlite3_stmt *st, hl_bag *bag, hl_parked *p) {
+void sql_read_parked_whole(sqlite3_stmt *st, hl_bag *bag, hl_parked *p) {
   sql_read_parked(st, bag, p);
   p->failed = sqlite3_column_int64(st, 13);
   p->error = sql_copy(bag, st, 14);
@@ -153,7 +153,7 @@ static void list_parked(hl_db *db, void *arg) {
     page->looked_at++;
     page->id = sqlite3_column_int64(st, 0);
     page->due = sqlite3_column_int64(st, 6);
-    if (is_of(&a->q, sql_blob(st, 8), sql_blob(st, 9))) read_whole(st, &a->bag, &rows[page->n++]);
+    if (is_of(&a->q, sql_blob(st, 8), sql_blob(st, 9))) sql_read_parked_whole(st, &a->bag, &rows[page->n++]);
   }
   sqlite3_reset(st);
   if (rc != SQLITE_DONE) page->code = sql_fail(db, rc, "cannot read parked rows", NULL);
@@ -200,7 +200,7 @@ static int read_parked_of(hl_db *db, event_ask *a) {
   if (a->row) sqlite3_bind_int64(st, 2, a->index);
   while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
     v = one_more(&a->bag, v, n, &cap, sizeof *v);
-    read_whole(st, &a->bag, &v[n]);
+    sql_read_parked_whole(st, &a->bag, &v[n]);
     if (a->row || v[n].kind == HL_ST_DELAYED) n++;
   }
   sqlite3_reset(st);
@@ -252,7 +252,7 @@ static int read_row_of(hl_db *db, event_ask *a) {
   sqlite3_bind_int64(st, 1, a->row + 1);
   int rc = sqlite3_step(st);
   if (rc == SQLITE_ROW && sqlite3_column_int64(st, 0) == a->row && a->index < (unsigned)sqlite3_column_int64(st, 4))
-    rc = read_logged(db, st, &a->bag, &a->event.row);
+    rc = sql_read_logged(db, st, &a->bag, &a->event.row);
   else if (rc == SQLITE_ROW || rc == SQLITE_DONE) rc = 0;
   sqlite3_reset(st);
   return rc;

@@ -102,6 +102,17 @@
   X(PARKED_ID, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed,error" \
                " FROM parked WHERE id=?1")                                                                 \
   X(STEPS_OF, "SELECT handler,name,n,place,kind,what,json FROM step WHERE row=?1 AND idx=?2 ORDER BY handler,place,n") \
+  X(TRACE_PARKED, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed,error" \
+                  " FROM parked WHERE id>?1 ORDER BY id")                                                  \
+  X(TRACE_STEPS, "SELECT rowid,what,json,name FROM step WHERE rowid>?1 ORDER BY rowid")                    \
+  X(TRACE_AUDIT, "SELECT id,key,json,account FROM audit WHERE id>?1 ORDER BY id")                                  \
+  X(TRACE_KV, "SELECT script,account,key,value,expires FROM kv WHERE (script,account,key)>(?1,?2,?3) ORDER BY script,account,key") \
+  X(LOG_BODY, "UPDATE log SET body=?2 WHERE id=?1")                                                        \
+  X(PARKED_ERROR, "UPDATE parked SET error=?2 WHERE id=?1")                                                \
+  X(STEP_TEXT, "UPDATE step SET what=?2, json=?3 WHERE rowid=?1")                                          \
+  X(STEP_ROW_DEL, "DELETE FROM step WHERE rowid=?1")                                                       \
+  X(AUDIT_TEXT, "UPDATE audit SET json=?2 WHERE id=?1")                                                    \
+  X(AUDIT_DEL, "DELETE FROM audit WHERE id=?1")                                                            \
   X(RETRY, "UPDATE parked SET kind=4, attempts=0, due=?2 WHERE id=?1 AND kind IN (5, 7)")                  \
   X(OLDEST, "SELECT id,received,n,length(body),EXISTS(SELECT 1 FROM parked WHERE row=log.id) FROM log WHERE id>?1 ORDER BY id") \
   X(FORGET, "DELETE FROM log WHERE id=?1")                                                                 \
@@ -150,6 +161,7 @@ int sql_apply_wait_over(hl_db *db, const hl_op *op);
 /* sqlite_own.c: operations of a transaction. */
 int sql_apply_own(hl_db *db, const hl_op *op);
 int sql_apply_debounce(hl_db *db, const hl_op *op); /* sqlite_debounce.c */
+int sql_apply_trace(hl_db *db, const hl_op *op);    /* traces.c */
 /* Says on which file what failed and what to do about it; a negative hl_err. */
 int sql_fail(hl_db *db, int rc, const char *what, hl_error *err);
 /* Prepared when first asked for; NULL: see sqlite3_errcode. */
@@ -166,6 +178,8 @@ int sql_event_state(hl_db *db, int64_t row, int64_t index, hl_state base, hl_sta
 int sql_backup_end(hl_db *db); /* SQLite's code */
 int sql_make_folders(const char *path, hl_error *err); /* those of `path` that are missing */
 int sql_sync_folder(const char *path); /* the one it lies in; errno */
+int sql_read_logged(hl_db *db, sqlite3_stmt *st, hl_bag *bag, hl_logged *out); /* what LIST_LOG and READ_LOG give */
+void sql_read_parked_whole(sqlite3_stmt *st, hl_bag *bag, hl_parked *p); /* with failed and error, the last two columns */
 int sql_prune(hl_db *db, int64_t before, int64_t after, bool dry_run, hl_pruned *out);
 /* Bound without a copy: `s` must outlive the step. */
 void sql_bind_blob(sqlite3_stmt *st, int at, hl_str s);

@@ -109,7 +109,7 @@ int hl_db_open(const char *path, const unsigned char fresh_key[HL_STORE_KEY_BYTE
   if (!rc) rc = sql_int(db, "PRAGMA schema_version", &version);
   if (!rc && path) rc = sql_exec(db, "PRAGMA journal_mode=WAL");
   if (!rc) rc = sql_exec(db, "PRAGMA synchronous=FULL; PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=0;"
-                         "PRAGMA journal_size_limit=67108864; PRAGMA trusted_schema=OFF");
+                         "PRAGMA journal_size_limit=67108864; PRAGMA trusted_schema=OFF; PRAGMA secure_delete=ON");
   if (!rc) rc = sql_exec(db, "BEGIN IMMEDIATE; COMMIT");
   if (!rc) rc = sql_int(db, "PRAGMA page_size", &db->page_bytes);
   if (!rc) rc = sql_int(db, "PRAGMA user_version", &version);
@@ -392,6 +392,11 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_OWN: return sql_apply_own(db, op);
     case OP_OWN_DROP: return sql_run(db, ST_OWN_DROP, 1, op->i, 0, NULL);
     case OP_OWN_UPTO: return sql_run(db, ST_OWN_UPTO, 1, op->i, 0, NULL);
+    case OP_LOG_BODY:
+    case OP_PARKED_ERROR:
+    case OP_STEP_TEXT:
+    case OP_AUDIT_TEXT:
+    case OP_DROP_DELAYED: return sql_apply_trace(db, op);
     case OP_PLACE: return sql_run(db, ST_PLACE_SET, 0, NULL, 2, op->s);
     case OP_AUDIT: return sql_run(db, ST_AUDIT, 1, op->i, 5, op->s);
     case OP_FIRED: {

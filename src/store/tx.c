@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "store/steps.h"
+#include "store/traces.h"
 #include "store/waits.h"
 
 hl_tx *hl_tx_new(void) {
@@ -249,4 +250,14 @@ void hl_tx_place(hl_tx *tx, const char *source, hl_str place, bool receipt) {
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at) {
   hl_str s = hl_str_of(schedule);
   add(tx, OP_FIRED, false, &s, 1)->i[0] = at;
+}
+
+void hl_tx_log_body(hl_tx *tx, int64_t row, hl_str body) { add(tx, OP_LOG_BODY, false, &body, 1)->i[0] = row; }
+void hl_tx_parked_error(hl_tx *tx, int64_t id, hl_str error) { add(tx, OP_PARKED_ERROR, false, &error, 1)->i[0] = id; }
+void hl_tx_drop_delayed(hl_tx *tx, int64_t id) { add(tx, OP_DROP_DELAYED, false, NULL, 0)->i[0] = id; }
+void hl_tx_audit_text(hl_tx *tx, int64_t id, hl_str json) { add(tx, OP_AUDIT_TEXT, false, &json, 1)->i[0] = id; }
+
+void hl_tx_step_text(hl_tx *tx, int64_t rowid, hl_str what, hl_str json) {
+  hl_str s[] = {what, json};
+  add(tx, OP_STEP_TEXT, false, s, HL_COUNT(s))->i[0] = rowid;
 }
