@@ -168,6 +168,9 @@ hl_run *hl_engine_begin(hl_engine *e, const char *script, const char *account);
  * (after). object_type/object_id (may be NULL) choose its lane. */
 int hl_run_emit(hl_run *run, const char *name, hl_str payload, int64_t delay_ms,
                 const char *object_type, const char *object_id, hl_error *err);
+/* One that happened before it was found: with its own time. */
+int hl_run_emit_found(hl_run *run, const char *name, hl_str payload, int64_t occurred_at, const char *object_type,
+                      const char *object_id, hl_error *err);
 /* A record for people: `kind` "routing", `key` what it is about ("contact 123"), JSON text. */
 int hl_run_audit(hl_run *run, const char *kind, const char *key, hl_str json, hl_error *err);
 

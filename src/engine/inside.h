@@ -82,7 +82,7 @@ typedef struct hl_effect {
   struct hl_effect *next, *prev;
   hl_effect_kind kind;
   unsigned writer;             /* the task of the run that made it */
-  int64_t number, at;          /* INCR: delta; SET: expiry; EMIT: delay */
+  int64_t number, at;          /* INCR: delta; SET: expiry; EMIT: delay, when it occurred (0: now) */
   char *script, *account;      /* kv; AUDIT: kind, key; EMIT: object type, id */
   char *name;                  /* EMIT; kv: key */
   size_t name_n;

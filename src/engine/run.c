@@ -79,6 +79,13 @@ int hl_run_emit(hl_run *run, const char *name, hl_str payload, int64_t delay_ms,
   return 0;
 }
 
+int hl_run_emit_found(hl_run *run, const char *name, hl_str payload, int64_t occurred_at, const char *object_type,
+                      const char *object_id, hl_error *err) {
+  int rc = hl_run_emit(run, name, payload, 0, object_type, object_id, err);
+  if (!rc) run->effects.prev->at = occurred_at;
+  return rc;
+}
+
 int hl_run_audit(hl_run *run, const char *kind, const char *key, hl_str json, hl_error *err) {
   if (json.n > MAX_PAYLOAD)
     return hl_fail(err, HL_ELIMIT, "audit “%s”: the record has %zu bytes, at most %d are allowed", key, json.n, MAX_PAYLOAD);
@@ -95,7 +102,7 @@ int hl_run_audit(hl_run *run, const char *kind, const char *key, hl_str json, hl
 static char *own_body(hl_run *run, const hl_effect *f, int64_t at) {
   cJSON *head = cJSON_CreateObject();
   cJSON_AddStringToObject(head, "subscriptionType", f->name);
-  cJSON_AddItemToObject(head, "occurredAt", hl_json_int64(at));
+  cJSON_AddItemToObject(head, "occurredAt", hl_json_int64(f->at ? f->at : at));
   cJSON_AddStringToObject(head, "account", hl_run_account(run));
   if (f->script) cJSON_AddStringToObject(head, "objectTypeId", f->script);
   if (f->account) cJSON_AddStringToObject(head, "objectId", f->account);

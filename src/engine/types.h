@@ -18,7 +18,8 @@
   X("conversation.propertyChange") X("conversation.newMessage")
 
 /* What people ask for and HubSpot does not send as such (stdlib/engine/derived.lua). */
-#define HL_DERIVED_TYPES(X) X("deal.won") X("deal.lost") X("deal.closed") X("contact.stage")
+#define HL_DERIVED_TYPES(X) X("deal.won") X("deal.lost") X("deal.closed") X("contact.stage") \
+  X("form.submission") X("list.added") X("list.removed")
 
 /* NULL-terminated. */
 extern const char *const hl_event_types[];

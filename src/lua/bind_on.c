@@ -336,12 +336,12 @@ static int h_check_options(lua_State *L) {
 }
 
 void hl_bind_on(lua_State *L) {
-  static const luaL_Reg checks[] = {{"check_type", h_check_type}, {"check_own_name", h_check_own_name}, {"check_cron", h_check_cron},
-                                    {"check_options", h_check_options}, {NULL, NULL}};
+  static const luaL_Reg inner[] = {{"check_type", h_check_type}, {"check_own_name", h_check_own_name}, {"check_cron", h_check_cron},
+                                   {"check_options", h_check_options}, {"every", l_every}, {NULL, NULL}};
   lua_register(L, "on", l_on);
   lua_register(L, "every", l_every);
   lua_register(L, "cron", l_cron);
   hl_state_push_host(L);
-  luaL_setfuncs(L, checks, 0);
+  luaL_setfuncs(L, inner, 0);
   lua_pop(L, 1);
 }

@@ -75,6 +75,7 @@ void hl_host_free(hl_host *host) {
     }
   }
   hl_free(host->types);
+  free_list(host->locks);
   hl_free(host->root);
   hl_free(host);
 }
@@ -194,6 +195,7 @@ void hl_bind_script(lua_State *L) {
   hl_bind_secret(L);
   hl_bind_engine(L);
   hl_bind_on(L);
+  hl_bind_derived(L);
   hl_bind_step(L);
   hl_bind_wait(L);
   hl_bind_serve(L);

@@ -17,6 +17,8 @@ struct hl_host {
   hl_script *scripts;     /* those that events and requests go to */
   hl_script *apart;       /* staged, or retired until their last task has ended */
   char **types;           /* of hl_host_event_types */
+  char **locks;           /* host.lock: names that are taken, NULL-terminated (bind_derived.c) */
+  size_t n_locks;
   hl_testbed *bed;        /* not NULL: this host runs a test (bind_test.c) */
 };
 
@@ -137,6 +139,8 @@ int hl_bind_test_entry(lua_State *L); /* for hl_host_load_with */
 /* A test keeps the audit records of finished runs (bind_test.c); without a test nothing. */
 void hl_testbed_audited(hl_host *host, hl_run *run, const char *kind, const char *key, hl_str json);
 void hl_testbed_run_ended(hl_host *host, hl_run *run, bool stored);
+
+void hl_bind_derived(lua_State *L);
 
 void hl_handler_fns_free(hl_script *s);
 void hl_routes_free(hl_script *s);

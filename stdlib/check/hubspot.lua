@@ -47,9 +47,12 @@ local CONVERSATIONS <const> = "/conversations/conversations/{version}/threads"
 
 -- What hubloop asks for to tell events that HubSpot does not send.
 local DEAL_STAGES = { { "GET", "/crm/pipelines/{version}/deals" }, { "POST", "/crm/objects/{version}/deals/batch/read" } }
+local LIST_MEMBERS = { { "POST", "/crm/lists/{version}/search" }, { "GET", "/crm/lists/{version}/{listId}/memberships" } }
 local DERIVED_EVENTS = {
   ["deal.won"] = DEAL_STAGES, ["deal.lost"] = DEAL_STAGES, ["deal.closed"] = DEAL_STAGES,
   ["contact.stage"] = { { "POST", "/crm/objects/{version}/contacts/batch/read" } },
+  ["form.submission"] = { { "GET", "/marketing/v3/forms" } },   -- the submissions have no published scope of their own
+  ["list.added"] = LIST_MEMBERS, ["list.removed"] = LIST_MEMBERS,
 }
 
 local HUB = { kind = "hub" }

@@ -156,8 +156,8 @@ local function duration(program, what, set, node)
   end
 end
 
--- Beyond those of every event; stdlib/engine/derived.lua has them.
-local OF_TYPE = { ["contact.stage"] = { from = true, to = true } }
+-- Beyond those of every event.
+local OF_TYPE = require("engine.derived").options
 
 local function options(program, what, set, node, type)
   for _, value in ipairs(set and set.list or {}) do

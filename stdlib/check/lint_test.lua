@@ -114,7 +114,8 @@ local FINE = {
   { "names put into a library", "local M = setmetatable({}, { __index = string })\nfunction M.more() end\nM.more(M.upper)" },
   { "own events",
     'on("lead routed", print)\non("billing.paid", print)\nemit("lead routed")\nafter("4h", "chase", {})\nafter(90, "chase")' },
-  { "events that hubloop makes", 'on("deal.won", print)\non("contact.stage", { to = "customer" }, print)' },
+  { "events that hubloop makes", 'on("deal.won", print)\non("contact.stage", { to = "customer" }, print)\n'
+    .. 'on("form.submission", { form = "x", every = "5m", from = "earliest" }, print)\non("list.removed", { list = "y" }, print)' },
   { "options made elsewhere", 'local o = {}\no[kv.get("k")] = 1\non("contact.creation", o, print)' },
   { "a handler from elsewhere", 'local h = require "text"\non("contact.creation", h.email)\non("deal.creation", kv.get("h"))' },
   { "a step around it", in_handler('step("a", function() hubspot.deals.create {} http.post("https://example.com/") end)') },

@@ -33,6 +33,7 @@ local CORPUS = {
   { "a read", [[local hubspot = require "hubspot" hubspot.contacts.get("1")]], "contacts.read" },
   { "events that HubSpot does not send", [[on("deal.lost", print) on("contact.stage", { to = "lead" }, print)]],
     "contacts.read deals.read" },
+  { "what has to be asked for", [[on("form.submission", print) on("list.removed", { list = "x" }, print)]], "crm.lists.read forms" },
   { "parentheses", [[local h = require("hubspot") h.contacts.get("1")]], "contacts.read" },
   { "no local at all", [[require "hubspot".deals.update("1", {})]], "deals.write" },
   { "every kind of read", [[local h = require "hubspot"

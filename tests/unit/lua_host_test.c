@@ -292,7 +292,8 @@ static void derived_types_are_their_sources(void **state) {
   (void)state;
   world *w = world_new(true);
   run_well(w, "on('deal.won', function() end)\non('deal.lost', function() end)\non('contact.stage', function() end)\n"
-              "on('deal.propertyChange', function() end)\n");
+              "on('deal.propertyChange', function() end)\non('form.submission', function() end)\n"
+              "on('list.added', { list = 'VIP' }, function() end)\n");
   const char *const *types = hl_host_event_types(w->host);
   assert_string_equal(types[0], "deal.propertyChange");
   assert_string_equal(types[1], "contact.propertyChange");
