@@ -39,7 +39,7 @@ static bool ends_with(const char *s, const char *tail) {
 
 static void push_id(lua_State *L, const cJSON *item) {
   int64_t v;
-  if (cJSON_IsNumber(item) && hl_json_is_int64(item, &v)) {
+  if (hl_json_is_int64(item, &v)) {
     lua_pushfstring(L, "%I", (LUAI_UACINT)v);
   } else {
     hl_lua_push_json(L, item, true);
