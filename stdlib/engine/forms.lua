@@ -26,11 +26,6 @@ local function get(account, path, query)
   return (host.api { kind = "raw", method = "GET", path = path, query = query, account = account, nulls = false })
 end
 
-local function next_of(answer)
-  local paging = answer.paging and answer.paging.next
-  return paging and paging.after or nil
-end
-
 local function all_forms(account)
   local cache = named[account]
   if cache and host.now() - cache.at < FRESH then return cache.list end
@@ -38,7 +33,7 @@ local function all_forms(account)
   for _ = 1, FORMS_MAX do
     local answer = get(account, "/marketing/v3/forms", "limit=100" .. (after and "&after=" .. host.url(after) or ""))
     for _, form in ipairs(answer.results or {}) do list[#list + 1] = { id = form.id, name = form.name } end
-    after = next_of(answer)
+    after = watch.next_page(answer, after)
     if not after then break end
   end
   named[account] = { at = host.now(), list = list }
@@ -124,7 +119,7 @@ local function collect(account, form, state)
       end
       if ms < line then last = true end
     end
-    after = next_of(answer)
+    after = watch.next_page(answer, after)
     last = last or not after
     if last then break end
   end

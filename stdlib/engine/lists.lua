@@ -42,8 +42,7 @@ end
 local function members(account, id, after)
   local answer = host.api { kind = "raw", method = "GET", path = ("/crm/lists/{version}/%s/memberships"):format(host.url(id)),
     query = ("limit=%d%s"):format(PAGE, after and "&after=" .. host.url(after) or ""), account = account, nulls = false }
-  local paging = answer.paging and answer.paging.next
-  return answer.results or {}, paging and paging.after or nil
+  return answer.results or {}, watch.next_page(answer, after)
 end
 
 ---------------------------------------------------------------------------------------------------- the snapshot

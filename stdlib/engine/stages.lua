@@ -150,8 +150,8 @@ function stages.deal(want)
     local account = event.account
     local list = known(account, id)
     if #list == 0 then
-      error(host.error { kind = "unknown_stage", retryable = true, message = ("deal.%s: the stage %s of deal %s is in none of the account's pipelines")
-        :format(want, id, tostring(event.objectId)) }, 0)
+      error(host.error { kind = "unknown_stage", retryable = true, message =
+        ("deal.%s: the stage %s of deal %s is in none of the account's pipelines"):format(want, id, tostring(event.objectId)) }, 0)
     end
     if not any(list, want) then return nil end
     local deal = record({ account = account, type = "deals", property = "dealstage", properties = { "pipeline" } }, event.objectId)

@@ -5,7 +5,7 @@ local _, host = ...
 
 local watch = {}
 
-local TIMEOUT = "15m"
+local TIMEOUT, NAME_MAX = "15m", 300
 local TELL_AGAIN = 3600 * 1000   -- a reading that keeps failing is in the log once an hour
 
 ---Option every=: "60s" or seconds.
@@ -26,8 +26,20 @@ end
 ---Option form= or list=: an id or a name.
 function watch.named(value)
   if math.type(value) == "integer" then return ("%d"):format(value) end
-  if type(value) == "string" and value ~= "" then return value end
+  if type(value) == "string" and value ~= "" and #value <= NAME_MAX then return value end
   return nil, "an id or a name"
+end
+
+---The cursor of the next page, nil after the last one.
+---@param answer table
+---@param after string|nil the cursor of this page
+function watch.next_page(answer, after)
+  local paging = answer.paging and answer.paging.next
+  local cursor = paging and paging.after or nil
+  if cursor and cursor == after then
+    error(host.error { kind = "protocol", message = "HubSpot gave the cursor of a page again; the pages would never end" }, 0)
+  end
+  return cursor
 end
 
 local failing = {}   -- what -> when it was last in the log
@@ -55,6 +67,11 @@ function watch.reading(what, key, fn)
   tell(what, pcall(fn))
 end
 
+-- A text that can stand in a durable name.
+local function short(label)
+  return #label <= 80 and not label:find("%c") and label or crypto.sha256(label):sub(1, 16)
+end
+
 local started = {}   -- what this script reads already -> { earliest }
 
 ---Reads every so often while the script is there.
@@ -69,7 +86,7 @@ function watch.start(event, label, own, account, poll)
     if not account or name == account then accounts[#accounts + 1] = name end
   end
   if #accounts == 0 then error(("%s: there is no HubSpot account %sto read from"):format(event, account and account .. " " or ""), 5) end
-  local what, every, loaded = ("%s of %s"):format(event, label), own.every or "60s", host.now()
+  local what, every, loaded = ("%s of %s"):format(event, short(label)), own.every or "60s", host.now()
   for _, name in ipairs(accounts) do
     local key, kept = ("%s every %s in %s"):format(what, tostring(every), name), host.kv("hubloop:watch", name)
     local reading = started[key]

@@ -77,6 +77,17 @@ describe("form.submission", function()
     expect(ids("id")).to.equal { "all One", "all Three", "all Two", "id Two", "id Two", "name One" }
   end)
 
+  it("may have any name", function()
+    local names = { ("ä"):rep(120), "two\nlines", '100% "sure"' }
+    for i, name in ipairs(names) do
+      sim.create_form(name)
+      on("form.submission", { name = tostring(i), form = name }, note)
+      submit(name, i, i)
+    end
+    sim.advance("2m")
+    expect_all(3)
+  end)
+
   it("tells everything from the earliest when asked, the oldest first", function()
     local form = sim.create_form("Contact us")
     for i = 1, 120 do
@@ -179,6 +190,7 @@ describe("form.submission", function()
       expect(function() on("form.submission", options, print) end).to.raise("watch_test.lua:%d+: .*" .. text)
     end
     refused({ form = {} }, "option 'form': an id or a name")
+    refused({ form = ("x"):rep(301) }, "option 'form': an id or a name")
     refused({ every = "soon" }, "option 'every': how often HubSpot is asked")
     refused({ every = 0.2 }, "at least every second")
     refused({ from = "yesterday" }, "option 'from': \"now\", or \"earliest\"")

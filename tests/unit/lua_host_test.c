@@ -301,6 +301,19 @@ static void derived_types_are_their_sources(void **state) {
   world_free(w);
 }
 
+/* A server that gives one page for ever is told of, and asked again at the next time. */
+static void a_cursor_that_comes_again_ends_the_reading(void **state) {
+  (void)state;
+  world *w = world_new(true);
+  w->body = "{\"results\":[],\"paging\":{\"next\":{\"after\":\"x\"}}}";
+  run_well(w, "on('form.submission', { form = '3f2b8c1e-6c1d-4f0a-9b7e-2d1c5a4e8f90' }, function() end)\n");
+  start(w);
+  deliver(w, "[]", 150 * 1000);
+  has(w->logged.p, "cannot be read; it goes on from where it was: HubSpot gave the cursor of a page again");
+  assert_true(w->sent < 12);
+  world_free(w);
+}
+
 static const char one_event[] =
     "[{\"eventId\":1,\"subscriptionId\":12,\"portalId\":62515,\"occurredAt\":1788249600000,"
     "\"subscriptionType\":\"contact.creation\",\"attemptNumber\":0,\"objectId\":7,\"changeSource\":\"CRM\"}]";
@@ -563,6 +576,7 @@ int main(void) {
       cmocka_unit_test(misuse_names_the_remedy),
       cmocka_unit_test(handler_gets_event_and_effects_commit),
       cmocka_unit_test(derived_types_are_their_sources),
+      cmocka_unit_test(a_cursor_that_comes_again_ends_the_reading),
       cmocka_unit_test(failed_handler_leaves_nothing_and_is_retried),
       cmocka_unit_test(filter_says_no),
       cmocka_unit_test(refused_by_hubspot_is_not_retried),
