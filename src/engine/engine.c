@@ -411,7 +411,7 @@ bool hl_engine_listens(const hl_engine *e, const char *type) { return hl_type_of
 
 void hl_engine_listeners(const hl_engine *e, void (*each)(void *arg, const hl_listener *l), void *arg) {
   for (const hl_handler *h = e->handlers; h; h = h->next)
-    if (!h->scheduled) each(arg, &(hl_listener){h->type, h->script, h->account, h->property});
+    if (!h->scheduled) each(arg, &(hl_listener){h->type, h->script, h->account, h->property, h->object_type});
 }
 
 void hl_engine_audits(hl_engine *e, const char *kind, const char *key, unsigned max, hl_audits_cb cb, void *arg) {

@@ -74,6 +74,7 @@ typedef struct hl_handler_options {
   const char *name;         /* NULL: the type (or "every 15m", "cron …") */
   const char *account;      /* NULL: any */
   const char *property;     /* NULL: any propertyName */
+  const char *object_type;  /* a type id: of object.* events those with it; NULL: any */
   unsigned concurrency;     /* 0: 50 */
   unsigned retries;         /* after the first attempt; UINT_MAX: the default, 10 */
   int64_t retry_base_ms, retry_cap_ms; /* the first pause, which doubles up to the cap; 0: 1 s, 10 min */
@@ -151,7 +152,7 @@ bool hl_engine_listens(const hl_engine *e, const char *type);
 /* What handlers listen to, one call each. */
 typedef struct hl_listener {
   const char *type, *script;
-  const char *account, *property; /* NULL: any */
+  const char *account, *property, *object_type; /* NULL: any */
 } hl_listener;
 void hl_engine_listeners(const hl_engine *e, void (*each)(void *arg, const hl_listener *l), void *arg);
 

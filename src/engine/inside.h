@@ -150,7 +150,7 @@ struct hl_handler {
   char *type, *script, *name;  /* the durable name */
   uint64_t who;                /* hl_page_name */
   /* What on(), every() or cron() said, from here to `running`: a reload exchanges all of it (swap.c). */
-  char *account, *property;
+  char *account, *property, *object_type;
   unsigned concurrency, retries;
   int64_t retry_base_ms, retry_cap_ms;
   bool own;                    /* wants events of its own writes */

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "engine/inside.h"
+#include "hubspot/paths.h"
 
 enum { STARTS_A_TURN = 256, MAX_KEY = 1024 };
 
@@ -47,6 +48,7 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->who = hl_page_name(h->script, h->type, h->name);
   h->account = hl_strdup(o->account);
   h->property = hl_strdup(o->property);
+  h->object_type = hl_strdup(o->object_type);
   h->concurrency = o->concurrency ? o->concurrency : DEFAULT_CONCURRENCY;
   h->retries = o->retries == UINT_MAX ? DEFAULT_RETRIES : o->retries;
   h->retry_base_ms = o->retry_base_ms ? o->retry_base_ms : RETRY_BASE_MS;
@@ -155,6 +157,7 @@ void hl_run_free(hl_run *run) {
 
 bool hl_handler_wants(const hl_handler *h, const hl_ev *ev) {
   if (h->account && strcmp(h->account, ev->account) != 0) return false;
+  if (h->object_type && strcmp(h->object_type, hl_path_type_id(ev->object_type)) != 0) return false;
   return !h->property || strcmp(h->property, hl_json_str(ev->json, "propertyName", "")) == 0;
 }
 

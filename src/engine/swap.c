@@ -45,6 +45,7 @@ void hl_handler_free(hl_handler *h) {
   hl_free(h->name);
   hl_free(h->account);
   hl_free(h->property);
+  hl_free(h->object_type);
   for (size_t i = 0; h->key_fields && h->key_fields[i]; i++) hl_free(h->key_fields[i]);
   hl_free(h->key_fields);
   hl_free(h->text);

@@ -4,12 +4,13 @@
 
 #include "base/mem.h"
 #include "engine/types.h"
+#include "hubspot/paths.h"
 #include "lua/handler.h"
 
 enum { TIMEOUT_MS = 5 * 60 * 1000, NAME_MAX_BYTES = 200 };
 
 static const char *const on_known[] = {"property", "filter", "concurrency", "retries", "timeout",
-                                       "name", "account", "priority", "key", "own", "debounce", NULL};
+                                       "name", "account", "priority", "key", "own", "debounce", "object_type", NULL};
 static const char *const on_later[] = {"throttle", "batch", "hold", NULL};
 static const char *const every_known[] = {"name", "account", "timeout", "priority", "retries",
                                           "catchup", NULL};
@@ -129,6 +130,18 @@ static void check_property(lua_State *L, const char *type, bool own, const char 
     luaL_error(L, "option 'property' is for propertyChange events; those of '%s' name no property", type);
 }
 
+/* Of object.* events those of one type: "2-77", or a name of HubSpot's. */
+static const char *read_object_type(lua_State *L, const char *type) {
+  const char *given = hl_lua_opt_str(L, 2, "object_type", NULL);
+  if (!given) return NULL;
+  if (strncmp(type, "object.", 7) != 0)
+    luaL_error(L, "option 'object_type' is for object.* events; '%s' says which objects it is about", type);
+  const char *id = hl_path_type_id(given);
+  if (strspn(id, "0123456789-") != strlen(id) || !strchr(id, '-'))
+    luaL_error(L, "option 'object_type': '%s' is neither a type id such as \"2-77\" nor a name of HubSpot's such as \"tasks\"", given);
+  return id;
+}
+
 /* `key` is a field's name, a list of names, or a function of the event. The list
  * lies in a userdata on the stack, its strings in the options' table. */
 static void read_key(lua_State *L, hl_handler_options *o) {
@@ -223,6 +236,7 @@ static int l_on(lua_State *L) {
   hl_handler_options o;
   read_options(L, &o);
   check_property(L, type, own, o.property);
+  o.object_type = read_object_type(L, type);
   read_key(L, &o);
   o.own = read_own(L);
   read_debounce(L, &o);

@@ -299,7 +299,12 @@ local register_on = registration "on"
 function Known.on(self, args, node)
   if self.recording then
     local texts, unknown = self:texts_of(args[1])
-    for _, text in ipairs(texts) do self.api.event(self, text, node) end
+    local object_types = {}   -- option object_type, where the options are written out
+    for _, value in ipairs(args[3] and args[2].list or {}) do
+      local given = value.kind == "table" and value.fields.object_type
+      if given then table.move(self:texts_of(given), 1, 64, #object_types + 1, object_types) end
+    end
+    for _, text in ipairs(texts) do self.api.event(self, text, node, object_types) end
     if unknown then self:cannot_tell(node, 'on(…): the type of the event is not written out') end
   end
   return register_on(self, args, node)

@@ -302,8 +302,8 @@ function api.call(program, value, args, node)
   return { out }
 end
 
----on(text, …)
-function api.event(program, text, node)
+---on(text, …); object_types: what its option object_type may be.
+function api.event(program, text, node, object_types)
   local object, what = text:match("^([%w_]+)%.(%a+)$")
   if not object then return end
   local label = ('on("%s")'):format(text)
@@ -312,6 +312,8 @@ function api.event(program, text, node)
     program:use(node, label, "GET", "/crm/objects/{version}/" .. object)
   elseif object == "conversation" then
     program:use(node, label, "GET", CONVERSATIONS)
+  elseif object == "object" and object_types[1] then
+    for _, type_ in ipairs(object_types) do program:use(node, label, "GET", "/crm/objects/{version}/" .. type_) end
   elseif object == "object" and what then
     program:cannot_tell(node, label .. ": which object type it is about is not written out")
   end

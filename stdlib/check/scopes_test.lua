@@ -124,6 +124,8 @@ local CORPUS = {
       on(t .. ".creation", function() end) end]], "companies.read contacts.read line_items.read products.read e-commerce tickets" },
   { "conversations", [[on("conversation.newMessage", function() end)]], "conversations.read" },
   { "events of one's own", [[on("chase", function() end) on("billing.paid", function() end)]], "" },
+  { "an event of one object type", [[on("object.creation", { object_type = "leads" }, print)
+      local t = x and "2-77" or "0-123" on("object.merge", { object_type = t }, print)]], "custom.read leads.read orders.read" },
   { "an event of any object", [[on("object.creation", function() end)]], "",
     '1 on("object.creation"): which object type it is about is not written out' },
   { "an event that run time knows", [[on(kv.get("type"), function() end)]], "", "1 on(…): the type of the event is not written out" },

@@ -56,6 +56,20 @@ describe("each of HubSpot's event types", function()
     expect(sim.events().ran).to.equal(#all_types())
   end)
 
+  it("of object.* is asked for by the type of the object", function()
+    local seen = {}
+    on("object.creation", { object_type = "2-77" }, function(event) seen[#seen + 1] = "custom " .. event.objectId end)
+    on("object.creation", { name = "tasks", object_type = "tasks" }, function(event) seen[#seen + 1] = "task " .. event.objectId end)
+    on("object.creation", { name = "any" }, function(event) seen[#seen + 1] = "any " .. event.objectId end)
+    for id, type_id in ipairs { "2-77", "2-78", "0-27" } do sim.trigger("object.creation", { objectId = id, objectTypeId = type_id }) end
+    sim.settle()
+    table.sort(seen)
+    expect(seen).to.equal { "any 1", "any 2", "any 3", "custom 1", "task 3" }
+    expect(function() on("contact.creation", { object_type = "0-1" }, print) end)
+      .to.raise("types_test.lua:%d+: option 'object_type' is for object%.%* events")
+    expect(function() on("object.creation", { object_type = "cars" }, print) end).to.raise("'cars' is neither a type id")
+  end)
+
   it("comes of what people do: merges and associations", function()
     local merge, associations = nil, {}
     on("contact.merge", function(event) merge = event end)
