@@ -16,13 +16,11 @@ bool hl_derive(lua_State *L) {
     lua_call(L, 0, 0);
     lua_getfield(L, -1, "derived");
   }
-  lua_pushvalue(L, 1);
-  lua_pushvalue(L, 2);
-  lua_call(L, 2, 3);
+  for (int i = 1; i <= 3; i++) lua_pushvalue(L, i);
+  lua_call(L, 3, 4);
   bool own = lua_toboolean(L, -1);
   lua_pop(L, 1);
-  lua_replace(L, 2);
-  lua_replace(L, 1);
+  for (int i = 3; i; i--) lua_replace(L, i);
   lua_settop(L, 3);
   return own;
 }

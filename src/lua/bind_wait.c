@@ -1,6 +1,7 @@
 /* wait(): a handler ends, its event waits in the store, and the handler runs again
  * when that is over (SEMANTICS 17). What ends it is no error, so no script can hold it up. */
 #include "base/mem.h"
+#include "engine/types.h"
 #include "base/time.h"
 #include "engine/wait.h"
 #include "lua/handler.h"
@@ -247,6 +248,9 @@ static int l_wait(lua_State *L) {
   int64_t until = INT64_MAX;
   if (type) {
     bool own = hl_own_name(type, &nearest);
+    if (hl_event_type_derived(type))
+      return hl_lua_raise(L, "misuse", "%s: '%s' is for on(); wait for what it is made of, or emit() an event of your own from on(\"%s\")",
+                          what, type, type);
     if (!own && !hl_event_type_known(type, NULL))
       return hl_lua_raise(L, "misuse", nearest ? "%s: unknown event type '%s'; did you mean '%s'?" : "%s: unknown event type '%s'", what, type, nearest);
     match = new_match(L); /* at 5 */

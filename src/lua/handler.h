@@ -33,7 +33,7 @@ bool hl_own_name(const char *type, const char **nearest);
 void hl_check_own_name(lua_State *L, const char *what, const char *name);
 
 /* bind_derived.c: the arguments of on() at 1, 2 and 3; for an event that HubSpot does not send
- * as such those at 1 and 2 become what is registered instead. True: that is a name of our own. */
+ * as such they become what is registered instead. True: its type is a name of our own. */
 bool hl_derive(lua_State *L);
 
 #endif

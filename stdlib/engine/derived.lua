@@ -28,33 +28,44 @@ local function once(name, decide)
   return result and open:finish(name, result)
 end
 
--- The filter of a handler of `name`, which gives its event the fields that it has beyond its source's.
-local function refining(name, refine, own, filter)
+-- Filter and function of a handler of `name`. become(event) makes it one, and says whether it is. Of a handler that has
+-- waited the filter is not asked again, and its event has to become what it was.
+local function over(become, filter, fn)
+  return function(event) return become(event) and (not filter or filter(event)) end,
+    function(event)
+      if become(event) then return fn(event) end
+    end
+end
+
+local function refining(name, refine, own)
   return function(event)
+    if event.type == name then return true end
     local fields = once("event " .. name, function() return refine(event, own) end)
     if not fields then return false end
     for key, value in pairs(fields) do event[key] = value end
     event.type = name
-    return not filter or filter(event)
+    return true
   end
 end
 
--- The same for what was read: the payload's fields are the event's own.
-local function lifting(matches, own, filter)
+-- The fields of what was read are the event's own.
+local function lifting(matches, own)
   return function(event)
     for key, value in pairs(type(event.payload) == "table" and event.payload or {}) do event[key] = value end
     event.payload = nil
-    return matches(event, own) and (not filter or filter(event))
+    return matches(event, own)
   end
 end
 
----What on(name, options) registers. Raises at the line that called on().
+---What on(name, options, fn) registers. Raises at the line that called on().
 ---@param name string
 ---@param given table|nil
+---@param fn function
 ---@return string type
 ---@return table options
+---@return function fn
 ---@return boolean own whether the type is a name of our own
-function host.derived(name, given)
+function host.derived(name, given, fn)
   local source, options, own = SOURCES[name], {}, {}
   for key, value in pairs(given or {}) do
     local check, said = source.options and source.options[key], nil
@@ -64,14 +75,18 @@ function host.derived(name, given)
     if said then error(("option '%s': %s"):format(key, said), 3) end
   end
   options.name, options.property = options.name or name, source.property
-  if options.filter ~= nil and type(options.filter) ~= "function" then return source.type or name, options, not source.type end
-  if source.watched then
-    source.watched.start(name, own, options.account)
-    options.filter = lifting(source.watched.matches, own, options.filter)
-  else
-    options.filter = refining(name, source.refine, own, options.filter)
+  local filter = options.filter
+  if filter == nil or type(filter) == "function" then   -- else on() says what is wrong with it
+    local become
+    if source.watched then
+      source.watched.start(name, own, options.account)
+      become = lifting(source.watched.matches, own)
+    else
+      become = refining(name, source.refine, own)
+    end
+    options.filter, fn = over(become, filter, fn)
   end
-  return source.type or name, options, source.watched ~= nil
+  return source.type or name, options, fn, source.watched ~= nil
 end
 
 local options = {}

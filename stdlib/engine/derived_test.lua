@@ -167,6 +167,25 @@ describe("deal.won, deal.lost, deal.closed", function()
     expect(sim.events().ran).to.equal(1)
   end)
 
+  it("keep it over a wait of days, too", function()
+    on("deal.won", function(event)
+      wait("cool down", { ["for"] = "2d" })
+      note(event)
+    end)
+    local id = deal()
+    move(id, "closedwon")
+    sim.advance("1d")
+    sim.fail { match = { path = "/batch/read" }, status = 404, times = 0 }
+    move(id, "closedlost")
+    sim.advance("2d")
+    expect(#seen).to.equal(1)
+    expect(seen[1].from.id).to.equal("contractsent")
+    on("contact.creation", function() wait("won", "deal.won", { key = "1" }) end)
+    sim.create("contacts", { email = "a@example.com" })
+    sim.settle()
+    expect(sim.log()).to.contain("'deal.won' is for on(); wait for what it is made of")
+  end)
+
   it("take on()'s other options, a filter with the fields of the event", function()
     local hubspot = require "hubspot"
     on("deal.won", { name = "big", filter = function(event) return event.pipeline.id == "default" and event.type == "deal.won" end },
