@@ -9,7 +9,7 @@ const KILLS = FULL ? 200 : 15;
 // Behind so many more of what; or in the middle of a start.
 const MOMENTS = [['acknowledged', 120], ['ran', 120], ['step', 60], ['behind', 60], ['done', 60], ['tick', 1], ['start', 1]];
 
-test(`kill -9 at ${KILLS} random instants`, { timeout: 600000 }, async (t) => {
+test(`kill -9 at ${KILLS} random instants`, { timeout: FULL ? 3600000 : 240000 }, async (t) => {
   const rng = random(SEED);
   const told = await counter(t);
   const dir = project(t, files(told));
