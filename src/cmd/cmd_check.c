@@ -1,17 +1,30 @@
-#include <sys/stat.h>
-
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/properties.h"
 #include "cmd/sources.h"
 #include "lua/check.h"
 
 /* `hubloop check`: what is wrong in scripts, read out of their text. */
 
 static const hl_flag flags[] = {
+    {"properties", NULL, "ask HubSpot which properties and values there are, too"},
+    {"account", "NAME", "the same of this one of several accounts, or one stored by hubloop auth"},
+    {"sim", NULL, "the same of the built-in simulator"},
     {"json", NULL, "one object: findings with rule, level, file, line, column, message"},
     {"sarif", NULL, "as SARIF 2.1.0, for code hosts and editors"},
     {NULL, NULL, NULL},
 };
+
+/* What the account has of the properties that the scripts name, which a first look has told. */
+static int ask(const hl_args *a, cJSON *request, const cJSON *first, hl_error *err) {
+  hl_buf notes;
+  hl_properties_of of = {.path = a->n ? a->positional[0] : ".", .account = hl_args_get(a, "account"), .simulator = hl_args_has(a, "sim")};
+  hl_buf_init(&notes, 64 * 1024);
+  int rc = hl_properties_ask(&of, cJSON_GetObjectItemCaseSensitive(first, "types"), cJSON_AddObjectToObject(request, "properties"), &notes, err);
+  fputs(notes.p ? notes.p : "", stderr);
+  hl_buf_deinit(&notes);
+  return rc;
+}
 
 static int run(const hl_args *a) {
   hl_error err = {0};
@@ -35,6 +48,12 @@ static int run(const hl_args *a) {
   cJSON_AddStringToObject(request, "as", as_json ? "json" : sarif ? "sarif" : "people");
   cJSON_AddStringToObject(request, "version", HL_VERSION);
   if ((rc = hl_check_call(loop, "check", request, &answer, &err))) goto out;
+  if (hl_args_has(a, "properties") || hl_args_has(a, "account") || hl_args_has(a, "sim")) {
+    if ((rc = ask(a, request, answer, &err))) goto out;
+    cJSON_Delete(answer);
+    answer = NULL;
+    if ((rc = hl_check_call(loop, "check", request, &answer, &err))) goto out;
+  }
   fputs(hl_json_str(answer, "text", ""), stdout);
   fflush(stdout);
   if (hl_json_int(answer, "findings", 0) > 0) code = HL_EXIT_SOME;
@@ -52,5 +71,6 @@ const hl_command hl_cmd_check = {
     .max = HL_ARGS_MAX, .run = run,
     .examples = "  hubloop check                         the project in this folder\n"
                 "  hubloop check lead_routing.lua\n"
+                "  hubloop check --properties            as the account has them, too\n"
                 "  hubloop check --sarif > check.sarif\n",
 };

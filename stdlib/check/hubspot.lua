@@ -77,10 +77,10 @@ function api.kept(program, key, make)
 end
 local kept = api.kept
 
--- A function that calls HubSpot, its path known.
-local function calling(program, label, method, path)
+-- A function that calls HubSpot, its path known; of an object type: its name, if it is known, and the function's.
+local function calling(program, label, method, path, object_type, name)
   return kept(program, ("call %s %s %s"):format(label, method, path), function()
-    return { kind = "calling", label = label, method = method, path = path }
+    return { kind = "calling", label = label, method = method, path = path, object_type = object_type, name = name }
   end)
 end
 
@@ -175,7 +175,7 @@ local function object_member(program, base, key, out, node)
     return program:add(out, flow.UNKNOWN)
   end
   local path = "/crm/objects/{version}/" .. (base.object_type or "{objectType}") .. f[2]
-  program:add(out, calling(program, label, f[1], path))
+  program:add(out, calling(program, label, f[1], path, base.object_type, key))
   if base.object_type then
     program:use(node, label, f[1], path)
   elseif program.recording then

@@ -4,6 +4,7 @@ local _, host = ...
 local flow = require "check.flow"
 local handlers = require "check.handlers"
 local hubspot = require "check.hubspot"
+local properties = require "check.properties"
 local scopes = require "check.scopes"
 local texts = require "check.text"
 
@@ -16,6 +17,7 @@ lint.rules = {
   { "unknown-name", "error", "a name that a module does not have" },
   { "registration", "error", "on, every, cron, serve, emit or after with what they do not take, or inside a handler" },
   { "module", "error", "a module that is not there" },
+  { "property", "error", "a property, or a value of one, that the account does not have" },
   { "path", "error", "a HubSpot path that is not published" },
   { "old-path", "error", "a v1-v4 path of HubSpot that ends in 2027" },
   { "api-key", "error", "an API key (hapikey): HubSpot ended them in 2022" },
@@ -46,6 +48,7 @@ for name in pairs(flow.globals) do
     globals[name] = true
   end
 end
+globals._ENV = true
 table.sort(globals)
 
 -- Names of Lua's that scripts do not have, and what they have instead.
@@ -115,6 +118,7 @@ function api.index(program, base, keys, unknown_key, out, node)
 end
 
 function api.call(program, value, args, node)
+  if program.recording and value.object_type then properties.note(program, value, args, handlers.place(node)) end
   if value.kind ~= "member" then return hubspot.call(program, value, args, node) end
   local out = flow.passing_set()
   local bare = UNSTEADY[value.name]
@@ -202,6 +206,9 @@ function Registered.on(program, args, node)
   for _, text in ipairs(known_texts(program, args[1])) do
     local refused = refusal(host.check_type, text)
     if refused then wrong(program, node, refused) end
+    for _, property in ipairs(option_texts(program, args[2], "property")) do
+      properties.note_event(program, text, property, handlers.place(node))
+    end
   end
   note(program, "listens", args[1], node)
 end
@@ -286,7 +293,7 @@ end
 ---@param sources table<string, string> text by name: what was read is put in here
 ---@return check.finding[]
 ---@return check.program|nil
-local function check_file(file, read, sources)
+local function check_file(file, read, sources, definitions)
   local found = {}
   local function report(rule, name, node, message)
     found[#found + 1] = { rule = rule, file = name, line = node.line, col = node.col, message = message }
@@ -304,6 +311,7 @@ local function check_file(file, read, sources)
   for _, item in ipairs(scopes.judge(result).unknown) do
     if item.wrong then report(item.wrong, item.file, item, item.why) end
   end
+  if definitions then properties.check(result.program, definitions, report) end
   local trees = {}
   for _, name in ipairs(texts.sorted(result.trees)) do trees[#trees + 1] = result.trees[name] end
   handlers.check(trees, report)
@@ -351,16 +359,19 @@ end
 
 ---@param files { name: string, text: string, root: string, settings: boolean|nil, whole: boolean|nil }[] whole: its project is among them
 ---@param reader fun(root: string): fun(name: string): string|nil, string|nil
+---@param definitions table<string, table[]>|nil the account's properties by object type
 ---@return check.finding[] findings by file and line
 ---@return table<string, string> sources by name
-function lint.check(files, reader)
+---@return string[] types the object types whose properties the scripts name
+function lint.check(files, reader, definitions)
   local sources, findings, seen, ignored = {}, {}, {}, {}
-  local all, projects = {}, {}
+  local all, projects, types = {}, {}, {}
   for _, file in ipairs(files) do
     if file.settings then
       sources[file.name] = file.text
     else
-      local found, program = check_file(file, reader(file.root), sources)
+      local found, program = check_file(file, reader(file.root), sources, definitions)
+      for _, use in ipairs(program and program.properties or {}) do types[use.type] = true end
       table.move(found, 1, #found, #all + 1, all)
       if file.whole then
         local programs = projects[file.root] or {}
@@ -398,7 +409,7 @@ function lint.check(files, reader)
     if (a.col or 0) ~= (b.col or 0) then return (a.col or 0) < (b.col or 0) end
     return a.message < b.message
   end)
-  return findings, sources
+  return findings, sources, texts.sorted(types)
 end
 
 return lint

@@ -105,7 +105,7 @@ local FOUND = {
 -- Nothing is said.
 local FINE = {
   { "Lua's own", 'local t <const> = { 1 }\nfor k, v in pairs(t) do print(k, v, #t, -k) end\ngoto x\n::x::\nreturn select("#", ...)' },
-  { "the script's own globals", "function helper() end\nanswer = 42\nhelper(answer)" },
+  { "the script's own globals", "function helper() end\nanswer = 42\nhelper(answer, _ENV)" },
   { "asking if there is a name",
     "local j = jit and jit.version or _VERSION\nif not bit then print(j) end\nif utf9 then utf9.go() end" },
   { "a name that hides a global", "local os = { time = print }\nos.time()" },
@@ -201,6 +201,41 @@ describe("check", function()
       'on("contact.creation", function() wait("x", "signed", {}) wait("y", { ["for"] = "1d" }) end)')).to.equal("")
     expect(events('emit("chase")', "x = = 1")).to.equal("2.lua:1 syntax: unexpected symbol near '='")
     expect(said('emit("chase")\non("other", print)')).to.equal("") -- a file alone
+  end)
+
+  it("holds properties against the account's", function()
+    local definitions = {
+      contacts = { { name = "email", type = "string" }, { name = "lifecyclestage", type = "enumeration", options = { { value = "lead" },
+        { value = "customer" } } }, { name = "colours", type = "enumeration", fieldType = "checkbox", options = { { value = "red" },
+        { value = "blue" } } },
+        { name = "hubspot_owner_id", type = "enumeration", options = { { value = "1" } }, externalOptions = true } },
+      deals = { { name = "dealname", type = "string" } },
+    }
+    local function against(text)
+      local list = {}
+      local files = { { name = "x.lua", text = HEAD .. text, root = "/" } }
+      local findings, _, types = lint.check(files, function() return function() end end, definitions)
+      for i, item in ipairs(findings) do list[i] = ("%d %s: %s"):format(item.line, item.rule, item.message) end
+      return table.concat(list, "\n"), table.concat(types, " ")
+    end
+    local said_of, types = against([[
+hubspot.contacts.get("1", { "emial", "email" })
+hubspot.contacts.update("1", { lifecyclestage = "leed", colours = "red;blue", hubspot_owner_id = "77", email = kv.get("e") })
+hubspot.deals.search { properties = { "dealnam" }, filters = { { propertyName = "amont", operator = "GT", value = 1 } } }
+hubspot.contacts.upsert("emial", { colours = "red;green" })
+on("contact.propertyChange", { property = "emal" }, print)
+local p = kv.get("p") hubspot.contacts.create { [p] = "x", lifecyclestage = kv.get("s") or "lead" }
+hubspot.tickets.get("1", { "anything" })
+hubspot.contacts.list { properties = { "email" } }]])
+    expect(said_of).to.equal([[
+2 property: contacts have no property "emial" in this account; did you mean "email"?
+3 property: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"?
+4 property: deals have no property "amont" in this account
+4 property: deals have no property "dealnam" in this account; did you mean "dealname"?
+5 property: "colours" of contacts has no value "red;green" in this account
+5 property: contacts have no property "emial" in this account; did you mean "email"?
+6 property: contacts have no property "emal" in this account; did you mean "email"?]])
+    expect(types).to.equal("contacts deals tickets")
   end)
 
   it("knows the place", function()

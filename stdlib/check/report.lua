@@ -147,17 +147,17 @@ function report.scopes(request)
   return { text = text, notes = "", lacks = #lacks }
 end
 
----@param request { files: { name: string, path: string, root: string, settings: boolean|nil }[],
----  as: "people"|"json"|"sarif", version: string }
----@return { text: string, findings: integer }
+---@param request { files: { name: string, path: string, root: string, settings: boolean|nil, whole: boolean|nil }[],
+---  as: "people"|"json"|"sarif", version: string, properties: table<string, table[]>|nil }
+---@return { text: string, findings: integer, types: string[] }
 function report.check(request)
   for _, file in ipairs(request.files) do
     local text, message = source(file.path)
     if not text then error(("cannot read %s: %s"):format(file.name, message), 0) end
     file.text = text
   end
-  local findings, sources = lint.check(request.files, reader)
-  return { text = tell[request.as](findings, sources, request.version), findings = #findings }
+  local findings, sources, types = lint.check(request.files, reader, request.properties)
+  return { text = tell[request.as](findings, sources, request.version), findings = #findings, types = json.array(types) }
 end
 
 --- `hubloop webhooks plan` and `list` (src/cmd/cmd_webhooks.c).

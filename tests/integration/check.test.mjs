@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TOKEN, project, run } from './lib.mjs';
+import { TOKEN, project, run, sim } from './lib.mjs';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const FILES = {
@@ -54,7 +54,7 @@ test('JSON and SARIF', async (t) => {
   const [first, second] = one.results;
   assert.equal(one.tool.driver.name, 'hubloop');
   assert.equal(one.tool.driver.rules[first.ruleIndex].id, 'unknown-name');
-  assert.deepEqual(second, { ruleId: 'write-outside-step', ruleIndex: 9, level: 'warning', message: { text: WARNING },
+  assert.deepEqual(second, { ruleId: 'write-outside-step', ruleIndex: one.tool.driver.rules.findIndex((r) => r.id === 'write-outside-step'), level: 'warning', message: { text: WARNING },
     locations: [{ physicalLocation: { artifactLocation: { uri: 'lib/crm.lua' }, region: { startLine: 3, startColumn: 49 } } }] });
   const both = await run(t, ['check', '--json', '--sarif'], { cwd: dir });
   assert.equal(both.code, 2);
@@ -88,6 +88,41 @@ test('odd files get an answer', async (t) => {
   const json = JSON.parse((await run(t, ['check', '--json', ...files], { cwd: dir })).out);
   assert.equal(json.findings.filter((f) => f.rule === 'unknown-global').length, 3);
   assert.equal(json.files, 6);
+});
+
+test('properties are held against the account, or the simulator', async (t) => {
+  const dir = project(t, { 'x.lua': `local hubspot = require "hubspot"
+local c = hubspot.contacts.get("1", { "email", "emial" })
+hubspot.contacts.update("1", { lifecyclestage = "leed" })
+hubspot.objects("p_nothing").get("1", { "x" })
+` });
+  const out = `x.lua:2: error: contacts have no property "emial" in this account; did you mean "email"? [property]
+  local c = hubspot.contacts.get("1", { "email", "emial" })
+                             ^
+x.lua:3: error: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"? [property]
+  hubspot.contacts.update("1", { lifecyclestage = "leed" })
+                   ^
+2 findings in 1 of 1 file
+`;
+  const notes = 'HubSpot knows no object type “p_nothing”; its properties were not looked at\n';
+  const own = await run(t, ['check', 'x.lua', '--sim'], { cwd: dir });
+  assert.deepEqual([own.code, own.out, own.err], [3, out, notes]);
+  const s = await sim(t, dir);
+  const { token } = await s.control('issue_token', { scopes: ['crm.objects.contacts.read', 'crm.schemas.custom.read'] });
+  const env = { HUBSPOT_TOKEN: token, HUBSPOT_BASE_URL: s.url };
+  const real = await run(t, ['check', 'x.lua', '--properties'], { cwd: dir, env });
+  assert.deepEqual([real.code, real.out, real.err], [3, out, notes]);
+  const settings = project(t, { 'x.lua': 'require "hubspot".contacts.get("1", { "emial" })\n',
+    'hubloop.lua': 'return { accounts = { shop = { token = secret "A" }, main = { token = secret "B" } } }\n' });
+  const named = await run(t, ['check', settings, '--account', 'shop'], { cwd: settings, env: { ...env, A: token, B: TOKEN } });
+  assert.equal(named.code, 3, named.err);
+  assert.match(named.out, /emial/);
+  const unknown = await run(t, ['check', settings, '--account', 'shpo'], { cwd: settings, env: { ...env, A: token, B: TOKEN } });
+  assert.notEqual(unknown.code, 0);
+  assert.match(unknown.err, /shpo/);
+  const refused = await run(t, ['check', 'x.lua', '--properties'], { cwd: dir, env: { ...env, HUBSPOT_TOKEN: TOKEN.replace(/.$/, 'x') } });
+  assert.equal(refused.code, 1, refused.out);
+  assert.match(refused.err, /^hubloop: the properties of \w+: .*401/m);
 });
 
 test('settings are looked at for secrets; what is not there is misuse', async (t) => {
