@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "engine/scan.h"
+#include "engine/wait.h"
 
 enum { LIST_ROWS = 256, LIST_BYTES = 1 << 20, LIST_MAX = 1000, LIST_DEFAULT = 100 };
 static const int64_t CLOCK_STEPS_MS = HL_HOUR;
@@ -88,7 +89,7 @@ static void add_parked(cJSON *json, const hl_parked *p) {
   add_handler(json, p->handler);
   cJSON_AddNumberToObject(json, "attempts", p->attempts);
   add_time(json, "failed", p->failed);
-  if (p->kind == HL_ST_WAITING || p->kind == HL_ST_DELAYED) add_time(json, "due", p->due);
+  if ((p->kind == HL_ST_WAITING || p->kind == HL_ST_DELAYED) && p->due < HL_WAIT_FOREVER) add_time(json, "due", p->due);
   if (p->error.n) cJSON_AddItemToObject(json, "error", cJSON_CreateString(p->error.p));
 }
 
@@ -227,7 +228,8 @@ void hl_do_list(hl_act *c) {
 /* ---- one event ---- */
 
 static const char *const step_states[] = {[HL_STEP_NONE] = "none", [HL_STEP_DONE] = "done", [HL_STEP_UNSTORABLE] = "unstorable",
-                                          [HL_STEP_INTENDED] = "intended", [HL_STEP_ANSWERED] = "answered"};
+                                          [HL_STEP_INTENDED] = "intended", [HL_STEP_ANSWERED] = "answered",
+                                          [HL_STEP_WAITING] = "waiting", [HL_STEP_RAISED] = "raised"};
 
 static cJSON *json_or_text(hl_str text) {
   cJSON *json = NULL;
@@ -246,7 +248,8 @@ static void add_steps(cJSON *handler, const char *durable, const hl_stored_event
     cJSON_AddStringToObject(step, "name", r->name.p);
     cJSON_AddStringToObject(step, "state", (size_t)r->kind < HL_COUNT(step_states) ? step_states[r->kind] : "?");
     if (r->n) cJSON_AddItemToObject(step, "write", json_or_text(r->what));
-    if (r->kind != HL_STEP_INTENDED) cJSON_AddItemToObject(step, r->kind == HL_STEP_UNSTORABLE ? "why" : "result", json_or_text(r->json));
+    else if (hl_str_starts(r->what, "wait")) cJSON_AddTrueToObject(step, "wait");
+    if (r->kind != HL_STEP_INTENDED && r->kind != HL_STEP_WAITING) cJSON_AddItemToObject(step, r->kind == HL_STEP_UNSTORABLE ? "why" : "result", json_or_text(r->json));
   }
 }
 

@@ -156,7 +156,7 @@ static void print_step(FILE *out, const cJSON *step) {
   const cJSON *result = hl_json_get(step, "result"), *write = hl_json_get(step, "write"), *why = hl_json_get(step, "why");
   hl_buf line;
   hl_buf_init(&line, 64 << 10);
-  hl_buf_printf(&line, "    %s “%.200s” %s", write ? "write in step" : "step", hl_json_str(step, "name", ""),
+  hl_buf_printf(&line, "    %s “%.200s” %s", write ? "write in step" : hl_json_bool(step, "wait", false) ? "wait" : "step", hl_json_str(step, "name", ""),
                 strcmp(hl_json_str(step, "state", ""), "intended") == 0 ? "was about to be made: nobody knows whether it was" : hl_json_str(step, "state", ""));
   const cJSON *shown[] = {write, result, why};
   for (size_t i = 0; i < HL_COUNT(shown); i++) {

@@ -561,6 +561,7 @@ static void on_rows(void *arg, const hl_store_rows *rows) {
 }
 
 void hl_inbox_more(hl_engine *e) {
+  hl_parked_more(e);
   if (!hl_may_dispatch(e) || e->reading_log || hl_timer_armed(&e->reread) || e->cursor >= e->committed) return;
   if (e->events > MAX_EVENTS / 2 || e->bytes > MAX_BYTES / 2) return;
   e->reading_log = true;

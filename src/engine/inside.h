@@ -424,6 +424,7 @@ void hl_wait_finish(hl_run *run);            /* run is gone on return */
 int hl_parked_start(hl_engine *e, hl_error *err); /* before the log is read: retries that hold their lanes */
 void hl_parked_due(hl_engine *e, int64_t due);  /* a row is due then; of a delayed event: EARLY_MS less */
 void hl_parked_check(hl_engine *e);
+void hl_parked_more(hl_engine *e);              /* there may be room again for what is due */
 hl_parked_ref *hl_parked_hold(hl_engine *e, int64_t id);
 void hl_parked_leave(hl_engine *e, hl_parked_ref *ref);  /* its going is in e->tx */
 void hl_parked_committed(hl_engine *e);

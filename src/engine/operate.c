@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "engine/inside.h"
-#include "engine/step.h"
+#include "engine/wait.h"
 
 static bool is_given_up(const hl_parked *p) { return p->kind == HL_ST_DEAD || p->kind == HL_ST_ORPHANED; }
 
@@ -11,6 +11,7 @@ bool hl_parked_is_uncertain(const hl_parked *p) { return p->kind == HL_ST_DEAD &
 static int not_given_up(const hl_parked *p, hl_error *err) {
   char when[25];
   if (p->kind == HL_ST_DELAYED) return hl_fail(err, HL_EINVAL, "it is a delayed event, no dead letter");
+  if (p->due >= HL_WAIT_FOREVER) return hl_fail(err, HL_EINVAL, "it waits for an event, and goes on by itself");
   hl_time_iso(p->due, when);
   return hl_fail(err, HL_EINVAL, "it waits, and goes on by itself at %s", when);
 }

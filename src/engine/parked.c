@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "engine/inside.h"
 
-enum { READ_MORE = 256 };
+enum { READ_MORE = 1024, MAX_DUE = 4096 };  /* rows read together; that are in memory because they were due */
 
 static bool same_id(const hl_node *node, const void *key) {
   return HL_CONTAINER(node, hl_parked_ref, node)->id == *(const int64_t *)key;
@@ -146,11 +146,15 @@ void hl_parked_check(hl_engine *e) {
     arm(e);
     return;
   }
-  e->due_blocked = !hl_inbox_room(e);
+  e->due_blocked = !hl_inbox_room(e) || e->parked.n - e->held >= MAX_DUE;
   if (e->due_blocked) return;
   e->due_after_submit = !hl_tx_empty(e->tx);
   if (e->due_after_submit) return;
   e->reading_due = true;
   e->next_due = INT64_MAX; /* what becomes known meanwhile counts, and the answer */
   hl_store_read_due(e->store, now, EARLY_MS, e->parked.n + READ_MORE, on_due, e);
+}
+
+void hl_parked_more(hl_engine *e) {
+  if (e->due_blocked && hl_inbox_room(e) && e->parked.n - e->held < MAX_DUE / 2) hl_parked_check(e);
 }

@@ -461,7 +461,7 @@ void hl_wait_read(hl_step *step, hl_str what) {
     const char *hi = strchr(HEX, what.p[5 + 2 * k]), *lo = strchr(HEX, what.p[6 + 2 * k]);
     wait->hash.b[k] = (unsigned char)(((hi ? hi - HEX : 0) << 4) | (lo ? lo - HEX : 0));
   }
-  if (step->kind == HL_STEP_WAITING && hl_str_int64(hl_step_result(step), &wait->until)) wait->until = INT64_MAX;
+  if (step->kind == HL_STEP_WAITING && hl_str_int64(hl_step_result(step), &wait->until)) wait->until = HL_WAIT_FOREVER;
   step->wait = wait;
 }
 
@@ -548,7 +548,7 @@ int hl_run_wait(hl_run *run, hl_str name, const hl_wait_for *what, hl_step **out
   hl_step *step;
   int rc = 0;
   wait->timed = !what->type;
-  wait->until = what->until;
+  wait->until = what->until < HL_WAIT_FOREVER ? what->until : HL_WAIT_FOREVER;
   if (what->type) rc = read_what(run, name, what, wait, err);
   if (!rc) rc = hl_step_ask(run, name, true, &step, err);
   if (rc || step->stored) {
@@ -619,7 +619,7 @@ static void print_why(const hl_step *step, hl_buf *out) {
   hl_buf_init(out, 4096);
   if (hl_buf_printf(out, "waits: %.*s", (int)step->name_n, step->name)) hl_mem_ended();
   if (wait->type && hl_buf_printf(out, " (%s)", wait->type)) hl_mem_ended();
-  if (wait->until == INT64_MAX) return;
+  if (wait->until == HL_WAIT_FOREVER) return;
   hl_time_iso(wait->until, until);
   if (hl_buf_printf(out, " until %s", until)) hl_mem_ended();
 }

@@ -12,12 +12,13 @@
 #include "engine/step.h"
 
 enum { HL_WAIT_FIELDS_MAX = 16, HL_WAIT_TEXT_MAX = 2048 };
+#define HL_WAIT_FOREVER INT64_C(253402300799999) /* the last millisecond of the year 9999 */
 
 typedef struct hl_wait_for {
   const char *type;      /* of the event; NULL: nothing but time */
   const cJSON *match;    /* object: fields of the event, or of its payload, and the values they must have; "objectId"
                           * is any event's object. NULL: every event of the type */
-  int64_t until;         /* epoch ms; INT64_MAX: without end */
+  int64_t until;         /* epoch ms; HL_WAIT_FOREVER and later: without end */
 } hl_wait_for;
 
 /* True for the run of an event: a timer has nothing that could wait. */

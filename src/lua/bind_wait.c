@@ -202,7 +202,7 @@ static int64_t read_time(lua_State *L, const char *what) {
   lua_pop(L, 1);
   if (type == LUA_TNUMBER) {
     lua_Number ms = lua_tonumber(L, -1);
-    if (!(ms >= 0 && ms < 253402300800000.0)) hl_lua_raise(L, "misuse", "%s: option 'until' is epoch milliseconds or ISO 8601", what);
+    if (!(ms >= 0 && ms <= (lua_Number)HL_WAIT_FOREVER)) hl_lua_raise(L, "misuse", "%s: option 'until' is epoch milliseconds or ISO 8601", what);
     at = (int64_t)ms;
   } else {
     size_t n = 0;
@@ -245,7 +245,7 @@ static int l_wait(lua_State *L) {
   hl_lua_check_options(L, 3, what, type ? event_known : time_known, NULL);
   hl_run *run = check_run(L, what);
   cJSON **match = NULL;
-  int64_t until = INT64_MAX;
+  int64_t until = HL_WAIT_FOREVER;
   if (type) {
     bool own = hl_own_name(type, &nearest);
     if (hl_event_type_derived(type))
