@@ -236,7 +236,7 @@ static int load(hl_host *host, const char *path, const hl_permissions *p, lua_CF
   }
   const char *ended = hl_engine_ended_loading(host->o.engine, s->name);
   if (ended) {
-    rc = hl_fail(err, HL_ESCRIPT, "%s: skipped, because while it loaded %s; correct it and reload", s->name, ended);
+    rc = hl_fail(err, HL_ESCRIPT, "%s: skipped, because while it loaded %s; correct it and send SIGHUP", s->name, ended);
     goto fail;
   }
   if (staged) s->swap = hl_swap_new(host->o.engine, s->name);

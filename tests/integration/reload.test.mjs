@@ -2,6 +2,7 @@
 // handled twice, order per object holds, and what does not load changes nothing.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -163,7 +164,7 @@ serve("GET /n", { auth = false }, function() return tostring(kv.get("n") or 0) e
   assert.deepEqual(await p.stop(), { code: 0, signal: null }, p.err);
 });
 
-test('scripts and routes come and go; settings that cannot be taken up say so', async (t) => {
+test('scripts and routes come and go', async (t) => {
   const dir = project(t, { 'leads.lua': counting(1), 'other.lua': 'serve("GET /other", { auth = false }, function() return "other" end)\n' });
   const p = await serve(t, dir, { store: path.join(dir, 'events.db') });
   assert.equal(await text(p, '/version'), '1');
@@ -192,6 +193,70 @@ test('scripts and routes come and go; settings that cannot be taken up say so', 
   await reload(p, /everything keeps running as it was/g);
   assert.equal(await text(p, '/version'), 'after');
   assert.deepEqual(await p.stop(), { code: 3, signal: null }, p.err); // the last load failed
+});
+
+test('settings: secrets, accounts, permissions and the public address are taken up; what is not is named', async (t) => {
+  const calls = [];
+  const hubspot = await fake(t, (q, res) => {
+    calls.push(q.headers.authorization);
+    res.writeHead(200, { 'Content-Type': 'application/json' }).end('{"portalId":62515}');
+  });
+  const outside = await fake(t, (q, res) => res.writeHead(200).end('outside'));
+  const token = () => ['pat', 'na1', crypto.randomUUID()].join('-');
+  const tokens = [token(), token()], secrets = [crypto.randomUUID(), crypto.randomUUID()];
+  const settings = ({ account = '', more = '' }) => `return {
+  accounts = { main = { token = secret "SHOP", client_secret = secret "SIGN", portal = 62515, base_url = "${hubspot.url}"${account} } },
+  ${more}
+}
+`;
+  const dir = project(t, {
+    'leads.lua': `local hubspot = require "hubspot"
+on("contact.creation", function(e) kv.incr("n") end)
+serve("GET /ask", { auth = false }, function() return tostring(hubspot.request { method = "GET", path = "/account-info/{version}/details" }.portalId) end)
+serve("GET /out", { auth = false }, function()
+  local ok, r = pcall(http.get, "${outside.url}/")
+  return ok and r.body or tostring(r)
+end)
+`,
+    'hubloop.lua': settings({}), token: tokens[0], secret: secrets[0],
+  });
+  const env = { SHOP_FILE: path.join(dir, 'token'), SIGN_FILE: path.join(dir, 'secret') };
+  const p = await serve(t, dir, { store: path.join(dir, 'events.db'), env });
+  const door = async (url, secret) => (await deliver(url, [event()], { secret })).status;
+  assert.equal(await door(p.hook, secrets[0]), 204);
+  assert.equal(await text(p, '/ask'), '62515');
+  assert.equal(calls.at(-1), `Bearer ${tokens[0]}`);
+  assert.match(await text(p, '/out'), /may not reach/);
+  write(dir, 'token', tokens[1]);
+  write(dir, 'secret', secrets[1]);
+  write(dir, 'hubloop.lua', settings({ more: `permissions = { ["leads.lua"] = { hosts = { "127.0.0.1:${outside.port}" } } },` }));
+  await reload(p);
+  assert.deepEqual([await door(p.hook, secrets[0]), await door(p.hook, secrets[1])], [401, 204]);
+  assert.equal(await text(p, '/ask'), '62515');
+  assert.equal(calls.at(-1), `Bearer ${tokens[1]}`);
+  assert.equal(await text(p, '/out'), 'outside');
+  assert.doesNotMatch(p.err, /counts from the next start/);
+  // A secret that is gone: nothing is taken up, and it goes on with the one it has.
+  fs.rmSync(path.join(dir, 'secret'));
+  await reload(p, /everything keeps running as it was/g);
+  assert.match(p.err, /the secret SIGN: cannot read .*, which SIGN_FILE names/);
+  assert.equal(await door(p.hook, secrets[1]), 204);
+  write(dir, 'secret', secrets[1]);
+  // Another account, and another address; what cannot change is named in one line.
+  write(dir, 'hubloop.lua', settings({
+    account: ', tier = "starter"',
+    more: `http = { listen = "127.0.0.1:1" }, store = "other.db", calls = false,
+  webhooks = { public_url = "${p.url}/hooks" },`,
+  }).replace('accounts = {', 'accounts = { eu = { token = secret "SHOP", client_secret = secret "SIGN", portal = 7 }, '));
+  write(dir, 'leads.lua', 'on("contact.creation", { account = "eu" }, function(e) kv.incr("eu") end)\n');
+  await reload(p);
+  assert.match(p.err, /settings: accounts\.main\.tier, store, http\.listen, calls changed, which counts from the next start/);
+  assert.equal(await door(p.hook, secrets[1]), 404);
+  const hook = `${p.url}/hooks`;
+  assert.equal((await deliver(hook, [event({ portalId: 7 })], { secret: secrets[1] })).status, 204);
+  await p.settled((s) => s.engine.pending === 0 && s.engine.ran === 4, 'the event of the new account');
+  assert.ok(![...tokens, ...secrets].some((v) => p.err.includes(v)), 'a secret was logged');
+  assert.deepEqual(await p.stop(), { code: 0, signal: null }, p.err);
 });
 
 test('SIGHUP while scripts load, while another reload goes on, and while it stops', async (t) => {

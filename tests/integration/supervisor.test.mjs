@@ -130,7 +130,7 @@ test('a script that does not come back at a reload ends the child; the next relo
   p.child.kill('SIGHUP');
   await p.line(/did not return for 5 s; a script was loading and is skipped; it is started again/);
   await p.starts(2);
-  assert.match(p.err, /other\.lua: skipped, because while it loaded the process was ended because one call did not return for 5 s; correct it and reload/);
+  assert.match(p.err, /other\.lua: skipped, because while it loaded the process was ended because one call did not return for 5 s; correct it and send SIGHUP/);
   assert.equal((await request('GET', `${p.url}/other`)).status, 404);
   assert.equal((await deliver(p.hook, [event({ objectId: 1 })])).status, 204);
   fs.writeFileSync(path.join(dir, 'other.lua'), 'serve("GET /other", { auth = false }, function() return "2" end)\n');
