@@ -78,10 +78,18 @@ static void load(batch *b, const hl_project *p, int64_t timeout_ms) {
   close_one(b);
 }
 
-/* All that loaded well become the scripts; those of the project that are no more, when `whole`, go. Afterwards
- * an item has no script, and an error when it was not taken. Gives how many went. */
-static size_t take(batch *b, bool whole, int64_t drain_ms) {
+static bool has(const batch *b, const char *name) {
+  for (size_t i = 0; i < b->n; i++)
+    if (strcmp(name_of(&b->v[i]), name) == 0) return true;
+  return false;
+}
+
+/* All that loaded well become the scripts; those that the project has no more go. Afterwards an item has no
+ * script, and an error when it was not taken. Gives how many went. */
+static size_t take(batch *b, int64_t drain_ms) {
   size_t n = 0, first_gone;
+  const char *absent;
+  for (size_t i = 0; hl_engine_absent_script(b->rt->engine, i); i++) n++;
   for (hl_script *s = hl_host_scripts(b->rt->host); s; s = hl_script_next(s)) n++;
   hl_change *changes = hl_alloc((b->n + n) * sizeof *changes);
   item **from = hl_alloc(b->n * sizeof *from);
@@ -95,11 +103,10 @@ static size_t take(batch *b, bool whole, int64_t drain_ms) {
     }
   }
   first_gone = n;
-  for (hl_script *s = whole ? hl_host_scripts(b->rt->host) : NULL; s; s = hl_script_next(s)) {
-    bool there = false;
-    for (size_t i = 0; i < b->n && !there; i++) there = strcmp(name_of(&b->v[i]), hl_script_name(s)) == 0;
-    if (!there) changes[n++] = (hl_change){.name = hl_script_name(s)};
-  }
+  for (hl_script *s = hl_host_scripts(b->rt->host); s; s = hl_script_next(s))
+    if (!has(b, hl_script_name(s))) changes[n++] = (hl_change){.name = hl_script_name(s)};
+  for (size_t i = 0; (absent = hl_engine_absent_script(b->rt->engine, i)); i++)
+    if (!has(b, absent)) changes[n++] = (hl_change){.name = absent};
   for (size_t i = first_gone; i < n; i++)
     hl_log_write(b->rt->log, HL_LOG_WARN, changes[i].name, "it is gone from the project, and with it its handlers and routes");
   hl_host_swap(b->rt->host, changes, n, drain_ms);
@@ -143,7 +150,7 @@ void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out) {
     clear(&s.b);
     return;
   }
-  take(&s.b, false, 0);
+  take(&s.b, 0);
   for (size_t i = 0; i < s.b.n; i++) {
     const hl_error *err = &s.b.v[i].err;
     if (!err->code) {
@@ -151,7 +158,9 @@ void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out) {
       continue;
     }
     out->failed++;
-    hl_log_write(rt->log, HL_LOG_ERROR, "script", "%s", err->text);
+    hl_log_write(rt->log, HL_LOG_ERROR, "script", "%s%s", err->text,
+                 rt->serving ? "\nevents for what it listened to before are kept until it loads" : "");
+    if (rt->serving) hl_engine_absent(rt->engine, name_of(&s.b.v[i])); /* nothing is kept for the next `run` */
     if (!out->first.code) out->first = *err;
   }
   clear(&s.b);
@@ -236,7 +245,7 @@ static void loaded(void *arg) {
   char text[2 * sizeof(hl_error)];
   bool *was = hl_alloc(r->b.n * sizeof *was);
   for (size_t i = 0; i < r->b.n; i++) was[i] = running(rt, name_of(&r->b.v[i])) != NULL;
-  result.gone = take(&r->b, true, r->drain_ms);
+  result.gone = take(&r->b, r->drain_ms);
   for (size_t i = 0; i < r->b.n; i++) {
     const hl_error *err = &r->b.v[i].err;
     if (!err->code) {

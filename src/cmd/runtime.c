@@ -123,6 +123,7 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
   char token[64];
   struct stat st;
   int rc;
+  rt->serving = o->serving;
   rt->log = hl_log_new(o->log_level, o->log_json);
   if ((rc = hl_loop_new(NULL, rt->log, &rt->loop, err))) goto out;
 

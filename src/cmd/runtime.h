@@ -30,6 +30,7 @@ typedef struct hl_runtime {
   hl_control *control;       /* NULL: commands cannot reach it */
   hl_project *project;       /* NULL for a lone script */
   char *root;
+  bool serving;
 } hl_runtime;
 
 typedef struct hl_runtime_options {

@@ -242,7 +242,10 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   return rc;
 }
 
-static bool handler_exists(void *arg, const char *durable) { return hl_handler_by_name(arg, durable) != NULL; }
+static hl_state fate_of(void *arg, const char *durable) {
+  const hl_handler *h = hl_handler_by_name(arg, durable);
+  return !h ? HL_ST_ORPHANED : h->absent ? HL_ST_PENDING : HL_ST_WAITING;
+}
 
 static void remember_schedule(void *arg, const char *name, int64_t last) {
   hl_handler *h = hl_handler_by_name(arg, name);
@@ -253,7 +256,8 @@ static void remember_schedule(void *arg, const char *name, int64_t last) {
 int hl_engine_start(hl_engine *e, hl_error *err) {
   assert(!e->started);
   int64_t now = hl_loop_now(e->loop);
-  int rc = hl_store_reconcile(e->store, handler_exists, e, &e->counts, err);
+  int rc = hl_absent_start(e, err);
+  if (!rc) rc = hl_store_reconcile(e->store, fate_of, e, &e->counts, err);
   if (!rc) rc = hl_store_each_schedule(e->store, remember_schedule, e, err);
   if (!rc) rc = hl_own_start(e, err);
   if (!rc) rc = hl_debounce_start(e, err);
@@ -353,6 +357,7 @@ static void engine_free(hl_engine *e, bool keep) {
   hl_spill_free(e->spill);
   hl_dedupe_free(e->dedupe);
   hl_own_free(e->own);
+  hl_absent_deinit(e);
   hl_twins_free(e->twins);
   hl_debounce_deinit(e);
   hl_waits_free(e);

@@ -171,6 +171,7 @@ struct hl_handler {
   hl_lane *ready, **ready_tail;
   bool active;
   bool swapped;                /* in the swap that is being made */
+  bool absent;                 /* its script could not be loaded: events are kept for it */
   bool gone;                   /* no script has it any more: it lives until its last run has ended */
   /* schedules */
   bool scheduled, firing;
@@ -284,6 +285,8 @@ struct hl_engine {
   /* handlers */
   hl_map types, lanes;
   hl_handler *handlers, *gone; /* gone: see hl_handler.gone */
+  char **absent;               /* scripts that could not be loaded; n_absent of them */
+  size_t n_absent;
   hl_fired *fired;             /* last firings of schedules that no script has now */
   hl_handler *active, **active_tail;
   hl_defer pump;
@@ -456,6 +459,9 @@ void hl_kv_deinit(hl_engine *e);
 void hl_handler_listen(hl_handler *h);
 void hl_handler_free(hl_handler *h);
 hl_handler **hl_swap_list(hl_swap *swap);
+int hl_absent_start(hl_engine *e, hl_error *err);
+void hl_absent_deinit(hl_engine *e);
+void hl_absent_keep(hl_run *run);            /* a parked row for the time when its handler is there; and frees it */
 void hl_gone_cut(hl_run *run);               /* its handler is gone: nobody runs it again; and frees it */
 void hl_gone_ended(hl_handler *h);           /* a run of h has ended; h may be gone on return */
 

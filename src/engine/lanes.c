@@ -209,7 +209,8 @@ static void give(hl_engine *e, hl_ev *ev, hl_handler *h, int depth, int written)
     run->refused = hl_strdup("writes to HubSpot chained deeper than 8: handlers that answer each other's writes without end?");
   ev->refs++;
   ev->left++;
-  if (!h->debounce_ms || run->refused || !hl_debounce(run)) hl_lane_enter(run);
+  if (h->absent) hl_absent_keep(run);
+  else if (!h->debounce_ms || run->refused || !hl_debounce(run)) hl_lane_enter(run);
 }
 
 static int depth_of(hl_engine *e, const hl_ev *ev, int *written) {
@@ -236,7 +237,7 @@ void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials
   int written, depth = depth_of(e, ev, &written);
   for (hl_handler *h = t ? t->handlers : NULL; h; h = h->type_next) {
     if (!hl_handler_wants(h, ev) || already(h, ev, partials, n)) continue;
-    if (is_own(h, ev)) {
+    if (!h->absent && is_own(h, ev)) {
       skipped = hl_realloc(skipped, (n_skipped + 1) * sizeof *skipped);
       skipped[n_skipped++] = h;
       continue;

@@ -64,6 +64,11 @@ static hl_run *run_of(hl_engine *e, const hl_parked *p) {
     hl_parked_leave(e, hl_parked_hold(e, p->id));
     return NULL;
   }
+  if (h->absent) {
+    hl_tx_repark(e->tx, p->id, HL_ST_PENDING, p->attempts, p->due, HL_STR("its script could not be loaded"));
+    hl_parked_leave(e, hl_parked_hold(e, p->id));
+    return NULL;
+  }
   int rc = hl_json_parse(p->event, &json, NULL);
   if (rc == HL_ENOMEM) hl_mem_ended();
   hl_ev *ev = rc ? NULL : hl_ev_parked(e, p, json);

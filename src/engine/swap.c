@@ -103,6 +103,70 @@ static void move_rows(hl_handler *h, hl_state from, hl_state to) {
   if (to == HL_ST_WAITING) hl_waiter_add(e, false, 0, on_back, e);
 }
 
+/* ---- scripts that could not be loaded ---- */
+
+void hl_engine_absent(hl_engine *e, const char *script) {
+  assert(!e->started);
+  e->absent = hl_realloc(e->absent, (e->n_absent + 1) * sizeof *e->absent);
+  e->absent[e->n_absent++] = hl_strdup(script);
+}
+
+const char *hl_engine_absent_script(const hl_engine *e, size_t i) { return i < e->n_absent ? e->absent[i] : NULL; }
+
+static void absent_no_more(hl_engine *e, const char *script) {
+  for (size_t i = 0; i < e->n_absent; i++) {
+    if (strcmp(e->absent[i], script) != 0) continue;
+    hl_free(e->absent[i]);
+    e->absent[i] = e->absent[--e->n_absent];
+    return;
+  }
+}
+
+void hl_absent_deinit(hl_engine *e) {
+  for (size_t i = 0; i < e->n_absent; i++) hl_free(e->absent[i]);
+  hl_free(e->absent);
+}
+
+/* Stands in for the handler. */
+static void stand_in(void *arg, const hl_listened *l) {
+  hl_engine *e = arg;
+  bool absent = false;
+  for (size_t i = 0; i < e->n_absent && !absent; i++) absent = strcmp(e->absent[i], l->script) == 0;
+  hl_handler_options o = {.script = l->script, .name = l->name, .account = l->account, .property = l->property};
+  hl_handler *h;
+  if (absent && hl_engine_on(e, l->type, true, &o, NULL, NULL, &h, NULL) == 0) h->absent = true;
+}
+
+int hl_absent_start(hl_engine *e, hl_error *err) {
+  return e->n_absent ? hl_store_each_listened(e->store, stand_in, e, err) : 0;
+}
+
+void hl_absent_keep(hl_run *run) {
+  hl_engine *e = run->e;
+  hl_ev *ev = run->ev;
+  hl_buf name;
+  char *json = hl_run_parked_json(run, ev->json);
+  hl_buf_init(&name, 1 << 16);
+  hl_handler_durable(run->h, &name);
+  hl_parked p = {.id = e->next_parked++, .row = ev->parked_row, .index = ev->index, .kind = HL_ST_PENDING, .open = true,
+                 .handler = name.p, .type = ev->type, .source = ev->source, .account = ev->account, .received = ev->received,
+                 .event = hl_str_of(json), .error = HL_STR("its script could not be loaded")};
+  hl_tx_park(e->tx, &p, false);
+  hl_buf_deinit(&name);
+  hl_free(json);
+  ev->split = ev->parks = true;
+  hl_run_settle(run, HL_ST_WAITING);
+  hl_run_free(run);
+  hl_touch(e);
+}
+
+static void note_listeners(hl_engine *e, const char *script) {
+  hl_tx_listened_drop(e->tx, script);
+  for (const hl_handler *h = e->handlers; h; h = h->next)
+    if (!h->scheduled && strcmp(h->script, script) == 0)
+      hl_tx_listened(e->tx, &(hl_listened){h->script, h->type, h->name, h->account, h->property});
+}
+
 /* ---- coming and going ---- */
 
 static bool same_name(const hl_handler *a, const hl_handler *b) {
@@ -160,6 +224,8 @@ static void take_up(hl_engine *e, hl_handler *fresh) {
     fresh = NULL;
   } else {
     exchange(h, fresh);
+    if (h->absent) move_rows(h, HL_ST_PENDING, HL_ST_WAITING);
+    h->absent = false;
     if (h->scheduled && !back) hl_schedule_changed(h, fresh);
     if (h->debounce_merged != fresh->debounce_merged) hl_debounce_forget(h);
     hl_handler_free(fresh);
@@ -185,7 +251,7 @@ static void let_go(hl_handler *h) {
   } else {
     unlisten(h);
     hl_debounce_forget(h);
-    move_rows(h, HL_ST_WAITING, HL_ST_ORPHANED);
+    move_rows(h, h->absent ? HL_ST_PENDING : HL_ST_WAITING, HL_ST_ORPHANED);
   }
   append(&h->e->gone, h);
 }
@@ -206,6 +272,8 @@ static void swap_script(hl_engine *e, hl_swap *swap) {
     *p = h->next;
     let_go(h);
   }
+  absent_no_more(e, swap->script);
+  note_listeners(e, swap->script);
   hl_swap_free(swap);
 }
 

@@ -395,9 +395,9 @@ void hl_host_swap(hl_host *host, hl_change *v, size_t n, int64_t drain_ms) {
     swaps[taken++] = s ? s->swap : hl_swap_new(host->o.engine, v[i].name);
     if (s) s->swap = NULL;
   }
-  hl_engine_swap(host->o.engine, swaps, taken);
   for (size_t i = 0; i < n; i++)
     if (!v[i].err.code) take_over(host, &v[i], drain_ms);
+  hl_engine_swap(host->o.engine, swaps, taken);
   hl_free(swaps);
 }
 

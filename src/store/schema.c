@@ -47,7 +47,9 @@ static const char *const SCHEMA_4 =
     "CREATE TABLE wait(id INTEGER PRIMARY KEY, hash BLOB, type TEXT, fields TEXT, name TEXT NOT NULL, row INTEGER NOT NULL,"
     " idx INTEGER NOT NULL, upto INTEGER NOT NULL);"
     "CREATE INDEX wait_hash ON wait(hash) WHERE hash IS NOT NULL;"
-    "CREATE INDEX wait_look ON wait(row) WHERE upto>0;";
+    "CREATE INDEX wait_look ON wait(row) WHERE upto>0;"
+    "CREATE TABLE listener(script TEXT, type TEXT, name TEXT, account TEXT, property TEXT,"
+    " PRIMARY KEY(script, type, name)) WITHOUT ROWID;";
 
 int sql_create(hl_db *db, const unsigned char *key) {
   sqlite3_stmt *st = NULL;

@@ -78,6 +78,9 @@
                " JOIN parked p ON p.id=d.id AND p.kind=4 AND p.handler=d.handler ORDER BY d.id")           \
   X(PLACE_SET, "INSERT INTO place(source,place) VALUES(?1,?2) ON CONFLICT DO UPDATE SET place=excluded.place") \
   X(PLACE, "SELECT place FROM place WHERE source=?1")                                                      \
+  X(LISTENER, "INSERT INTO listener(script,type,name,account,property) VALUES(?1,?2,?3,?4,?5)")            \
+  X(LISTENERS_DROP, "DELETE FROM listener WHERE script=?1")                                                \
+  X(LISTENERS, "SELECT script,type,name,account,property FROM listener ORDER BY script,type,name")         \
   X(SCHEDULES, "SELECT name,last FROM schedule ORDER BY name")                                             \
   X(HASHES, "SELECT id,received,hashes FROM log WHERE id>?1 AND id<=?2 AND received>=?3 ORDER BY id")      \
   X(NEXT_ROW, "SELECT received FROM log WHERE id>?1 ORDER BY id LIMIT 1")                                  \
@@ -89,7 +92,7 @@
   X(READ_HELD, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed FROM parked" \
                " WHERE kind IN (4, 20) AND kind=4 AND due>?1 AND due<=?2 AND failed>?1 AND due-failed<=?3"  \
                " ORDER BY failed, id")                                                                     \
-  X(HANDLERS, "SELECT DISTINCT handler FROM parked WHERE kind IN (4, 7)")                                  \
+  X(HANDLERS, "SELECT DISTINCT handler FROM parked WHERE kind IN (0, 4, 7)")                                  \
   X(OF_HANDLER, "SELECT id FROM parked WHERE handler=?1 AND kind=?2")                                      \
   X(LIST_LOG, "SELECT l.id,l.received,l.source,l.account,l.n,l.hashes,p.states,l.body"                     \
               " FROM log l LEFT JOIN progress p ON p.row=l.id WHERE l.id<?1 ORDER BY l.id DESC")           \

@@ -161,16 +161,28 @@ void hl_db_close(hl_db *db) {
   hl_free(db);
 }
 
+int hl_db_each_listened(hl_db *db, void (*each)(void *arg, const hl_listened *l), void *arg, hl_error *err) {
+  sqlite3_stmt *st = sql_statement(db, ST_LISTENERS);
+  int rc;
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    const char *v[5];
+    for (int i = 0; i < 5; i++) v[i] = (const char *)sqlite3_column_text(st, i);
+    each(arg, &(hl_listened){.script = v[0], .type = v[1], .name = v[2], .account = v[3], .property = v[4]});
+  }
+  sqlite3_reset(st);
+  return rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read who listened", err);
+}
+
 void hl_db_state(hl_db *db, hl_store_state *out) { *out = db->state; }
 
 /* ---- applying a transaction ---- */
 
-/* The state of an event that has left the log: what its parked rows say, worst
- * first wait, then orphaned, then dead; without rows `base`. */
+/* The state of an event that has left the log: what its parked rows say, first
+ * pending, then waiting, orphaned, dead; without rows `base`. */
 int sql_event_state(hl_db *db, int64_t row, int64_t index, hl_state base, hl_state *out) {
   sqlite3_stmt *st = sql_statement(db, ST_EVENT_STATE);
   int rc, best = 0;
-  static const int rank[HL_ST_MAX] = {[HL_ST_DEAD] = 1, [HL_ST_ORPHANED] = 2, [HL_ST_WAITING] = 3};
+  static const int rank[HL_ST_MAX] = {[HL_ST_DEAD] = 1, [HL_ST_ORPHANED] = 2, [HL_ST_WAITING] = 3, [HL_ST_PENDING] = 4};
   sqlite3_bind_int64(st, 1, row);
   sqlite3_bind_int64(st, 2, index);
   *out = base;
@@ -397,6 +409,8 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_STEP_TEXT:
     case OP_AUDIT_TEXT:
     case OP_DROP_DELAYED: return sql_apply_trace(db, op);
+    case OP_LISTENER: return sql_run(db, ST_LISTENER, 0, NULL, 5, op->s);
+    case OP_LISTENERS_DROP: return sql_run(db, ST_LISTENERS_DROP, 0, NULL, 1, op->s);
     case OP_PLACE: return sql_run(db, ST_PLACE_SET, 0, NULL, 2, op->s);
     case OP_AUDIT: return sql_run(db, ST_AUDIT, 1, op->i, 5, op->s);
     case OP_FIRED: {
@@ -452,14 +466,16 @@ int hl_db_apply(hl_db *db, const hl_tx *tx, hl_error *err) {
   return code;
 }
 
-int hl_db_reconcile(hl_db *db, bool (*exists)(void *arg, const char *handler), void *arg, hl_error *err) {
+int hl_db_reconcile(hl_db *db, hl_state (*fate)(void *arg, const char *handler), void *arg, hl_error *err) {
   hl_tx *tx = hl_tx_new();
   sqlite3_stmt *st = sql_statement(db, ST_HANDLERS);
   int rc;
   while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
     const char *name = (const char *)sqlite3_column_text(st, 0);
-    bool here = exists(arg, name);
-    hl_tx_repark_all(tx, name, here ? HL_ST_ORPHANED : HL_ST_WAITING, here ? HL_ST_WAITING : HL_ST_ORPHANED);
+    hl_state to = fate(arg, name);
+    if (to == HL_ST_WAITING) hl_tx_repark_all(tx, name, HL_ST_ORPHANED, to);
+    else hl_tx_repark_all(tx, name, HL_ST_WAITING, to);
+    if (to != HL_ST_PENDING) hl_tx_repark_all(tx, name, HL_ST_PENDING, to);
   }
   sqlite3_reset(st);
   rc = rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read parked rows", err);

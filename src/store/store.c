@@ -416,11 +416,18 @@ int hl_store_wait_index(hl_store *s, hl_wait_index_cb cb, void *arg, hl_error *e
   return rc;
 }
 
-int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg,
+int hl_store_each_listened(hl_store *s, void (*each)(void *arg, const hl_listened *l), void *arg, hl_error *err) {
+  uv_mutex_lock(&s->db_lock);
+  int rc = hl_db_each_listened(s->db, each, arg, err);
+  uv_mutex_unlock(&s->db_lock);
+  return rc;
+}
+
+int hl_store_reconcile(hl_store *s, hl_state (*fate)(void *arg, const char *handler), void *arg,
                        hl_store_counts *counts, hl_error *err) {
   hl_store_state state;
   uv_mutex_lock(&s->db_lock);
-  int rc = hl_db_reconcile(s->db, exists, arg, err);
+  int rc = hl_db_reconcile(s->db, fate, arg, err);
   hl_db_state(s->db, &state);
   uv_mutex_unlock(&s->db_lock);
   *counts = state.counts;

@@ -68,9 +68,14 @@ typedef struct hl_debounce_row {
   hl_str key, event;
 } hl_debounce_row;
 int hl_store_each_debounce(hl_store *s, void (*each)(void *arg, const hl_debounce_row *row), void *arg, hl_error *err);
-/* Parked rows of handlers that `exists` denies become orphaned; orphaned rows of
- * handlers that exist again wait, due when they were. *counts is what is true afterwards. */
-int hl_store_reconcile(hl_store *s, bool (*exists)(void *arg, const char *handler), void *arg,
+typedef struct hl_listened { /* a script's handler of events, as of its last load */
+  const char *script, *type, *name, *account, *property; /* the last two may be NULL */
+} hl_listened;
+int hl_store_each_listened(hl_store *s, void (*each)(void *arg, const hl_listened *l), void *arg, hl_error *err);
+/* What becomes of parked rows that wait, are orphaned or are pending: `fate` of their handler is WAITING (it exists; due
+ * when they were), ORPHANED (it does not) or PENDING (its script could not be loaded; what is orphaned stays so). *counts is what is
+ * true afterwards. */
+int hl_store_reconcile(hl_store *s, hl_state (*fate)(void *arg, const char *handler), void *arg,
                        hl_store_counts *counts, hl_error *err);
 
 /* ---- transactions: strings are copied ---- */
@@ -111,7 +116,7 @@ typedef struct hl_parked {
   int64_t id;                /* the engine gives it */
   int64_t row;               /* 0 for HL_ST_DELAYED */
   unsigned index;
-  hl_state kind;             /* WAITING, DEAD, ORPHANED, DELAYED */
+  hl_state kind;             /* WAITING, DEAD, ORPHANED, DELAYED, PENDING: for a script that could not be loaded */
   bool open;                 /* its event is still pending in the log */
   const char *handler, *type, *source, *account;
   int64_t received, due;     /* due: WAITING and DELAYED, epoch ms */
@@ -145,6 +150,8 @@ void hl_tx_own_upto(hl_tx *tx, int64_t id); /* and all before it */
 void hl_tx_debounce(hl_tx *tx, int64_t id, const char *handler, hl_str key, int64_t since, int64_t occurred);
 void hl_tx_debounce_drop(hl_tx *tx, int64_t id);
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at);
+void hl_tx_listened(hl_tx *tx, const hl_listened *l);
+void hl_tx_listened_drop(hl_tx *tx, const char *script);
 /* How far a source that we read (the webhooks journal) has been read, in its own words. With `receipt`
  * it goes when the bodies of the transaction go. */
 void hl_tx_place(hl_tx *tx, const char *source, hl_str place, bool receipt);

@@ -247,6 +247,16 @@ void hl_tx_place(hl_tx *tx, const char *source, hl_str place, bool receipt) {
   add(tx, OP_PLACE, receipt, s, HL_COUNT(s));
 }
 
+void hl_tx_listened(hl_tx *tx, const hl_listened *l) {
+  hl_str s[] = {hl_str_of(l->script), hl_str_of(l->type), hl_str_of(l->name), hl_str_of(l->account), hl_str_of(l->property)};
+  add(tx, OP_LISTENER, false, s, HL_COUNT(s));
+}
+
+void hl_tx_listened_drop(hl_tx *tx, const char *script) {
+  hl_str s = hl_str_of(script);
+  add(tx, OP_LISTENERS_DROP, false, &s, 1);
+}
+
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at) {
   hl_str s = hl_str_of(schedule);
   add(tx, OP_FIRED, false, &s, 1)->i[0] = at;

@@ -259,6 +259,32 @@ end)
   assert.deepEqual(await p.stop(), { code: 0, signal: null }, p.err);
 });
 
+test('a script that cannot be loaded at the start: its events are pending until it can', async (t) => {
+  const dir = project(t, { 'leads.lua': counting(1), 'other.lua': 'on("contact.creation", function(e) kv.incr("n") end)\n' });
+  const store = path.join(dir, 'events.db');
+  const p = await serve(t, dir, { store });
+  assert.equal((await deliver(p.hook, [event()])).status, 204);
+  await p.settled((s) => s.engine.ran === 1, 'the first event');
+  assert.equal((await p.stop()).code, 0);
+  write(dir, 'leads.lua', 'on("contact.creation", function(e)');
+  const q = await serve(t, dir, { store });
+  assert.match(q.err, /leads\.lua:1: .*\n.*\n *events for what it listened to before are kept until it loads/);
+  assert.equal((await deliver(q.hook, [event(), event()])).status, 204);
+  const s = await q.settled((v) => v.engine.pending === 2 && v.engine.running === 0, 'two pending events');
+  assert.deepEqual([s.engine.acknowledged, s.engine.unhandled, s.engine.orphaned], [3, 0, 0]);
+  // Neither the reload of a still broken script nor a restart changes that.
+  await reload(q);
+  assert.match(q.err, /it does not run/);
+  assert.equal((await q.stop('SIGKILL')).signal, 'SIGKILL');
+  const r = await serve(t, dir, { store });
+  assert.equal((await r.status()).engine.pending, 2);
+  write(dir, 'leads.lua', counting(2));
+  await reload(r);
+  await r.settled((v) => v.engine.pending === 0 && v.engine.ran === 3, 'the events handled');
+  assert.equal(await text(r, '/n'), '3');
+  assert.deepEqual(await r.stop(), { code: 0, signal: null }, r.err);
+});
+
 test('SIGHUP while scripts load, while another reload goes on, and while it stops', async (t) => {
   const held = [];
   const f = await fake(t, (q, res) => held.push(res));

@@ -1,4 +1,6 @@
 /* Handlers exchanged while events run, wait and come in (SEMANTICS 2, 27). */
+#include <unistd.h>
+
 #include "engine_util.h"
 
 #define CHANGED(id, object, name, at) \
@@ -437,6 +439,128 @@ static void a_swap_before_the_start_and_one_that_is_given_up(void **state) {
   world_end(&w);
 }
 
+/* ---- scripts that cannot be loaded at the start ---- */
+
+static int64_t clock_ms;
+
+static void open_life(world *w) {
+  *w = (world){.log = hl_log_new(HL_LOG_OFF, false)};
+  assert_int_equal(hl_loop_new(&(hl_loop_options){.is_virtual = true, .start_ms = clock_ms, .seed = 7}, w->log, &w->loop, &w->err), 0);
+  world_engine(w, "absent.db");
+}
+
+static void end_life(world *w) {
+  clock_ms = hl_loop_now(w->loop);
+  world_end(w);
+}
+
+/* The virtual clock stands while the writer is at it. */
+static void let_pass(world *w, int times) {
+  for (int i = 0; i < times; i++) pass(w, 10);
+}
+
+static hl_receipt stored(world *w, const char *body) {
+  answer a = {0};
+  receive(w, body, &a);
+  while (!a.calls) pass(w, 1);
+  return a.r;
+}
+
+static void what_an_absent_script_listened_to_is_kept(void **state) {
+  (void)state;
+  world w;
+  static probe a, other;
+  clock_ms = INT64_C(1800000000000);
+  unlink("absent.db");
+  for (int life = 0; life < 5; life++) {
+    memset(&a, 0, sizeof a);
+    memset(&other, 0, sizeof other);
+    open_life(&w);
+    listen_with(&w, "contact.creation", false, (hl_handler_options){.script = "other.lua"}, &other);
+    switch (life) {
+      case 0: /* it listens, and one event waits for its retry */
+        swap_to(&w, "contact.creation", (hl_handler_options){.name = "leads", .retries = 3}, &a);
+        world_start(&w);
+        a.hold = true;
+        stored(&w, "[" CREATED(1, 10, 1) "]");
+        let_pass(&w, 2);
+        finish(&a, 0, HL_RUN_FAILED);
+        let_pass(&w, 2);
+        assert_int_equal(stats_of(&w).waiting, 1);
+        break;
+      case 1: /* it cannot be loaded */
+        hl_engine_absent(w.e, "t.lua");
+        world_start(&w);
+        stored(&w, "[" CREATED(2, 11, 2) "," CHANGED(3, 11, "email", 3) "]");
+        let_pass(&w, 1000);
+        assert_int_equal(other.calls, 1);
+        assert_int_equal(stats_of(&w).pending, 2);
+        assert_int_equal(stats_of(&w).waiting, 0);
+        assert_int_equal(stats_of(&w).unhandled, 1);
+        break;
+      case 2: /* still; then a reload brings it */
+        hl_engine_absent(w.e, "t.lua");
+        assert_string_equal(hl_engine_absent_script(w.e, 0), "t.lua");
+        world_start(&w);
+        stored(&w, "[" CREATED(4, 12, 4) "]");
+        let_pass(&w, 10);
+        assert_int_equal(stats_of(&w).pending, 3);
+        swap_to(&w, "contact.creation", (hl_handler_options){.name = "leads"}, &a);
+        assert_null(hl_engine_absent_script(w.e, 0));
+        let_pass(&w, 10);
+        assert_int_equal(a.calls, 3);
+        assert_int_equal(stats_of(&w).pending, 0);
+        assert_int_equal(stats_of(&w).ran, 3);
+        stored(&w, "[" CREATED(5, 13, 5) "]");
+        let_pass(&w, 10);
+        assert_int_equal(a.calls, 4);
+        break;
+      case 3:
+        hl_engine_absent(w.e, "t.lua");
+        world_start(&w);
+        stored(&w, "[" CREATED(6, 14, 6) "]");
+        let_pass(&w, 10);
+        assert_int_equal(stats_of(&w).pending, 1);
+        break;
+      case 4: /* it is gone for good */
+        world_start(&w);
+        let_pass(&w, 10);
+        assert_int_equal(stats_of(&w).pending, 0);
+        assert_int_equal(stats_of(&w).orphaned, 1);
+        break;
+    }
+    end_life(&w);
+  }
+}
+
+static void an_absent_script_that_is_removed_leaves_orphans(void **state) {
+  (void)state;
+  world w;
+  static probe a;
+  unlink("absent.db");
+  for (int life = 0; life < 3; life++) {
+    memset(&a, 0, sizeof a);
+    open_life(&w);
+    if (life == 0) {
+      swap_to(&w, "contact.creation", (hl_handler_options){0}, &a);
+      world_start(&w);
+    } else {
+      hl_engine_absent(w.e, "t.lua");
+      world_start(&w);
+      stored(&w, life == 1 ? "[" CREATED(1, 10, 1) "]" : "[" CREATED(2, 11, 2) "]");
+      let_pass(&w, 10);
+      assert_int_equal(stats_of(&w).pending, life);
+    }
+    if (life == 2) {
+      swap_to(&w, NULL, (hl_handler_options){0}, NULL);
+      let_pass(&w, 10);
+      assert_int_equal(stats_of(&w).orphaned, 2);
+      assert_int_equal(stored(&w, "[" CREATED(3, 12, 3) "]").unhandled, 1);
+    }
+    end_life(&w);
+  }
+}
+
 /* ---- at random ---- */
 
 enum { OBJECTS = 12, EVENTS = 1500, VERSIONS = 2 };
@@ -545,6 +669,8 @@ int main(void) {
       cmocka_unit_test(a_schedule_keeps_its_last_firing),
       cmocka_unit_test(a_firing_that_runs_is_not_doubled),
       cmocka_unit_test(a_swap_before_the_start_and_one_that_is_given_up),
+      cmocka_unit_test(what_an_absent_script_listened_to_is_kept),
+      cmocka_unit_test(an_absent_script_that_is_removed_leaves_orphans),
       cmocka_unit_test(swaps_at_random),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
