@@ -1,5 +1,5 @@
-// kill -9 at random instants, with restarts: under load, while it starts, at the
-// instant of a timer.
+// kill -9 at random instants, with restarts: under load, while it starts, while its
+// scripts are exchanged, at the instant of a timer.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import path from 'node:path';
@@ -26,7 +26,7 @@ test(`kill -9 at ${KILLS} random instants`, { timeout: FULL ? 3600000 : 240000 }
     const [what, most] = MOMENTS[Math.floor(rng() * MOMENTS.length)];
     const more = 1 + Math.floor(rng() * most);
     // A few more turns of this process, so that the instant is not always the one right after an answer.
-    const turns = Math.floor(rng() * 40);
+    const turns = Math.floor(rng() * 40), hangup = Math.floor(rng() * 60);
     if (what === 'start') {
       await p.stop('SIGKILL');
       p = start(t, ['serve', dir, '--store', store, '--listen', `127.0.0.1:${port}`, '--admin', 'off'],
@@ -38,7 +38,10 @@ test(`kill -9 at ${KILLS} random instants`, { timeout: FULL ? 3600000 : 240000 }
         moment = { count, at: count() + more, fire: resolve };
         look();
       })]);
-      for (let i = 0; i < turns; i++) await new Promise((resolve) => { setImmediate(resolve); });
+      for (let i = 0; i < turns; i++) {
+        if (i === hangup) p.child.kill('SIGHUP');
+        await new Promise((resolve) => { setImmediate(resolve); });
+      }
     }
     const ended = await p.stop('SIGKILL');
     assert.equal(ended.signal, 'SIGKILL', `it had ended before: ${p.err}`);
