@@ -174,7 +174,9 @@ export function look(store) {
     const sql = (text) => execFileSync('sqlite3', ['-cmd', '.timeout 1000', copy, text], { encoding: 'utf8' }).trim();
     const tally = JSON.parse(sql("SELECT json_object('acknowledged', acknowledged, 'pending', s0, 'dead', s5,"
       + ` 'sum', ${sql("SELECT group_concat(name, '+') FROM pragma_table_info('tally') WHERE name GLOB 's[0-9]*'")}) FROM tally`));
-    return { ...tally, integrity: sql('PRAGMA integrity_check'), steps: Number(sql('SELECT count(*) FROM step')),
+    // A dead letter keeps its steps: when it is retried, it goes on behind them.
+    const steps = 'SELECT count(*) FROM step s WHERE NOT EXISTS (SELECT 1 FROM parked p WHERE p.row=s.row AND p.idx=s.idx AND p.handler=s.handler AND p.kind=5)';
+    return { ...tally, integrity: sql('PRAGMA integrity_check'), steps: Number(sql(steps)),
       parked: Number(sql('SELECT count(*) FROM parked WHERE kind<>5')), partial: Number(sql('SELECT count(*) FROM partial')) };
   } finally {
     fs.rmSync(dir, { recursive: true, force: true });
