@@ -412,11 +412,12 @@ bool hl_engine_push_live(const hl_engine *e, const char *account, hl_str type) {
   return false;
 }
 
-bool hl_engine_listens(const hl_engine *e, const char *type) { return hl_type_of(e, type) != NULL; }
+bool hl_engine_listens(const hl_engine *e, const char *type) { return hl_type_of(e, type) != NULL || hl_waits_for(e, type); }
 
 void hl_engine_listeners(const hl_engine *e, void (*each)(void *arg, const hl_listener *l), void *arg) {
   for (const hl_handler *h = e->handlers; h; h = h->next)
     if (!h->scheduled) each(arg, &(hl_listener){h->type, h->script, h->account, h->property, h->object_type});
+  hl_waits_each(e, each, arg);
 }
 
 void hl_engine_audits(hl_engine *e, const char *kind, const char *key, unsigned max, hl_audits_cb cb, void *arg) {

@@ -153,9 +153,11 @@ void hl_engine_save_place(hl_engine *e, const char *source, hl_str place, hl_rec
 void hl_engine_pulls(hl_engine *e, const char *account);
 /* Events of this type have come through push within the last hour. */
 bool hl_engine_push_live(const hl_engine *e, const char *account, hl_str type);
-/* A handler listens to the type. */
+/* A handler listens to the type, or waits for it. */
 bool hl_engine_listens(const hl_engine *e, const char *type);
-/* What handlers listen to, one call each. */
+/* A script waits for events of the type (wait.h), perhaps later: it counts as listening to it. property: NULL any. */
+void hl_engine_awaits(hl_engine *e, const char *script, const char *type, const char *property);
+/* What handlers listen to and wait for, one call each. */
 typedef struct hl_listener {
   const char *type, *script;
   const char *account, *property, *object_type; /* NULL: any */

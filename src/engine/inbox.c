@@ -386,8 +386,6 @@ void hl_row_progress(hl_engine *e) {
   }
 }
 
-static void name_event(hl_engine *e, hl_ev *ev, const hl_fields *f);
-
 /* Everything the handler will see points into `json`, which is taken over. */
 static hl_ev *new_ev(hl_engine *e, hl_row *row, unsigned index, cJSON *json) {
   hl_ev *ev = HL_NEW(hl_ev);
@@ -404,12 +402,12 @@ static hl_ev *new_ev(hl_engine *e, hl_row *row, unsigned index, cJSON *json) {
   ev->parked_row = row->id;
   ev->base = HL_ST_FILTERED;
   ev->occurred = f.occurred.kind == HL_F_INT ? f.occurred.i : row->received;
-  name_event(e, ev, &f);
+  hl_ev_name(e, ev, &f);
   e->events++;
   return ev;
 }
 
-static void name_event(hl_engine *e, hl_ev *ev, const hl_fields *f) {
+void hl_ev_name(hl_engine *e, hl_ev *ev, const hl_fields *f) {
   const hl_field *id = f->object.kind ? &f->object : f->from_object.kind ? &f->from_object : &f->primary_object;
   char type[64];
   ev->type = f->type.s.p;
@@ -440,7 +438,7 @@ hl_ev *hl_ev_parked(hl_engine *e, const hl_parked *p, cJSON *json) {
   ev->parked_row = p->row;
   ev->base = HL_ST_FILTERED;
   ev->occurred = f.occurred.kind == HL_F_INT ? f.occurred.i : p->received;
-  name_event(e, ev, &f);
+  hl_ev_name(e, ev, &f);
   ev->refs = 1;
   e->events++;
   return ev;

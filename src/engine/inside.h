@@ -44,6 +44,7 @@ typedef struct hl_alert_kind hl_alert_kind;
 typedef struct hl_steps hl_steps;
 typedef struct hl_fired hl_fired;
 typedef struct hl_waits hl_waits;
+typedef struct hl_wrote hl_wrote;
 
 /* A log row with events that are not done. */
 struct hl_row {
@@ -124,6 +125,7 @@ struct hl_run {
   hl_effect effects;           /* list head */
   hl_steps *steps;             /* NULL: nobody has asked for one */
   unsigned writer;             /* who works for it now */
+  hl_wrote *wrote;             /* to HubSpot: own.c; NULL: nothing */
   bool waited;                 /* a wait of it was over before, or goes on */
   bool over;                   /* it ends, whatever its code says: with a wait (steps->ends), or refused */
   bool uncertain;              /* a step has left a write of which nobody knows whether it was made */
@@ -353,6 +355,7 @@ void hl_inbox_refuse(hl_engine *e, hl_receipt_job *job, int code, const char *wh
 void hl_inbox_more(hl_engine *e);            /* reads on when there is room */
 void hl_event_done(hl_engine *e, hl_ev *ev);
 void hl_ev_unref(hl_engine *e, hl_ev *ev);
+void hl_ev_name(hl_engine *e, hl_ev *ev, const hl_fields *f); /* its type and object; they point into its json */
 /* An event of a parked row: `json` is taken over. NULL when it has no type. */
 hl_ev *hl_ev_parked(hl_engine *e, const hl_parked *p, cJSON *json);
 /* The handler has left it while others have not: now, or in an earlier life. */
@@ -421,6 +424,8 @@ void hl_waits_free(hl_engine *e);
 void hl_waits_see(hl_engine *e, const hl_receipt_job *job, unsigned index, const hl_element *el);
 void hl_waits_look(hl_engine *e);            /* through the log, for waits that began after what they wait for */
 bool hl_waits_idle(const hl_engine *e);
+bool hl_waits_for(const hl_engine *e, const char *type);
+void hl_waits_each(const hl_engine *e, void (*each)(void *arg, const hl_listener *l), void *arg);
 void hl_wait_finish(hl_run *run);            /* run is gone on return */
 
 /* parked.c */

@@ -148,6 +148,7 @@ void hl_run_free(hl_run *run) {
   if (run->lane && !run->lane->mapped) hl_free(run->lane);
   if (run->ev) hl_ev_unref(e, run->ev);
   hl_free(run->refused);
+  hl_free(run->wrote);
   hl_free(run->script);
   hl_free(run->account);
   hl_free(run);

@@ -6,6 +6,7 @@
 #include "hubspot/paths.h"
 
 enum { MAX_RECORDS = 200000 };  /* beyond, the oldest goes: then its handler runs */
+enum { MAX_WROTE = 128 };       /* of one run, for its waits */
 static const int64_t KEEP_MS = 10 * 60 * 1000;
 
 typedef struct record {
@@ -191,14 +192,51 @@ static bool heard(const hl_engine *e, const char *type_id, const char *what) {
   return hl_type_of(e, name) != NULL;
 }
 
-static void wrote_one(hl_run *run, const char *handler, const told *t, hl_own_mark *mark) {
+struct hl_wrote {
+  struct { uint64_t hash[2]; int64_t at; char id[24]; } v[MAX_WROTE];
+  size_t n;                    /* ever */
+};
+
+/* `heard`: others than a wait of the run may want to know. */
+static void wrote_one(hl_run *run, const char *handler, const told *t, bool heard_of, hl_own_mark *mark) {
   hl_engine *e = run->e;
   uint64_t hash[2];
   hash_told(e, t, hash);
   int64_t id = e->own->next_id, at = hl_loop_now(e->loop);
+  if (!run->wrote) run->wrote = HL_NEW(hl_wrote);
+  size_t k = run->wrote->n++ % MAX_WROTE;
+  memcpy(run->wrote->v[k].hash, hash, sizeof hash);
+  run->wrote->v[k].at = at;
+  snprintf(run->wrote->v[k].id, sizeof run->wrote->v[k].id, "%s", t->id);
+  if (!heard_of) return;
   add(e->own, id, at, hash, handler, run->depth);
   hl_tx_own(e->tx, id, handler, (hl_str){(const char *)hash, sizeof hash}, at, run->depth);
   if (!mark->n++) mark->first = id;
+}
+
+void hl_own_wrote(const hl_run *run, const char *object_id, size_t max, hl_buf *out, int64_t *until) {
+  const hl_wrote *w = run->wrote;
+  int64_t now = hl_loop_now(run->e->loop);
+  for (size_t i = w ? w->n : 0, least = i > MAX_WROTE ? i - MAX_WROTE : 0; i > least && max; i--) {
+    size_t k = (i - 1) % MAX_WROTE;
+    if (w->v[k].at + KEEP_MS <= now || (object_id && strcmp(object_id, w->v[k].id) != 0)) continue;
+    if (!out->n) *until = w->v[k].at + KEEP_MS;
+    if (hl_buf_append(out, w->v[k].hash, sizeof w->v[k].hash)) hl_mem_ended();
+    max--;
+  }
+}
+
+bool hl_own_told(hl_engine *e, const char *account, cJSON *json, unsigned char hash[16]) {
+  hl_ev ev = {.json = json, .account = account};
+  hl_fields f;
+  told t;
+  uint64_t h[2];
+  hl_fields_of(json, &f);
+  hl_ev_name(e, &ev, &f);
+  if (!told_by(&ev, &t)) return false;
+  hash_told(e, &t, h);
+  memcpy(hash, h, sizeof h);
+  return true;
 }
 
 /* HubSpot's values are texts. False for what is none of one (a list, an object). */
@@ -228,15 +266,16 @@ hl_own_mark hl_run_wrote(hl_run *run, hl_write_kind kind, const char *account, c
   hl_handler_durable(run->h, &durable);
   const char *handler = hl_intern(e, durable.p);
   hl_buf_deinit(&durable);
-  if (kind != HL_WRITE_UPDATE && heard(e, t.type, t.what)) wrote_one(run, handler, &t, &mark);
-  if (kind != HL_WRITE_DELETE && body.n && heard(e, t.type, "propertyChange")) {
+  if (kind != HL_WRITE_UPDATE) wrote_one(run, handler, &t, heard(e, t.type, t.what), &mark);
+  if (kind != HL_WRITE_DELETE && body.n) {
+    bool heard_of = heard(e, t.type, "propertyChange");
     int rc = hl_json_parse(body, &json, NULL);
     if (rc == HL_ENOMEM) hl_mem_ended();
     t.what = "propertyChange";
     cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(json, "properties")) {
       char number[64];
       t.property = p->string;
-      if (p->string && value_text(p, number, &t.value)) wrote_one(run, handler, &t, &mark);
+      if (p->string && value_text(p, number, &t.value)) wrote_one(run, handler, &t, heard_of, &mark);
     }
     cJSON_Delete(json);
   }

@@ -20,5 +20,11 @@ int hl_own_depth(hl_engine *e, const struct hl_ev *ev);
 /* Takes the record of a write of `h` that caused the event: its number, for
  * hl_tx_own_drop in the commit that finishes the event for `h`; 0 when there is none. */
 int64_t hl_own_take(hl_engine *e, const hl_handler *h, const struct hl_ev *ev);
+/* The same for waits, which do not end with what their own run has written: the hash of the write that may
+ * have caused the event; false: none of ours did. */
+bool hl_own_told(hl_engine *e, const char *account, cJSON *json, unsigned char hash[16]);
+/* Appends the hashes of what the run has written to an object (NULL: to any), up to `max` of them, the newest
+ * first. When they count no more is *until, epoch ms. */
+void hl_own_wrote(const hl_run *run, const char *object_id, size_t max, hl_buf *out, int64_t *until);
 
 #endif

@@ -24,6 +24,7 @@ enum {
   MAX_SHAPES = 256,
   MAX_LOOK = 16384,            /* waits of one pass */
   LOOK_ROWS = 256, LOOK_BYTES = 1 << 20,
+  MAX_OWN = 64,                /* own writes that a wait knows */
   AGAIN_MS = 1000,             /* a wait whose time is over, but the log not yet looked through */
 };
 
@@ -35,7 +36,7 @@ struct hl_wait {
   bool timed;                  /* nothing but time: no hash */
   int64_t until;
   /* until it is stored */
-  char *type, *fields;
+  char *type, *fields, *object;/* object: its id, when it is told */
   int64_t row;
   unsigned index;
   bool settled;                /* its time has passed, and the store was asked */
@@ -48,17 +49,24 @@ typedef struct shape {
   char *names[HL_WAIT_FIELDS_MAX];
 } shape;
 
+typedef struct awaited {       /* what a script's text says that it waits for */
+  struct awaited *next;
+  char *script, *type, *property;
+} awaited;
+
 typedef struct looked {        /* a wait of the pass */
   hl_node node;
   what_hash hash;
-  int64_t parked, row;
+  int64_t parked, row, own_until;
   unsigned index;
   bool met;
+  hl_str own;                  /* a copy */
 } looked;
 
 struct hl_waits {
   shape *shapes;
   size_t n_shapes;
+  awaited *awaited;
   uint64_t *bits;              /* NULL: nothing is waited for */
   uint64_t *fresh;             /* being read anew */
   size_t added, read, spare;   /* since it was read; that it held then */
@@ -242,6 +250,16 @@ static char *result_of(int64_t row, unsigned index, const char *source, int64_t 
   return hl_buf_detach(&b, NULL);
 }
 
+/* The hash of the write of ours that may have caused an event. */
+static bool told_of(hl_engine *e, const char *account, const hl_element *el, what_hash *out) {
+  cJSON *parsed = NULL;
+  if (!el->json && hl_json_parse(el->text, &parsed, NULL) == HL_ENOMEM) hl_mem_ended();
+  cJSON *json = el->json ? el->json : parsed;
+  bool told = json && hl_own_told(e, account, json, out->b);
+  cJSON_Delete(parsed);
+  return told;
+}
+
 /* ---- events that come ---- */
 
 static void on_arrived(void *arg, int code) {
@@ -258,7 +276,9 @@ void hl_waits_see(hl_engine *e, const hl_receipt_job *job, unsigned index, const
   for (const shape *s = w->shapes; s; s = s->next) {
     if (!of_type(s, el) || !hash_event(e, s, job->account, el, &h) || !filter_has(w->bits, &h)) continue;
     char *json = result_of(job->id, index, job->source, job->received, el);
-    hl_tx_wait_arrived(e->tx, (hl_str){(char *)h.b, sizeof h.b}, job->id, job->received, hl_str_of(json), job->cb != NULL);
+    what_hash told;
+    hl_str own = {told_of(e, job->account, el, &told) ? (char *)told.b : NULL, sizeof told.b};
+    hl_tx_wait_arrived(e->tx, (hl_str){(char *)h.b, sizeof h.b}, own, job->id, job->received, hl_str_of(json), job->cb != NULL);
     hl_free(json);
     if (w->woken != e->seq) hl_waiter_add(e, false, 0, on_arrived, e);
     w->woken = e->seq;
@@ -270,8 +290,10 @@ void hl_waits_see(hl_engine *e, const hl_receipt_job *job, unsigned index, const
 static void look_ended(hl_engine *e) {
   hl_waits *w = e->waits;
   while (hl_map_pop(&w->by_hash)) {}
+  for (size_t k = 0; k < w->n_pass; k++) hl_free((char *)w->pass[k].own.p);
   hl_free(w->pass);
   w->pass = NULL;
+  w->n_pass = 0;
   w->looking = false;
 }
 
@@ -297,6 +319,11 @@ static uint64_t slot_of(const what_hash *h) {
   return v;
 }
 
+static bool is_own(hl_engine *e, const looked *l, const hl_store_row *r, const hl_element *el) {
+  what_hash told;
+  return l->own.n && r->received < l->own_until && told_of(e, r->account, el, &told) && memmem(l->own.p, l->own.n, told.b, sizeof told.b);
+}
+
 static void look_at(hl_engine *e, const hl_store_row *r, unsigned index, const hl_element *el) {
   hl_waits *w = e->waits;
   what_hash h;
@@ -306,7 +333,7 @@ static void look_at(hl_engine *e, const hl_store_row *r, unsigned index, const h
     for (hl_node *n = hl_map_find(&w->by_hash, slot_of(&h), same_hash, &h); n; n = n->next) {
       looked *l = HL_CONTAINER(n, looked, node);
       if (n->hash != slot_of(&h) || !same_hash(n, &h) || l->met) continue;
-      if (r->id < l->row || (r->id == l->row && index <= l->index)) continue;
+      if (r->id < l->row || (r->id == l->row && index <= l->index) || is_own(e, l, r, el)) continue;
       l->met = true;
       w->left--;
       if (!json) json = result_of(r->id, index, r->source, r->received, el);
@@ -373,7 +400,8 @@ static void on_waits(void *arg, int code, const hl_wait_row *rows, size_t n) {
   w->upto = 0;
   for (size_t k = 0; k < n; k++) {
     looked *l = &w->pass[k];
-    *l = (looked){.parked = rows[k].parked, .row = rows[k].row, .index = rows[k].index};
+    *l = (looked){.parked = rows[k].parked, .row = rows[k].row, .index = rows[k].index, .own_until = rows[k].own_until};
+    if (rows[k].own.n) l->own = (hl_str){hl_strndup(rows[k].own.p, rows[k].own.n), rows[k].own.n};
     if (rows[k].hash.n == sizeof l->hash.b) memcpy(l->hash.b, rows[k].hash.p, sizeof l->hash.b);
     if (rows[k].upto > w->upto) w->upto = rows[k].upto;
     hl_map_add(&w->by_hash, &l->node, slot_of(&l->hash));
@@ -387,6 +415,30 @@ void hl_waits_look(hl_engine *e) {
   hl_timer_stop(e->loop, &w->again);
   w->looking = true;
   hl_store_read_waits(e->store, MAX_LOOK, on_waits, e);
+}
+
+/* ---- who waits for what ---- */
+
+static bool same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+void hl_engine_awaits(hl_engine *e, const char *script, const char *type, const char *property) {
+  awaited **p = &e->waits->awaited;
+  for (; *p; p = &(*p)->next)
+    if (same_text((*p)->script, script) && same_text((*p)->type, type) && same_text((*p)->property, property)) return;
+  *p = HL_NEW(awaited);
+  **p = (awaited){.script = hl_strdup(script), .type = hl_strdup(type), .property = hl_strdup(property)};
+}
+
+bool hl_waits_for(const hl_engine *e, const char *type) {
+  for (const awaited *a = e->waits->awaited; a; a = a->next)
+    if (strcmp(a->type, type) == 0) return true;
+  for (const shape *s = e->waits->shapes; s; s = s->next)
+    if (strcmp(s->type, type) == 0) return true;
+  return false;
+}
+
+void hl_waits_each(const hl_engine *e, void (*each)(void *arg, const hl_listener *l), void *arg) {
+  for (const awaited *a = e->waits->awaited; a; a = a->next) each(arg, &(hl_listener){.type = a->type, .script = a->script, .property = a->property});
 }
 
 bool hl_waits_idle(const hl_engine *e) { return !e->waits->looking; }
@@ -424,6 +476,14 @@ void hl_waits_free(hl_engine *e) {
     w->shapes = s->next;
     shape_free(s);
   }
+  while (w->awaited) {
+    awaited *a = w->awaited;
+    w->awaited = a->next;
+    hl_free(a->script);
+    hl_free(a->type);
+    hl_free(a->property);
+    hl_free(a);
+  }
   hl_free(w->bits);
   hl_free(w->fresh);
   hl_free(w);
@@ -438,6 +498,7 @@ void hl_wait_free(struct hl_wait *wait) {
   if (!wait) return;
   hl_free(wait->type);
   hl_free(wait->fields);
+  hl_free(wait->object);
   hl_free(wait);
 }
 
@@ -503,6 +564,8 @@ static int read_what(hl_run *run, hl_str name, const hl_wait_for *what, struct h
   hash_of(run->e, &b, &wait->hash);
   wait->type = hl_strdup(what->type);
   wait->fields = hl_strdup(names.p ? names.p : "");
+  char object[40];
+  if (hl_json_id(what->match, "objectId", object, sizeof object)) wait->object = hl_strdup(object);
 out:
   hl_buf_deinit(&b);
   hl_buf_deinit(&names);
@@ -642,6 +705,8 @@ static void store_wait(hl_run *run, hl_step *step, int64_t due, hl_str event) {
   int n = snprintf(until, sizeof until, "%lld", (long long)wait->until);
   step->kind = HL_STEP_WAITING;
   hl_step_store(step, 0, step->kind, hl_str_of(what), (hl_str){until, (size_t)n});
+  hl_buf own;
+  hl_buf_init(&own, MAX_OWN * sizeof wait->hash.b);
   hl_wait_row row = {.parked = run->parked, .type = wait->type, .fields = wait->fields, .name = {step->name, step->name_n}};
   if (!wait->timed) {
     row.hash = (hl_str){(char *)wait->hash.b, sizeof wait->hash.b};
@@ -649,11 +714,14 @@ static void store_wait(hl_run *run, hl_step *step, int64_t due, hl_str event) {
     row.index = wait->index;
     bool last = run->ev->row && wait->row == run->ev->row->id && wait->index + 1 == run->ev->row->n && wait->row == e->next_row - 1;
     row.upto = last ? 0 : e->next_row - 1;
+    hl_own_wrote(run, wait->object, MAX_OWN, &own, &row.own_until);
+    if (own.n) row.own = hl_buf_str(&own);
     filter_add(e, &wait->hash);
     if (row.upto) hl_waiter_add(e, false, 0, on_stored, e);
   }
   print_why(step, &why);
   hl_tx_wait(e->tx, &row, due, hl_buf_str(&why), event);
+  hl_buf_deinit(&own);
   hl_buf_deinit(&why);
 }
 

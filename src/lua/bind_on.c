@@ -203,7 +203,7 @@ static bool read_own(lua_State *L) {
   return own;
 }
 
-static void note_type(hl_script *s, const char *type) {
+void hl_script_note_type(hl_script *s, const char *type) {
   for (size_t i = 0; i < s->n_types; i++)
     if (strcmp(s->types[i], type) == 0) return;
   s->types = hl_realloc(s->types, (s->n_types + 2) * sizeof *s->types);
@@ -248,7 +248,7 @@ static int l_on(lua_State *L) {
   if (hl_engine_on(s->host->o.engine, type, own, &o, hl_handler_start, h, &out, &err))
     return luaL_error(L, "on(): %s", err.text);
   s->registered++;
-  if (!own) note_type(s, type);
+  if (!own) hl_script_note_type(s, type);
   return 0;
 }
 
@@ -339,13 +339,14 @@ static int h_check_cron(lua_State *L) {
   return 0;
 }
 
-/* check_options("on", options) */
+/* check_options("on", options); "wait time": those of a wait for a time */
 static int h_check_options(lua_State *L) {
   static const struct { const char *what; const char *const *known, *const *later; } all[] = {
-      {"on", on_known, on_later}, {"every", every_known, on_later}, {"cron", cron_known, on_later}};
+      {"on", on_known, on_later}, {"every", every_known, on_later}, {"cron", cron_known, on_later},
+      {"wait", hl_wait_event_options, NULL}, {"wait time", hl_wait_time_options, NULL}};
   const char *what = luaL_checkstring(L, 1);
   for (size_t i = 0; i < HL_COUNT(all); i++)
-    if (strcmp(all[i].what, what) == 0) hl_lua_check_options(L, 2, lua_pushfstring(L, "%s()", what), all[i].known, all[i].later);
+    if (strcmp(all[i].what, what) == 0) hl_lua_check_options(L, 2, lua_pushfstring(L, "%s()", *what == 'w' ? "wait" : what), all[i].known, all[i].later);
   return 0;
 }
 

@@ -109,8 +109,8 @@ static void on_op(void *arg, int code) {
 
 /* ---- the arguments ---- */
 
-static const char *const event_known[] = {"key", "property", "value", "timeout", NULL};
-static const char *const time_known[] = {"for", "until", NULL};
+const char *const hl_wait_event_options[] = {"key", "property", "value", "timeout", NULL};
+const char *const hl_wait_time_options[] = {"for", "until", NULL};
 
 /* The value on top (popped) as what a field must be. */
 static void add_match(lua_State *L, cJSON *match, const char *what, const char *field) {
@@ -242,7 +242,7 @@ static int l_wait(lua_State *L) {
   const char *what = lua_pushfstring(L, "wait(\"%s\")", name); /* at 4 */
   const char *type = luaL_optstring(L, 2, NULL), *nearest = NULL;
   if (memchr(name, 0, n)) return hl_lua_raise(L, "misuse", "wait(): a name has no NUL in it");
-  hl_lua_check_options(L, 3, what, type ? event_known : time_known, NULL);
+  hl_lua_check_options(L, 3, what, type ? hl_wait_event_options : hl_wait_time_options, NULL);
   hl_run *run = check_run(L, what);
   cJSON **match = NULL;
   int64_t until = HL_WAIT_FOREVER;
@@ -253,6 +253,7 @@ static int l_wait(lua_State *L) {
                           what, type, type);
     if (!own && !hl_event_type_known(type, NULL))
       return hl_lua_raise(L, "misuse", nearest ? "%s: unknown event type '%s'; did you mean '%s'?" : "%s: unknown event type '%s'", what, type, nearest);
+    if (!own) hl_script_note_type(hl_script_of(L), type);
     match = new_match(L); /* at 5 */
     read_match(L, what, own, *match);
     int64_t timeout = hl_lua_opt_duration(L, 3, "timeout", -1);

@@ -32,6 +32,7 @@ struct hl_state {
   void (*print)(void *arg, const char *line, size_t n);
   void *print_arg;
   struct hl_coverage *coverage;
+  void (*module)(void *owner, hl_str text);
   size_t used, limit;
   /* Not 0 while code runs that a memory error can be raised into. Host code
    * outside of it is never refused memory: it has no way to survive that. */

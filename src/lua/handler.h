@@ -26,6 +26,8 @@ int hl_handler_key(void *arg, const hl_event *event, hl_buf *out, hl_error *err)
 
 /* Pushes what a handler sees of an event; `merged`: with the events that were merged into it. */
 void hl_event_push(lua_State *L, const hl_event *event, const char *account, bool merged);
+/* What wait() takes, for an event and for a time. */
+extern const char *const hl_wait_event_options[], *const hl_wait_time_options[];
 /* A name of our own: without a dot, or with a prefix that is no HubSpot object
  * and near no HubSpot type. *nearest for the message when it is not. */
 bool hl_own_name(const char *type, const char **nearest);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "lua/awaits.h"
 #include "lua/coverage.h"
 #include "lua/script.h"
 
@@ -204,6 +205,20 @@ void hl_bind_script(lua_State *L) {
   hl_bind_hubspot(L);
 }
 
+static void await_type(void *arg, hl_str type, hl_str property) {
+  hl_script *s = arg;
+  char *t = hl_strndup(type.p, type.n), *p = property.p ? hl_strndup(property.p, property.n) : NULL;
+  if (hl_event_type_known(t, NULL)) {
+    hl_script_note_type(s, t);
+    hl_engine_awaits(s->host->o.engine, s->name, t, p);
+  }
+  hl_free(t);
+  hl_free(p);
+}
+
+/* What the script's text, or that of its modules, waits for is subscribed to like what it listens to. */
+static void read_awaits(void *arg, hl_str text) { hl_awaited_types(text, await_type, arg); }
+
 typedef struct compile_args { hl_script *script; hl_str text; lua_CFunction extend; int rc; } compile_args;
 
 /* Binds the modules, then leaves the compiled chunk, or its message. */
@@ -249,7 +264,7 @@ static int load(hl_host *host, const char *path, const hl_permissions *p, lua_CF
   hl_state_options so = {.loop = host->o.loop, .name = s->name, .root = host->root,
                          .memory_limit = host->o.memory_limit, .cpu_ms = host->o.cpu_ms,
                          .max_tasks = host->o.max_tasks, .print = host->o.print,
-                         .print_arg = host->o.print_arg, .owner = s, .coverage = host->o.coverage};
+                         .print_arg = host->o.print_arg, .owner = s, .coverage = host->o.coverage, .module = read_awaits};
   if ((rc = hl_state_new(&so, &s->state, err)) != 0) goto fail;
   lua_State *L = hl_state_lua(s->state);
   compile_args a = {s, hl_buf_str(&text), extend, 0};
@@ -260,6 +275,7 @@ static int load(hl_host *host, const char *path, const hl_permissions *p, lua_CF
     rc = hl_fail(err, HL_ELIMIT, "%s: %s", s->name, m ? m : "out of memory");
     goto fail;
   }
+  read_awaits(s, hl_buf_str(&text));
   if (a.rc != LUA_OK) {
     const char *m = lua_tostring(L, -1);
     add_source_line(s, a.text, m ? m : "out of memory", err);

@@ -283,6 +283,17 @@ static const char *read_block(lua_State *L, void *arg, size_t *n) {
   return *n && r->total <= MAX_SOURCE ? r->block : NULL;
 }
 
+/* Shows its owner a module's text. */
+static void tell_module(hl_state *s, reader *r) {
+  hl_buf text;
+  if (!s->module) return;
+  hl_buf_init(&text, MAX_SOURCE);
+  rewind(r->f);
+  for (size_t n; (n = fread(r->block, 1, sizeof r->block, r->f)) > 0 && !hl_buf_append(&text, r->block, n);) {}
+  s->module(s->owner, hl_buf_str(&text));
+  hl_buf_deinit(&text);
+}
+
 static bool valid_name(const char *name) {
   if (!*name || *name == '.' || strlen(name) > 200) return false;
   for (const char *p = name; *p; p++) {
@@ -328,6 +339,7 @@ static bool push_chunk(lua_State *L, hl_state *s, const char *name, bool *shippe
     if (f == FOUND_NOT) continue;
     snprintf(chunk, sizeof chunk, "@%s", path);
     int status = lua_load(L, read_block, &r, chunk, "t");
+    if (status == LUA_OK && r.total <= MAX_SOURCE) tell_module(s, &r);
     fclose(r.f);
     if (r.total > MAX_SOURCE) return luaL_error(L, "require \"%s\": the file is larger than 8 MiB", name);
     if (status != LUA_OK) lua_error(L);

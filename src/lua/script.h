@@ -61,6 +61,8 @@ const char *hl_script_account(lua_State *L);
 /* The run that effects of the running code belong to; raises when there is none.
  * *at_once (may be NULL): they commit at once, not with a completion. */
 hl_run *hl_script_run(lua_State *L, bool *at_once);
+/* HubSpot's events of this type are for the script. */
+void hl_script_note_type(hl_script *s, const char *type);
 /* Raises unless the script is loading. */
 void hl_script_check_loading(lua_State *L, const char *what);
 

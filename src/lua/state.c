@@ -123,6 +123,7 @@ int hl_state_new(const hl_state_options *o, hl_state **out, hl_error *err) {
   s->print = o->print;
   s->print_arg = o->print_arg;
   s->coverage = o->coverage;
+  s->module = o->module;
   s->limit = o->memory_limit ? o->memory_limit : (size_t)256 << 20;
   s->cpu_ms = o->cpu_ms ? o->cpu_ms : 1000;
   s->max_tasks = o->max_tasks ? o->max_tasks : 10000;

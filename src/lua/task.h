@@ -36,6 +36,7 @@ typedef struct hl_state_options {
   void *print_arg;
   void *owner;                   /* hl_script, hl_sim, … : whoever binds more functions */
   struct hl_coverage *coverage;  /* lua/coverage.h: notes which lines run; NULL: nobody asks */
+  void (*module)(void *owner, hl_str text); /* of the project, has been loaded; may be NULL */
 } hl_state_options;
 /* A state with the safe libraries, `task`, `json`, `log`, `time`, `crypto`, `text`,
  * the host's coroutine.* and require for the shipped modules (SEMANTICS 23, 24). */

@@ -51,6 +51,11 @@ static const char *const SCHEMA_4 =
     "CREATE TABLE listener(script TEXT, type TEXT, name TEXT, account TEXT, property TEXT,"
     " PRIMARY KEY(script, type, name)) WITHOUT ROWID;";
 
+/* What version 5 adds. */
+static const char *const SCHEMA_5 =
+    "ALTER TABLE wait ADD COLUMN own BLOB;"
+    "ALTER TABLE wait ADD COLUMN own_until INTEGER NOT NULL DEFAULT 0;";
+
 int sql_create(hl_db *db, const unsigned char *key) {
   sqlite3_stmt *st = NULL;
   char stamp[96];
@@ -59,6 +64,7 @@ int sql_create(hl_db *db, const unsigned char *key) {
   if (!rc) rc = sql_exec(db, SCHEMA);
   if (!rc) rc = sql_exec(db, SCHEMA_3);
   if (!rc) rc = sql_exec(db, SCHEMA_4);
+  if (!rc) rc = sql_exec(db, SCHEMA_5);
   if (!rc) rc = sqlite3_prepare_v2(db->db, "INSERT INTO meta(key,value) VALUES('hash_key',?)", -1, &st, NULL);
   if (!rc) {
     sql_bind_blob(st, 1, (hl_str){(const char *)key, HL_STORE_KEY_BYTES});
@@ -76,6 +82,7 @@ int sql_migrate(hl_db *db, int64_t version) {
   if (!rc && version < 2) rc = sql_exec(db, "ALTER TABLE parked ADD COLUMN failed INTEGER NOT NULL DEFAULT 0");
   if (!rc && version < 3) rc = sql_exec(db, SCHEMA_3);
   if (!rc && version < 4) rc = sql_exec(db, SCHEMA_4);
+  if (!rc && version < 5) rc = sql_exec(db, SCHEMA_5);
   snprintf(stamp, sizeof stamp, "PRAGMA user_version=%d", SQL_SCHEMA_VERSION);
   if (!rc) rc = sql_exec(db, stamp);
   if (!rc) rc = sql_exec(db, "COMMIT");

@@ -185,9 +185,9 @@ void hl_tx_steps_drop(hl_tx *tx, const hl_step_key *key) {
 }
 
 void hl_tx_wait(hl_tx *tx, const hl_wait_row *w, int64_t due, hl_str error, hl_str event) {
-  hl_str none = {0}, s[] = {w->hash, w->type ? hl_str_of(w->type) : none, w->fields ? hl_str_of(w->fields) : none, w->name, error, event};
+  hl_str none = {0}, s[] = {w->hash, w->type ? hl_str_of(w->type) : none, w->fields ? hl_str_of(w->fields) : none, w->name, error, event, w->own};
   hl_op *op = add(tx, OP_WAIT, false, s, HL_COUNT(s));
-  int64_t i[] = {w->parked, w->row, w->index, w->upto, due};
+  int64_t i[] = {w->parked, w->row, w->index, w->upto, due, w->own_until};
   memcpy(op->i, i, sizeof i);
 }
 
@@ -203,8 +203,8 @@ void hl_tx_wait_met(hl_tx *tx, int64_t parked, int64_t now, hl_str json) { add_w
 void hl_tx_wait_looked(hl_tx *tx, int64_t parked, int64_t upto) { add_wait(tx, OP_WAIT_LOOKED, parked, upto, NULL)->i[2] = HL_WAIT_ALL; }
 void hl_tx_wait_over(hl_tx *tx, int64_t parked) { add_wait(tx, OP_WAIT_OVER, parked, 0, NULL); }
 
-void hl_tx_wait_arrived(hl_tx *tx, hl_str hash, int64_t row, int64_t now, hl_str json, bool receipt) {
-  hl_str s[] = {hash, json};
+void hl_tx_wait_arrived(hl_tx *tx, hl_str hash, hl_str told, int64_t row, int64_t now, hl_str json, bool receipt) {
+  hl_str s[] = {hash, json, told};
   hl_op *op = add(tx, OP_WAIT_ARRIVED, receipt, s, HL_COUNT(s));
   op->i[0] = row;
   op->i[1] = now;

@@ -13,7 +13,7 @@ typedef enum hl_op_kind {
   OP_LOG_BODY, OP_PARKED_ERROR, OP_STEP_TEXT, OP_AUDIT_TEXT, OP_DROP_DELAYED,
 } hl_op_kind;
 
-enum { OP_INTS = 3 + HL_ST_MAX, OP_TEXTS = 6 };
+enum { OP_INTS = 3 + HL_ST_MAX, OP_TEXTS = 7 };
 
 typedef struct hl_op {
   struct hl_op *next;

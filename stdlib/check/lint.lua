@@ -213,8 +213,28 @@ function Registered.on(program, args, node)
   note(program, "listens", args[1], node)
 end
 
+local function option(set, name)
+  for _, value in ipairs(set and set.list or {}) do
+    if value.kind == "table" and value.fields[name] then return value.fields[name] end
+  end
+end
+
 function Registered.wait(program, args, node)
-  if #program:texts_of(args[2]) > 0 then note(program, "listens", args[2], node) end -- not wait(name, { ["for"] = … })
+  if #program:texts_of(args[2]) == 0 then
+    options(program, "wait time", args[2], node)
+    duration(program, "wait", option(args[2], "for"), node)
+    return
+  end
+  note(program, "listens", args[2], node)
+  for _, text in ipairs(known_texts(program, args[2])) do
+    local refused = refusal(host.check_type, text)
+    if refused then wrong(program, node, refused) end
+    for _, property in ipairs(option_texts(program, args[3], "property")) do
+      properties.note_event(program, text, property, handlers.place(node))
+    end
+  end
+  options(program, "wait", args[3], node)
+  duration(program, "wait", option(args[3], "timeout"), node)
 end
 
 function Registered.every(program, args, node) duration(program, "every", args[1], node) end

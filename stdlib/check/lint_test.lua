@@ -99,6 +99,11 @@ local FOUND = {
   { "one name for a list of tasks", in_handler('task.map(event.ids, function() step("mail", print) end)'), '3 step-name: the step "mail"' },
   { "a step in a step, a wait in one", in_handler('step("a", function() step("b", print) wait("c") end)'),
     "3 step-place: a step inside the step of line 3\n3 step-place: wait() inside the step of line 3" },
+  { "a wait for what there is not", in_handler('wait("a", "deal.propertyChang", { key = 1 })\nwait("b", "note", { timeot = "1d" })\n'
+    .. 'wait("c", "note", { timeout = "soon" })\nwait("d", { ["for"] = "2x" })\nwait("e", { key = 1 })'),
+    "3 registration: unknown event type 'deal.propertyChang'; did you mean 'deal.propertyChange'?\n"
+    .. "4 registration: wait(): there is no option 'timeot'; did you mean 'timeout'?\n5 registration: wait(): “soon” is no duration\n"
+    .. "6 registration: wait(): “2x” is no duration\n7 registration: wait(): there is no option 'key'; there are: for, until" },
   { "a wait in a child", in_handler('task.spawn(function() wait("c") end)'), "3 step-place: wait() in a child task" },
 }
 

@@ -68,6 +68,7 @@ typedef struct script {
   action actions[MAX_ACTIONS];
   int n, runs, finished, done[MAX_ACTIONS];
   bool stops;                      /* hangs before `stop_at` */
+  bool writes;                     /* to the deal, before action 1 */
   int stop_at, fail_at, fail_times;/* raises before this action, that often */
   char results[MAX_ACTIONS][200];  /* as the handler saw them last */
   unsigned attempt;
@@ -146,6 +147,8 @@ static void go_on(act *a) {
       }
       hl_error err;
       assert_int_equal(hl_run_emit(a->run, "noted", HL_STR("1"), 0, NULL, NULL, &err), 0);
+      if (s->writes && a->at == 1)
+        hl_run_wrote(a->run, HL_WRITE_UPDATE, "main", "deals", "17", HL_STR("{\"properties\":{\"dealstage\":\"ours\",\"amount\":5}}"));
       int rc = ask(a, x);
       if (rc == HL_EBUSY) {
         hl_run_steps_load(a->run, on_ready, a);
@@ -441,6 +444,36 @@ static void the_earliest_event_ends_it(void **state) {
   nothing_is_left();
 }
 
+/* Neither when its event is in the log before the wait, nor when it comes behind it; in another life, too. */
+static void own_writes_do_not_end_it(void **state) {
+  (void)state;
+  for (int before = 0; before < 2; before++) {
+    world w;
+    script s = wait_script();
+    s.writes = true;
+    fresh();
+    begin_life(&w, &s);
+    if (before) {
+      put(&w, "[" CREATED(1, 10, 100) "," CHANGED(7, 17, "ours") "]");
+    } else {
+      put(&w, "[" CREATED(1, 10, 100) "]");
+      calm(&w);
+      kill_life(&w);
+      begin_life(&w, &s);
+      put(&w, "[" CHANGED(7, 17, "ours") "]");
+    }
+    calm(&w);
+    assert_int_equal(s.runs, 1);
+    assert_int_equal(stats_of(&w).waiting, 1);
+    put(&w, "[" CHANGED(8, 17, "theirs") "]");
+    calm(&w);
+    assert_string_equal(s.results[1], "17 theirs");
+    assert_int_equal(s.finished, 1);
+    end_life(&w);
+    nothing_is_left();
+  }
+}
+
 /* The body that is refused ends nothing; when it comes again, it does. */
 static void what_is_not_committed_ends_nothing(void **state) {
   (void)state;
@@ -663,7 +696,8 @@ static void the_filter_is_read_anew(void **state) {
   begin_life(&w, &s);
   int finished = 0;
   for (int i = 0; i < N; i++) {
-    char body[300], match[40];
+    char body[300];
+    static char match[40];
     snprintf(match, sizeof match, "{\"objectId\":%d}", i);
     s.actions[1] = (action)WAIT("signed", "deal.propertyChange", match, HL_DAY);
     snprintf(body, sizeof body, "[{\"subscriptionType\":\"contact.creation\",\"eventId\":%d,\"objectId\":%d,\"occurredAt\":5}]", 2 * i, i);
@@ -964,6 +998,7 @@ int main(void) {
       cmocka_unit_test(without_its_handler_it_is_ended_all_the_same),
       cmocka_unit_test(what_came_before_is_looked_up),
       cmocka_unit_test(the_earliest_event_ends_it),
+      cmocka_unit_test(own_writes_do_not_end_it),
       cmocka_unit_test(what_is_not_committed_ends_nothing),
       cmocka_unit_test(a_read_that_fails_is_tried_again),
       cmocka_unit_test(the_store_decides_at_the_last_moment),

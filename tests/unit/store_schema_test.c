@@ -48,6 +48,20 @@
     "CREATE TABLE own(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, depth INTEGER NOT NULL, handler TEXT NOT NULL," \
     " hash BLOB NOT NULL);"
 
+/* What version 4 added. */
+#define ADDED_4                                                                                            \
+    "ALTER TABLE tally ADD COLUMN s10 INTEGER NOT NULL DEFAULT 0;"                                         \
+    "CREATE INDEX parked_given_up ON parked(kind) WHERE kind IN (5, 7);"                                   \
+    "CREATE TABLE place(source TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;"                      \
+    "CREATE TABLE wait(id INTEGER PRIMARY KEY, hash BLOB, type TEXT, fields TEXT, name TEXT NOT NULL, row INTEGER NOT NULL," \
+    " idx INTEGER NOT NULL, upto INTEGER NOT NULL);"                                                       \
+    "CREATE INDEX wait_hash ON wait(hash) WHERE hash IS NOT NULL;"                                         \
+    "CREATE INDEX wait_look ON wait(row) WHERE upto>0;"                                                    \
+    "CREATE TABLE listener(script TEXT, type TEXT, name TEXT, account TEXT, property TEXT,"                \
+    " PRIMARY KEY(script, type, name)) WITHOUT ROWID;"                                                     \
+    /* a wait that is stored: its event's row is to be looked through */                                   \
+    "INSERT INTO wait VALUES(7, x'01020304050607080910111213141516', 'deal.propertyChange', 'objectId', 'signed', 1, 1, 9);"
+
 /* One row of two events, the second one waiting for a retry; a key; a schedule. */
 static const char CONTENT[] =
     "INSERT INTO meta VALUES('hash_key', zeroblob(16));"
@@ -121,11 +135,26 @@ static void check_content(hl_db *db) {
   hl_bag_deinit(&bag);
 }
 
+/* A wait that knew nothing of own writes has none. */
+static void check_wait(hl_db *db) {
+  hl_bag bag = {0};
+  hl_wait_row *rows;
+  size_t n;
+  assert_int_equal(hl_db_read_waits(db, 10, &bag, &rows, &n), 0);
+  assert_int_equal(n, 1);
+  assert_int_equal(rows[0].parked, 7);
+  assert_int_equal(rows[0].upto, 9);
+  assert_int_equal(rows[0].own.n, 0);
+  assert_int_equal(rows[0].own_until, 0);
+  hl_bag_deinit(&bag);
+}
+
 static void an_earlier_file_is_brought_up_to_date(void **state) {
   (void)state;
   static const unsigned char key[HL_STORE_KEY_BYTES] = {9};
   static const char *const tables[] = {TABLES(""), TABLES(", failed INTEGER NOT NULL DEFAULT 0"),
-                                      TABLES(", failed INTEGER NOT NULL DEFAULT 0") ADDED_3};
+                                      TABLES(", failed INTEGER NOT NULL DEFAULT 0") ADDED_3,
+                                      TABLES(", failed INTEGER NOT NULL DEFAULT 0") ADDED_3 ADDED_4};
   static char want[1 << 14], got[1 << 14];
   const char *schema = "SELECT replace(replace(sql, ' ', ''), char(10), '') FROM sqlite_master WHERE sql NOT NULL ORDER BY name";
   hl_db *db;
@@ -133,17 +162,18 @@ static void an_earlier_file_is_brought_up_to_date(void **state) {
   assert_int_equal(hl_db_open("new.db", key, &db, &err), 0);
   hl_db_close(db);
   asked("new.db", schema, want, sizeof want);
-  for (int version = 1; version <= 3; version++) {
+  for (int version = 1; version <= 4; version++) {
     make_old("old.db", tables[version - 1], version);
     for (int life = 0; life < 2; life++) {
       assert_int_equal(hl_db_open("old.db", key, &db, &err), 0);
       check_content(db);
+      if (version == 4) check_wait(db);
       hl_db_close(db);
     }
     asked("old.db", schema, got, sizeof got);
     assert_string_equal(got, want);
     asked("old.db", "PRAGMA user_version", got, sizeof got);
-    assert_string_equal(got, "4\n");
+    assert_string_equal(got, "5\n");
     asked("old.db", "PRAGMA integrity_check", got, sizeof got);
     assert_string_equal(got, "ok\n");
   }
