@@ -59,14 +59,15 @@ static bool is_emptied(const batch *b, const item *it) {
   return running(b->rt, name_of(it)) && stat(it->path, &st) == 0 && st.st_size == 0;
 }
 
-static void load(batch *b, const hl_project *p, int64_t timeout_ms) {
-  b->v = hl_alloc(p->n_scripts * sizeof *b->v);
-  b->n = p->n_scripts;
+/* p: what they are permitted; NULL: nothing. */
+static void load(batch *b, char *const *scripts, size_t n, const hl_project *p, int64_t timeout_ms) {
+  b->v = hl_alloc(n * sizeof *b->v);
+  b->n = n;
   b->open = 1;                 /* ours */
   for (size_t i = 0; i < b->n; i++) {
     item *it = &b->v[i];
-    hl_permissions q = hl_project_permissions(p, p->scripts[i]);
-    *it = (item){.batch = b, .path = p->scripts[i]};
+    hl_permissions q = p ? hl_project_permissions(p, scripts[i]) : (hl_permissions){0};
+    *it = (item){.batch = b, .path = scripts[i]};
     if (is_emptied(b, it)) {
       hl_fail(&it->err, HL_ESCRIPT, "%s: the file is empty", name_of(it));
       continue;
@@ -144,7 +145,8 @@ static bool is_loading(void *arg) {
 void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out) {
   starting s = {.b = {.rt = rt, .done = all_loaded, .arg = &s}, .stop = stop};
   *out = (hl_load_result){0};
-  load(&s.b, rt->project, 0);
+  if (rt->project) load(&s.b, rt->project->scripts, rt->project->n_scripts, rt->project, 0);
+  else load(&s.b, &rt->script, 1, NULL, 0);
   hl_loop_run_while(rt->loop, is_loading, &s);
   if (!s.done) {
     clear(&s.b);
@@ -319,7 +321,7 @@ static void begin(hl_reload *r) {
   for (size_t i = 0; r->person && i < r->fresh->n_scripts; i++)
     hl_engine_forgive_loading(rt->engine, strrchr(r->fresh->scripts[i], '/') + 1);
   r->person = false;
-  load(&r->b, r->fresh, LOAD_MS);
+  load(&r->b, r->fresh->scripts, r->fresh->n_scripts, r->fresh, LOAD_MS);
 }
 
 void hl_reload_start(hl_reload *r, bool person, hl_reload_cb cb, void *arg) {

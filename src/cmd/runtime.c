@@ -136,6 +136,7 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
       rc = hl_fail(err, HL_ENOTFOUND, "cannot read %s: %s; name a script (.lua) or a folder of scripts", o->path, strerror(errno));
       goto out;
     }
+    rt->script = hl_strdup(o->path);
     rt->root = folder_of(o->path);
   }
 
@@ -235,6 +236,7 @@ void hl_runtime_free(hl_runtime *rt) {
   hl_vault_free(rt->vault);
   hl_loop_free(rt->loop);
   hl_log_free(rt->log);
+  hl_free(rt->script);
   hl_free(rt->root);
   hl_free(rt);
 }

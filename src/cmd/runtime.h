@@ -29,6 +29,7 @@ typedef struct hl_runtime {
   hl_actions *actions;
   hl_control *control;       /* NULL: commands cannot reach it */
   hl_project *project;       /* NULL for a lone script */
+  char *script;              /* the lone one's path */
   char *root;
   bool serving;
 } hl_runtime;
@@ -54,7 +55,7 @@ typedef struct hl_load_result {
   size_t loaded, failed;
   hl_error first;            /* of the failures */
 } hl_load_result;
-/* Loads the project's scripts (reload.c): runs the loop until their main tasks have ended, then those that ended well
+/* Loads the project's scripts or the lone one (reload.c): runs the loop until their main tasks have ended, then those that ended well
  * begin, with all that they registered. Once *stop is true (NULL: never) none does. */
 void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out);
 /* Opens the control socket beside the store; without one it says why, and goes on. */

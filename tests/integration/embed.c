@@ -58,12 +58,12 @@ static int on_seen(void *arg, const hubloop_event *e, char *why, size_t why_size
   return 0;
 }
 
-/* A project's script handles the event and emits one of its own, for C. */
-static void with_project(const char *folder) {
+/* A script handles the event and emits one of its own, for C. */
+static void with_project(const char *path, const char *loaded) {
   hubloop_error err = {0};
   seen s = {0};
-  hubloop_options o = {.project = folder, .simulator = 1, .quiet = 1};
-  CHECK(hubloop_new(&o, &s.h, &err) == 0, "a project is loaded");
+  hubloop_options o = {.project = path, .simulator = 1, .quiet = 1};
+  CHECK(hubloop_new(&o, &s.h, &err) == 0, loaded);
   if (!s.h) {
     printf("%s\n", err.text);
     return;
@@ -108,7 +108,10 @@ int main(int argc, char **argv) {
   CHECK(n.acknowledged == n.pending + n.ran + n.filtered + n.duplicate + n.waiting + n.dead + n.unhandled + n.orphaned + n.own + n.debounced + n.removed,
         "the states add up");
   hubloop_free(s.h);
-  if (argc > 2) with_project(argv[2]);
+  if (argc > 2) with_project(argv[2], "a project is loaded");
+  if (argc > 3) with_project(argv[3], "a lone script is loaded");
+  hubloop_options broken = {.project = argc > 4 ? argv[4] : "/no/such/script.lua", .simulator = 1, .quiet = 1};
+  CHECK(hubloop_new(&broken, &s.h, &err) != 0 && strstr(err.text, "broken.lua:2:"), "one that does not load is an error, with its line");
   printf("%s\n", failures ? "embed: failed" : "embed: all well");
   return failures != 0;
 }
