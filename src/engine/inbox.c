@@ -498,7 +498,24 @@ static hl_row *new_row(int64_t id, int64_t received, const char *source, const c
 
 bool hl_inbox_room(const hl_engine *e) { return e->events < MAX_EVENTS && e->bytes < MAX_BYTES; }
 
+/* One for a body, when its dead letters are in the store. */
+static void alert_malformed(hl_engine *e, const hl_receipt_job *job) {
+  const uint8_t *first = memchr(job->states, HL_ST_DEAD, job->n);
+  unsigned n = job->result.malformed;
+  char text[300], id[40], more[40] = "";
+  cJSON *details = cJSON_CreateObject();
+  snprintf(id, sizeof id, "%lld.%u", (long long)job->id, (unsigned)(first - job->states));
+  if (n > 1) snprintf(more, sizeof more, " and %u more of its body", n - 1);
+  snprintf(text, sizeof text, "event %s%s (%s): malformed, so a dead letter: no object, or no subscriptionType", id, more, job->source);
+  cJSON_AddStringToObject(details, "event", id);
+  cJSON_AddStringToObject(details, "source", job->source);
+  cJSON_AddStringToObject(details, "account", job->account);
+  cJSON_AddNumberToObject(details, "malformed", n);
+  hl_engine_alert(e, "dead_letter", text, details);
+}
+
 void hl_inbox_committed(hl_engine *e, hl_receipt_job *job) {
+  if (job->result.malformed) alert_malformed(e, job);
   if (job->n_fresh) {
     hl_dedupe_settle(e->dedupe, job->fresh_end);
     hl_spill_check(e->spill);

@@ -160,6 +160,21 @@ static bool try_again(hl_handler *h, int64_t now) {
   return true;
 }
 
+/* A run that failed and is not tried again. */
+static void report_failed(const hl_run *run, hl_str error) {
+  const hl_handler *h = run->h;
+  char text[1024], due[25];
+  cJSON *details = cJSON_CreateObject();
+  hl_time_iso(run->fired_at, due);
+  snprintf(text, sizeof text, "%s “%s” failed for %s%s; it goes on at its next time: " HL_STR_FMT, h->script, h->text, due,
+           run->uncertain ? ", and a write of it may or may not be made" : "", (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");
+  cJSON_AddStringToObject(details, "script", h->script);
+  cJSON_AddStringToObject(details, "handler", h->name);
+  cJSON_AddItemToObject(details, "due", hl_json_int64(run->fired_at));
+  cJSON_AddNumberToObject(details, "attempts", run->attempt + 1);
+  hl_engine_alert(h->e, run->uncertain ? "uncertain_step" : "schedule_failed", text, details);
+}
+
 void hl_schedule_finish(hl_run *run, hl_outcome outcome, hl_str error) {
   hl_handler *h = run->h;
   hl_engine *e = run->e;
@@ -169,8 +184,9 @@ void hl_schedule_finish(hl_run *run, hl_outcome outcome, hl_str error) {
   if (failed) {
     e->failed_runs++;
     again = outcome == HL_RUN_FAILED && !run->uncertain && try_again(h, now);
-    hl_log_write(e->log, HL_LOG_WARN, "engine", "%s “%s” failed; it %s: " HL_STR_FMT, h->script, h->text,
-                 again ? "is tried again" : "goes on at its next time", (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");
+    if (!again) report_failed(run, error);
+    else hl_log_write(e->log, HL_LOG_WARN, "engine", "%s “%s” failed; it is tried again: " HL_STR_FMT, h->script, h->text,
+                      (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");
   }
   if (outcome != HL_RUN_CUT && !again) {
     hl_steps_leave(run);

@@ -56,6 +56,61 @@ static void a_dead_letter_is_told(void **state) {
   world_end(&w);
 }
 
+/* One alert for a body, when it is stored; none for what the store has refused. */
+static void malformed_events_are_told(void **state) {
+  (void)state;
+  answer a = {0};
+  open_world();
+  listen_to_alerts();
+  world_start(&w);
+  hl_store_fault(hl_engine_store(w.e), "commit", HL_EFULL, 1);
+  receive(&w, "[{\"eventId\":5}]", &a);
+  pass(&w, 10 * HL_SECOND);
+  settle_down(&w);
+  assert_int_equal(a.r.code, HL_EFULL);
+  assert_int_equal(h.n, 1);
+  assert_string_equal(h.kind[0], "store_stalled");
+  received(&w, "[" CREATED(1, 10, 300) ",{\"eventId\":5},7,null]");
+  settle_down(&w);
+  assert_int_equal(h.n, 2);
+  assert_string_equal(h.kind[1], "dead_letter");
+  char text[160];
+  snprintf(text, sizeof text, "event %s and 2 more of its body (push): malformed, so a dead letter: no object, or no subscriptionType", h.event[1]);
+  assert_string_equal(h.text[1], text);
+  assert_non_null(strstr(h.event[1], ".1"));
+  assert_int_equal(stats_of(&w).dead, 3);
+  for (int i = 0; i < 100; i++) received(&w, "[7]");
+  settle_down(&w);
+  assert_int_equal(h.n, 11); /* ten a minute, of its kind */
+  world_end(&w);
+}
+
+/* Told when nothing will try it again: after its retries, and each time it was due. */
+static void a_failed_schedule_is_told(void **state) {
+  (void)state;
+  for (unsigned retries = 0; retries < 3; retries += 2) {
+    open_world();
+    listen_to_alerts();
+    others.fail_first = 4;
+    others.w = &w;
+    hl_schedule_options s = {.every_ms = HL_HOUR, .text = "every 1h"};
+    hl_handler_options o = {.script = "t.lua", .retries = retries};
+    assert_int_equal(hl_engine_schedule(w.e, &s, &o, on_event, &others, NULL, &w.err), 0);
+    world_start(&w);
+    pass(&w, 90 * HL_MINUTE);
+    settle_down(&w);
+    assert_int_equal(others.calls, 1 + retries);
+    assert_int_equal(h.n, 1);
+    assert_string_equal(h.kind[0], "schedule_failed");
+    assert_non_null(strstr(h.text[0], "t.lua “every 1h” failed for "));
+    assert_non_null(strstr(h.text[0], "told to fail"));
+    pass(&w, HL_HOUR);
+    settle_down(&w);
+    assert_int_equal(h.n, retries ? 1 : 2); /* with retries the fifth attempt goes well */
+    world_end(&w);
+  }
+}
+
 static void a_failing_alert_handler_does_not_alert(void **state) {
   (void)state;
   open_world();
@@ -192,6 +247,8 @@ static void odd_texts_and_details(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_dead_letter_is_told),
+      cmocka_unit_test(malformed_events_are_told),
+      cmocka_unit_test(a_failed_schedule_is_told),
       cmocka_unit_test(a_failing_alert_handler_does_not_alert),
       cmocka_unit_test(without_a_listener_nothing_is_stored),
       cmocka_unit_test(many_of_a_kind_are_folded),
