@@ -318,3 +318,52 @@ describe("a handler's other options", function()
     expect(with { account = "nobody" }).to.raise("option 'account'")
   end)
 end)
+
+describe("hold", function()
+  it("lets an earlier event that comes later go first", function()
+    local seen = {}
+    on("contact.propertyChange", { hold = "10s" }, function(event) seen[#seen + 1] = event.propertyValue end)
+    change(1, "city", "third", { occurredAt = 3000 })
+    sim.advance("6s")
+    change(1, "city", "first", { occurredAt = 1000 })
+    change(1, "city", "second", { occurredAt = 2000 })
+    expect(seen).to.equal {}
+    sim.advance("5s")
+    expect(seen).to.equal { "first", "second", "third" }
+  end)
+
+  it("is a time, and not for what waits already", function()
+    expect(function() on("contact.creation", { hold = "2h" }, print) end).to.raise("options_test.lua:%d+: option 'hold' is how long")
+    expect(function() on("contact.creation", { hold = 0 }, print) end).to.raise("option 'hold' is how long")
+    expect(function() on("contact.creation", { hold = "1s", debounce = "1s" }, print) end).to.raise("with 'debounce' waits already")
+  end)
+end)
+
+describe("a mass change", function()
+  local hubspot = require "hubspot"
+
+  -- How long a person's change waits behind those of an import, in seconds.
+  local function waits(options)
+    local id, began, ended = sim.create("contacts", { email = "ana@example.com" })
+    options.key = "propertyValue"
+    on("contact.propertyChange", options, function(event)
+      hubspot.contacts.get(event.objectId, { "email" }, { batch = false })
+      if event.changeSource == "CRM_UI" then ended = time.now() end
+    end)
+    for i = 1, 1500 do change(id, "city", "Ort " .. i, { changeSource = "IMPORT", sourceId = "7" }) end
+    sim.advance("1s")
+    change(id, "city", "Ulm", { changeSource = "CRM_UI" })
+    began = time.now()
+    sim.advance("2m")
+    expect(sim.events().ran).to.equal(1501)
+    return (ended - began) / 1000
+  end
+
+  it("is bulk work: what people do meanwhile goes first", function()
+    expect(waits {}).to.be_at_most(10)
+  end)
+
+  it("is not, for a handler that says its priority", function()
+    expect(waits { priority = "live" }).to.be_at_least(60)
+  end)
+end)

@@ -92,9 +92,9 @@ static int run(const hl_args *a) {
     hl_runtime_load(r.rt, &r.interrupted, &loaded);
     if (loaded.failed && !r.interrupted) r.code = loaded.loaded ? HL_EXIT_SOME : HL_EXIT_FAILED;
   } else {
-    hl_permissions p = {split(a, "allow-host", &copies[0], hosts, HL_COUNT(hosts)),
-                        split(a, "allow-fs", &copies[1], fs, HL_COUNT(fs)),
-                        split(a, "allow-env", &copies[2], env, HL_COUNT(env))};
+    hl_permissions p = {.hosts = split(a, "allow-host", &copies[0], hosts, HL_COUNT(hosts)),
+                        .fs = split(a, "allow-fs", &copies[1], fs, HL_COUNT(fs)),
+                        .env = split(a, "allow-env", &copies[2], env, HL_COUNT(env))};
     if ((rc = hl_host_load(r.rt->host, path, &p, &script, &err))) goto failed;
     hl_script_on_end(script, main_ended, &r);
   }

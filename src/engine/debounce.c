@@ -158,12 +158,10 @@ bool hl_debounce(hl_run *run) {
   if (full) due = now;
   hl_buf_init(&name, 1 << 16);
   hl_handler_durable(h, &name);
-  int64_t id = e->next_parked++;
-  hl_parked p = {.id = id, .row = ev->parked_row, .index = ev->index, .kind = HL_ST_WAITING, .open = true, .handler = name.p,
-                 .type = ev->type, .source = ev->source, .account = ev->account, .received = ev->received, .due = due,
-                 .event = {json, bytes}, .error = {"", 0}};
+  hl_parked p = {.kind = HL_ST_WAITING, .due = due, .event = {json, bytes}, .error = {"", 0}};
   if (x) leave_row(e, x->id);
-  hl_tx_park(e->tx, &p, false);
+  hl_run_park_as(run, &p);
+  int64_t id = p.id;
   if (full) {
     if (x) forget(e, x); /* the next one begins anew */
     x = NULL;
@@ -181,8 +179,6 @@ bool hl_debounce(hl_run *run) {
   hl_buf_deinit(&name);
   hl_buf_deinit(&key);
   hl_free(json);
-  ev->split = ev->parks = true;
-  hl_run_settle(run, HL_ST_WAITING);
   hl_run_free(run);
   hl_parked_due(e, due);
   hl_touch(e);

@@ -46,6 +46,7 @@ static void resume(hl_engine *e) {
   hl_parked_check(e);
   hl_waits_look(e);
   hl_schedule_resume(e);
+  hl_backlog_resume(e);
   hl_pump_soon(e);
 }
 
@@ -63,6 +64,7 @@ static void commit_failed(hl_engine *e, hl_tx *tx, int code, const char *why) {
   hl_receipt_job *job;
   bool first = false;
   kept.tail = &kept.first;
+  e->failures++;
   if (!e->stalled) {
     e->stalled = first = true;
     e->probe_ms = PROBE_MIN_MS;
@@ -123,6 +125,7 @@ static void on_commit(void *arg, hl_tx *tx, int code, const hl_store_counts *cou
   hl_tx_free(tx); /* receipts have looked into its bodies */
   run_waiters(e);
   if (was_stalled) resume(e);
+  if (e->wanting) hl_backlog_resume(e);
   hl_inbox_more(e);
   hl_drain_check(e);
 }
@@ -206,12 +209,13 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->page = o->page;
   e->privacy_ms = o->privacy_ms;
   e->path = hl_strdup(o->store);
+  e->max_events = o->max_events ? o->max_events : MAX_EVENTS;
   memcpy(e->key, state.key, sizeof e->key);
   hl_rng_init(&e->rng, hl_rng_next(hl_loop_rng(loop)));
   e->types.seed = hl_rng_next(&e->rng);
   e->lanes.seed = hl_rng_next(&e->rng);
   e->kv.seed = hl_rng_next(&e->rng);
-  e->debounced.seed = e->debounced_ids.seed = hl_rng_next(&e->rng);
+  e->debounced.seed = e->debounced_ids.seed = e->sources.seed = hl_rng_next(&e->rng);
   e->tx = hl_tx_new();
   e->seq = 1;
   e->receipts.tail = &e->receipts.first;
@@ -224,7 +228,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->early.prev = e->early.next = &e->early;
   e->kv_lru.prev = e->kv_lru.next = &e->kv_lru;
   e->next_due = INT64_MAX;
-  e->due_timer.unref = true;
+  e->due_timer.unref = e->press.unref = e->load_again.unref = true;
   e->counts = state.counts;
   e->steps_stored = state.steps;
   e->mark = e->cursor = state.mark;
@@ -267,6 +271,7 @@ int hl_engine_start(hl_engine *e, hl_error *err) {
   for (hl_handler *h = e->handlers; h; h = h->next)
     if (h->scheduled) hl_schedule_start(e, h);
   hl_privacy_start(e);
+  for (hl_handler *h = e->handlers; h; h = h->next) hl_backlog_open(h);
   hl_parked_due(e, now);
   hl_parked_check(e);
   hl_waits_look(e);
@@ -336,7 +341,7 @@ static void engine_free(hl_engine *e, bool keep) {
   e->freeing = true;
   while (e->runs) hl_run_free(e->runs);
   hl_store_free(e->store);
-  hl_timer *timers[] = {&e->probe, &e->due_timer, &e->pump_later, &e->drain_timer, &e->reread};
+  hl_timer *timers[] = {&e->probe, &e->due_timer, &e->pump_later, &e->drain_timer, &e->reread, &e->press, &e->load_again};
   for (size_t i = 0; i < HL_COUNT(timers); i++) hl_timer_stop(e->loop, timers[i]);
   hl_defer_stop(e->loop, &e->flush);
   hl_defer_stop(e->loop, &e->pump);
@@ -349,8 +354,19 @@ static void engine_free(hl_engine *e, bool keep) {
   hl_steps_deinit(e);
   hl_node *node;
   while ((node = hl_map_pop(&e->parked))) hl_free(HL_CONTAINER(node, hl_parked_ref, node));
-  while ((node = hl_map_pop(&e->lanes))) hl_free(HL_CONTAINER(node, hl_lane, node));
+  while ((node = hl_map_pop(&e->lanes))) {
+    hl_lane *lane = HL_CONTAINER(node, hl_lane, node);
+    hl_rest_free(lane);
+    hl_free(lane);
+  }
   free_handlers(e);
+  while (e->crews) {
+    hl_crew *crew = e->crews;
+    e->crews = crew->next;
+    hl_free(crew->script);
+    hl_free(crew);
+  }
+  hl_mass_deinit(e);
   free_waiters(e->waiters);
   free_waiters(e->answered);
   hl_tx_free(e->tx);
@@ -394,6 +410,7 @@ void hl_engine_stats_get(const hl_engine *e, hl_engine_stats *out) {
       .running = e->running,
       .gaps = e->gaps,
       .near_misses = e->near_misses,
+      .in_memory = e->events,
       .retried = e->retried,
       .runs_failed = e->failed_runs,
       .commits = e->commits,
@@ -426,6 +443,6 @@ void hl_engine_audits(hl_engine *e, const char *kind, const char *key, unsigned 
 
 bool hl_engine_idle(const hl_engine *e) {
   return e->running == 0 && !e->out && hl_tx_empty(e->tx) && !e->receipts.first && !e->dirty_rows && !e->kv_dirty &&
-         e->counts.state[HL_ST_PENDING] == 0 && !e->reading_due && hl_waits_idle(e) &&
+         e->counts.state[HL_ST_PENDING] == 0 && !e->reading_due && hl_waits_idle(e) && !e->wanting && !e->loads &&
          (e->next_due == INT64_MAX || e->next_due > hl_loop_now(e->loop));
 }

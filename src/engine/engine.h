@@ -29,6 +29,7 @@ typedef struct hl_engine_options {
   int64_t privacy_ms;       /* from contact.privacyDeletion to forgetting the contact; 0: a minute */
   bool no_receipt;          /* nothing will be received: it opens at once, without the window */
   size_t wait_spare;        /* waits that begin before the filter of events that are waited for is read anew; 0: 200,000 */
+  size_t max_events;        /* in memory; above it they wait in the store. 0: 20,000 */
 } hl_engine_options;
 
 /* Opens (creates, migrates, locks) the store and rebuilds the duplicate window. HL_EBUSY: another process has it;
@@ -60,6 +61,7 @@ typedef struct hl_event {   /* borrowed for the length of the handler's callback
   int64_t received_us;      /* hl_loop_mono_us at receipt; 0 after a restart */
   unsigned attempt;         /* 1 for the first */
   bool own;                 /* a write of this handler caused it, and it asked for such events */
+  bool bulk;                /* part of a mass change, or of a backlog: the run's API calls are bulk work */
   const char *object_type;  /* "contact", a type id, or "" */
   const char *object_id;    /* decimal text or "" */
   const cJSON *json;        /* HubSpot's own object, or {payload=…} for our own */
@@ -84,6 +86,8 @@ typedef struct hl_handler_options {
   int64_t debounce_max_ms;  /* at the latest so long after the first; 0: no limit */
   bool debounce_merged;     /* with all of them: event.json has `events` and `changes` */
   bool own;                 /* events that its own writes cause run it too */
+  bool live;                /* a mass change is no bulk work for it */
+  int64_t hold_ms;          /* an event of a lane waits so long from its receipt for earlier ones */
   hl_key_cb key;            /* instead; called with the handler's arg, not for a retry that goes alone */
   hl_swap *swap;            /* it counts from hl_engine_swap on, and then *out of its registration may be gone */
 } hl_handler_options;
@@ -97,6 +101,8 @@ typedef void (*hl_handler_cb)(void *arg, hl_run *run, const hl_event *event);
  * for emit/after events. HL_EINVAL for an equal durable name. */
 int hl_engine_on(hl_engine *e, const char *type, bool own, const hl_handler_options *o,
                  hl_handler_cb cb, void *arg, hl_handler **out, hl_error *err);
+/* How many runs of all its handlers a script has at once; 0: the default, 5,000. */
+void hl_engine_limit(hl_engine *e, const char *script, unsigned concurrency);
 /* True if `type` is one of HubSpot's. nearest: may be NULL. */
 bool hl_event_type_known(const char *type, const char **nearest);
 
@@ -250,6 +256,7 @@ typedef struct hl_engine_stats {
   uint64_t acknowledged, pending, ran, filtered, duplicate, waiting, dead, unhandled, orphaned, own, debounced, removed;
   uint64_t running, retried, runs_failed;
   uint64_t gaps, near_misses;   /* SEMANTICS 9: events that push missed; told twice a moment apart */
+  uint64_t in_memory;           /* events */
   uint64_t commits;             /* transactions so far */
   bool stalled;                 /* the store cannot commit (SEMANTICS 12) */
   uint64_t dispatch_us[32];     /* histogram of commit to handler start, bucket i: < 2^i us */

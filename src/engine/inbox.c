@@ -338,6 +338,7 @@ void hl_ev_unref(hl_engine *e, hl_ev *ev) {
   assert(ev->refs > 0);
   if (--ev->refs) return;
   e->events--;
+  e->bytes -= ev->bytes;
   cJSON_Delete(ev->json);
   hl_free(ev->done);
   hl_free(ev);
@@ -440,6 +441,8 @@ hl_ev *hl_ev_parked(hl_engine *e, const hl_parked *p, cJSON *json) {
   ev->occurred = f.occurred.kind == HL_F_INT ? f.occurred.i : p->received;
   hl_ev_name(e, ev, &f);
   ev->refs = 1;
+  ev->bytes = p->event.n;
+  e->bytes += ev->bytes;
   e->events++;
   return ev;
 }
@@ -496,7 +499,11 @@ static hl_row *new_row(int64_t id, int64_t received, const char *source, const c
   return row;
 }
 
-bool hl_inbox_room(const hl_engine *e) { return e->events < MAX_EVENTS && e->bytes < MAX_BYTES; }
+bool hl_inbox_blocked(const hl_engine *e) {
+  return e->cursor < e->committed && !e->reading_log && (e->events > e->max_events / 2 || e->bytes > MAX_BYTES / 2);
+}
+
+bool hl_inbox_room(const hl_engine *e) { return e->events < e->max_events && e->bytes < MAX_BYTES; }
 
 /* One for a body, when its dead letters are in the store. */
 static void alert_malformed(hl_engine *e, const hl_receipt_job *job) {
@@ -578,7 +585,11 @@ static void on_rows(void *arg, const hl_store_rows *rows) {
 void hl_inbox_more(hl_engine *e) {
   hl_parked_more(e);
   if (!hl_may_dispatch(e) || e->reading_log || hl_timer_armed(&e->reread) || e->cursor >= e->committed) return;
-  if (e->events > MAX_EVENTS / 2 || e->bytes > MAX_BYTES / 2) return;
+  if (hl_inbox_blocked(e)) {
+    hl_backlog_blocked(e);
+    return;
+  }
+  hl_backlog_flows(e);
   e->reading_log = true;
   e->read_upto = e->committed;
   hl_store_read_log(e->store, e->cursor, e->committed, READ_ROWS, READ_BYTES, on_rows, e);

@@ -15,6 +15,7 @@
 #include "engine/page.h"
 #include "engine/spill.h"
 #include "engine/twin.h"
+#include "store/lanes.h"
 #include "store/store.h"
 
 enum {
@@ -29,6 +30,7 @@ enum {
   EARLY_MS = 200,              /* how long before its time a delayed event enters the log */
   MAX_DEPTH = 8,               /* of a chain of own events */
   DEFAULT_CONCURRENCY = 50,
+  SCRIPT_CONCURRENCY = 5000,
   DEFAULT_RETRIES = 10,
   RETRY_BASE_MS = 1000,
   RETRY_CAP_MS = 10 * 60 * 1000,
@@ -45,6 +47,15 @@ typedef struct hl_steps hl_steps;
 typedef struct hl_fired hl_fired;
 typedef struct hl_waits hl_waits;
 typedef struct hl_wrote hl_wrote;
+typedef struct hl_rest hl_rest;
+typedef struct hl_load hl_load;
+
+/* The handlers of one script share a limit. */
+typedef struct hl_crew {
+  struct hl_crew *next;
+  char *script;
+  unsigned running, limit;
+} hl_crew;
 
 /* A log row with events that are not done. */
 struct hl_row {
@@ -62,6 +73,7 @@ struct hl_row {
 struct hl_ev {
   hl_row *row;
   unsigned index;
+  size_t bytes;                /* of a parked row's event; counted in e->bytes */
   unsigned left;               /* handlers that have neither finished nor parked it */
   unsigned refs;               /* runs in memory */
   hl_state base;
@@ -108,9 +120,11 @@ struct hl_run {
   hl_engine *e;
   hl_run_kind kind;
   bool running, waiting;       /* waiting: failed, in memory until `timer` */
+  bool bulk;                   /* of a mass change, or it has been in the backlog */
   hl_handler *h;
   hl_ev *ev;
   hl_lane *lane;
+  hl_lane *home;               /* its row lies in this lane in the store; NULL: in none */
   int64_t occurred;            /* order in the lane */
   int64_t parked;              /* 0: none */
   hl_parked_ref *ref;
@@ -137,12 +151,23 @@ struct hl_run {
 struct hl_lane {
   hl_node node;
   hl_handler *h;
-  hl_lane *ready_next;
+  hl_lane *ready_next, *wanting_next;
   hl_run *first, *last;        /* by occurred; the first one may be running */
+  unsigned n;                  /* runs */
+  unsigned loaded;             /* runs in memory that are at home here */
   bool busy, ready, mapped;
+  /* backlog.c */
+  bool more;                   /* rows of it may be in the store, behind those in memory */
+  bool wanting, loading;       /* in its handler's list; being read */
+  bool leaving;
+  uint64_t park_seq;           /* of the transaction with its newest row */
+  int64_t late;                /* earliest that was put away while it was being read */
+  hl_rest *rest;               /* rest.c; NULL: it never had to wait */
   size_t key_n;
   char key[];
 };
+
+typedef struct hl_ready { hl_lane *first, **tail; } hl_ready;
 
 struct hl_handler {
   hl_handler *next;            /* all */
@@ -156,6 +181,8 @@ struct hl_handler {
   unsigned concurrency, retries;
   int64_t retry_base_ms, retry_cap_ms;
   bool own;                    /* wants events of its own writes */
+  bool live;                   /* nothing is bulk for it */
+  int64_t hold_ms;
   int64_t debounce_ms, debounce_max_ms;
   bool debounce_merged;
   hl_handler_cb cb;
@@ -170,10 +197,26 @@ struct hl_handler {
   cJSON *json;                 /* what a scheduled run sees as its event */
   /* What goes on. */
   unsigned running;
-  hl_lane *ready, **ready_tail;
+  hl_crew *crew;
+  hl_ready ready[2];           /* lanes that may go: live, bulk */
+  size_t n_ready[2];
+  size_t waiting[2];           /* runs in lanes that have not begun: live, bulk */
+  unsigned bulk_running;
+  unsigned live_starts;        /* since the last bulk one */
+  /* backlog.c */
+  hl_lane *wanting, **wanting_tail; /* lanes with room in memory and rows in the store */
+  size_t lanes_away;           /* with `more` */
+  bool pressed;                /* what comes in bulk goes to the store */
+  bool unlisted, list_again;   /* there may be lanes that are not known; more of them since the list began */
+  bool loading;
+  char *listed;                /* the last name read */
+  size_t listed_n;
+  hl_load *load;
+  uint64_t idle_seq;           /* nothing came of a read while this transaction gathered */
   bool active;
   bool swapped;                /* in the swap that is being made */
   bool absent;                 /* its script could not be loaded: events are kept for it */
+  bool back;                   /* its rows are about to wait again */
   bool gone;                   /* no script has it any more: it lives until its last run has ended */
   /* schedules */
   bool scheduled, firing;
@@ -274,7 +317,7 @@ struct hl_engine {
   hl_timer reread;             /* after a read that failed */
   int64_t reread_ms;           /* 0: the last one went well */
   hl_row *rows, *last_open;
-  size_t events, bytes;
+  size_t events, bytes, max_events;
   hl_dedupe *dedupe;
   hl_spill *spill;             /* what of it is on disk */
   hl_twins *twins;
@@ -291,6 +334,7 @@ struct hl_engine {
   size_t n_absent;
   hl_fired *fired;             /* last firings of schedules that no script has now */
   hl_handler *active, **active_tail;
+  hl_crew *crews;
   hl_defer pump;
   hl_timer pump_later;
   hl_run *runs;
@@ -307,6 +351,15 @@ struct hl_engine {
   int64_t due_again_ms;        /* as reread_ms, for what is due */
   bool reading_due, due_blocked; /* blocked: no room in memory when it was due */
   bool due_after_submit;       /* what gathers may hold a row that is due: it goes first */
+
+  /* the backlog */
+  hl_timer press;              /* runs while nothing can be read for want of room */
+  hl_timer load_again;
+  int64_t load_again_ms;       /* as reread_ms */
+  size_t wanting, loads;       /* lanes that want rows; reads that are out */
+  size_t loaded;               /* runs that came from there */
+  uint64_t failures;           /* commits that failed */
+  hl_map sources;              /* mass.c */
 
   hl_link step_ops;            /* list head: what steps wait for */
   bool steps_stored;           /* there may be some in the store */
@@ -362,6 +415,7 @@ hl_ev *hl_ev_parked(hl_engine *e, const hl_parked *p, cJSON *json);
 void hl_ev_done_by(hl_engine *e, hl_ev *ev, const char *handler, hl_state state);
 void hl_ev_note(hl_engine *e, hl_ev *ev, const char *handler);
 bool hl_inbox_room(const hl_engine *e);
+bool hl_inbox_blocked(const hl_engine *e);   /* rows of the log wait for room */
 void hl_row_progress(hl_engine *e);          /* dirty rows and the mark into e->tx */
 hl_type *hl_type_of(const hl_engine *e, const char *type);
 
@@ -371,8 +425,14 @@ void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials
 void hl_dispatch_to(hl_engine *e, hl_ev *ev, hl_handler *h);
 bool hl_handler_wants(const hl_handler *h, const hl_ev *ev);
 void hl_lane_again(hl_lane *lane);            /* ready, when it has a run and is not busy */
+void hl_lane_back(hl_lane *lane);             /* its first run goes again */
+hl_lane *hl_lane_named(hl_engine *e, hl_handler *h, hl_str name);
+void hl_lane_put(hl_run *run, hl_lane *lane); /* in any case into memory; lane NULL: where it belongs */
+void hl_lane_check(hl_lane *lane);            /* it goes when nothing keeps it */
+void hl_lanes_unready(hl_handler *h);         /* lanes without runs are not ready */
+void hl_lanes_forget_ready(hl_handler *h);    /* none is, until hl_lane_again */
 void hl_pump_handler(hl_handler *h);          /* a slot or a lane is new */
-void hl_lane_enter(hl_run *run);             /* by its key, or its object */
+void hl_lane_enter(hl_run *run);             /* by its key, or its object; it may be gone: into the backlog */
 void hl_lane_enter_alone(hl_run *run);
 void hl_lane_hold(hl_run *run);              /* takes its lane, busy; one that is taken: a lane of its own */
 void hl_lane_leave(hl_run *run);             /* the next one of its lane may go */
@@ -394,7 +454,30 @@ int hl_debounce_start(hl_engine *e, hl_error *err);
 void hl_debounce_forget(hl_handler *h);       /* what waits for it waits each for itself */
 void hl_debounce_deinit(hl_engine *e);
 
+/* backlog.c */
+bool hl_backlog_takes(hl_run *run, hl_lane *lane); /* true: it waits in the store, and run is gone */
+void hl_backlog_wants(hl_lane *lane);        /* it may have room for more */
+void hl_backlog_more(hl_handler *h);         /* reads on when there is room */
+void hl_backlog_left(hl_run *run);           /* its row is in its lane no more */
+void hl_backlog_due(hl_engine *e, hl_handler *h, const hl_parked *p); /* a row in a lane was made due */
+void hl_backlog_blocked(hl_engine *e);
+void hl_backlog_flows(hl_engine *e);
+void hl_backlog_resume(hl_engine *e);
+void hl_backlog_open(hl_handler *h);          /* of a handler that is new: what waits for it */
+void hl_backlog_forget(hl_handler *h);        /* it is gone */
+void hl_backlog_free(hl_handler *h);
+
+/* mass.c */
+bool hl_mass(hl_engine *e, const hl_ev *ev); /* it is one of very many of its source */
+void hl_mass_deinit(hl_engine *e);
+
+/* rest.c */
+int64_t hl_rest_ms(hl_lane *lane);           /* how long it must not start yet */
+void hl_rest_until(hl_lane *lane, int64_t ms); /* it is looked at again then */
+void hl_rest_free(hl_lane *lane);
+
 /* run.c */
+void hl_run_park_as(hl_run *run, hl_parked *p); /* its event into a row of its own, p->id; p tells due, attempts, error, lane, … */
 void hl_run_settle(hl_run *run, hl_state state); /* the event no longer needs this handler in the log */
 char *hl_run_parked_json(hl_run *run, cJSON *json); /* as a parked row keeps it */
 int64_t hl_run_backoff(const hl_handler *h, unsigned attempt); /* how long to wait after that many have failed */
@@ -429,6 +512,8 @@ void hl_waits_each(const hl_engine *e, void (*each)(void *arg, const hl_listener
 void hl_wait_finish(hl_run *run);            /* run is gone on return */
 
 /* parked.c */
+hl_run *hl_parked_run(hl_engine *e, hl_handler *h, const hl_parked *p); /* NULL: there can be none, and the row says so */
+bool hl_parked_known(const hl_engine *e, int64_t id); /* in memory, or its going is not committed */
 int hl_parked_start(hl_engine *e, hl_error *err); /* before the log is read: retries that hold their lanes */
 void hl_parked_due(hl_engine *e, int64_t due);  /* a row is due then; of a delayed event: EARLY_MS less */
 void hl_parked_check(hl_engine *e);

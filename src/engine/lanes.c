@@ -8,7 +8,11 @@
 #include "engine/inside.h"
 #include "hubspot/paths.h"
 
-enum { STARTS_A_TURN = 256, MAX_KEY = 1024 };
+enum {
+  STARTS_A_TURN = 256,
+  LIVE_STARTS = 8,             /* live runs that start before a bulk one that waits */
+  MAX_KEY = 1024,
+};
 
 /* ---- handlers ---- */
 
@@ -38,6 +42,21 @@ static char **copy_names(const char *const *names) {
   return out;
 }
 
+static hl_crew *crew_of(hl_engine *e, const char *script) {
+  for (hl_crew *c = e->crews; c; c = c->next)
+    if (strcmp(c->script, script) == 0) return c;
+  hl_crew *c = HL_NEW(hl_crew);
+  c->script = hl_strdup(script);
+  c->limit = SCRIPT_CONCURRENCY;
+  c->next = e->crews;
+  e->crews = c;
+  return c;
+}
+
+void hl_engine_limit(hl_engine *e, const char *script, unsigned concurrency) {
+  crew_of(e, script)->limit = concurrency ? concurrency : SCRIPT_CONCURRENCY;
+}
+
 static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_options *o, const char *name,
                                hl_handler_cb cb, void *arg) {
   hl_handler *h = HL_NEW(hl_handler);
@@ -61,7 +80,11 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->debounce_max_ms = o->debounce_max_ms;
   h->debounce_merged = o->debounce_merged;
   h->key_fields = copy_names(o->key_fields);
-  h->ready_tail = &h->ready;
+  h->live = o->live;
+  h->hold_ms = o->hold_ms;
+  h->crew = crew_of(e, h->script);
+  for (int k = 0; k < 2; k++) h->ready[k].tail = &h->ready[k].first;
+  h->wanting_tail = &h->wanting;
   hl_handler **p = o->swap ? hl_swap_list(o->swap) : &e->handlers;
   while (*p) p = &(*p)->next;
   *p = h;
@@ -140,6 +163,7 @@ void hl_run_free(hl_run *run) {
   hl_engine *e = run->e;
   hl_run_drop_effects(run);
   hl_steps_free(run);
+  hl_backlog_left(run);
   if (run->prev) run->prev->next = run->next;
   else e->runs = run->next;
   if (run->next) run->next->prev = run->prev;
@@ -199,11 +223,12 @@ static void note_skipped(hl_engine *e, hl_ev *ev, hl_handler *h) {
   hl_buf_deinit(&name);
 }
 
-static void give(hl_engine *e, hl_ev *ev, hl_handler *h, int depth, int written) {
+static void give(hl_engine *e, hl_ev *ev, hl_handler *h, int depth, int written, bool mass) {
   hl_run *run = hl_run_new(e, RUN_EVENT, h);
   run->ev = ev;
   run->occurred = ev->occurred;
   run->depth = depth;
+  run->bulk = mass && !h->live;
   if (h->own) run->own_id = hl_own_take(e, h, ev);
   run->own = run->own_id != 0;
   if (written > MAX_DEPTH)
@@ -225,7 +250,7 @@ void hl_dispatch_to(hl_engine *e, hl_ev *ev, hl_handler *h) {
   assert(ev->left > 0);
   if (!hl_handler_wants(h, ev)) return;
   if (is_own(h, ev)) note_skipped(e, ev, h);
-  else give(e, ev, h, depth, written);
+  else give(e, ev, h, depth, written, false);
 }
 
 void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n) {
@@ -236,6 +261,7 @@ void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials
   for (size_t i = 0; i < n; i++)
     if (partials[i].index == ev->index) hl_ev_note(e, ev, partials[i].handler);
   int written, depth = depth_of(e, ev, &written);
+  bool mass = t && hl_mass(e, ev);
   for (hl_handler *h = t ? t->handlers : NULL; h; h = h->type_next) {
     if (!hl_handler_wants(h, ev) || already(h, ev, partials, n)) continue;
     if (!h->absent && is_own(h, ev)) {
@@ -243,7 +269,7 @@ void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials
       skipped[n_skipped++] = h;
       continue;
     }
-    give(e, ev, h, depth, written);
+    give(e, ev, h, depth, written, mass);
   }
   if (written > MAX_DEPTH && ev->left > 1) hl_alert_depth(e, ev->parked_row, ev->index, ev->type, "writes to HubSpot");
   for (size_t i = 0; i < n_skipped && ev->left > 1; i++) note_skipped(e, ev, skipped[i]);
@@ -268,7 +294,7 @@ static hl_lane *new_lane(hl_handler *h, const char *key, size_t n) {
 }
 
 /* "k account NUL key" or "o account NUL type NUL id NUL". */
-static hl_lane *lane_named(hl_engine *e, hl_handler *h, hl_str name) {
+hl_lane *hl_lane_named(hl_engine *e, hl_handler *h, hl_str name) {
   hl_lane *lane = new_lane(h, name.p, name.n);
   uint64_t hash = hl_map_hash(&e->lanes, lane->key, name.n) ^ (uintptr_t)h;
   hl_node *node = hl_map_find(&e->lanes, hash, same_lane, lane);
@@ -347,14 +373,23 @@ static hl_lane *lane_of(hl_run *run) {
   hl_buf name;
   hl_buf_init(&name, 1 << 16);
   hl_lane_name(run, &name);
-  hl_lane *lane = name.n ? lane_named(run->e, run->h, hl_buf_str(&name)) : NULL;
+  hl_lane *lane = name.n ? hl_lane_named(run->e, run->h, hl_buf_str(&name)) : NULL;
   hl_buf_deinit(&name);
   return lane;
 }
 
+/* Bulk runs leave a quarter of the slots to others. */
+static bool may_start_bulk(const hl_handler *h) {
+  return h->ready[1].first && h->bulk_running < h->concurrency - h->concurrency / 4;
+}
+
+static bool may_start(const hl_handler *h) {
+  return h->running < h->concurrency && h->crew->running < h->crew->limit && (h->ready[0].first || may_start_bulk(h));
+}
+
 void hl_pump_handler(hl_handler *h) {
   hl_engine *e = h->e;
-  if (h->active || !h->ready || h->running >= h->concurrency) return;
+  if (h->active || !may_start(h)) return;
   h->active = true;
   h->active_next = NULL;
   *e->active_tail = h;
@@ -365,16 +400,31 @@ void hl_pump_handler(hl_handler *h) {
 void hl_lane_again(hl_lane *lane) {
   hl_handler *h = lane->h;
   if (lane->busy || lane->ready || !lane->first) return;
+  int64_t rest = hl_rest_ms(lane);
+  if (rest > 0) {
+    hl_rest_until(lane, rest);
+    return;
+  }
+  hl_ready *list = &h->ready[lane->first->bulk];
+  h->n_ready[lane->first->bulk]++;
   lane->ready = true;
   lane->ready_next = NULL;
-  *h->ready_tail = lane;
-  h->ready_tail = &lane->ready_next;
+  *list->tail = lane;
+  list->tail = &lane->ready_next;
   hl_pump_handler(h);
+}
+
+void hl_lane_back(hl_lane *lane) {
+  lane->busy = false;
+  lane->h->waiting[lane->first->bulk]++;
+  hl_lane_again(lane);
 }
 
 static void enter(hl_run *run, hl_lane *lane) {
   if (!lane) lane = new_lane(run->h, NULL, 0);
   run->lane = lane;
+  lane->n++;
+  lane->h->waiting[run->bulk]++;
   if (!lane->first) {
     lane->first = lane->last = run;
   } else if (lane->last->occurred <= run->occurred || lane->last == (lane->busy ? lane->first : NULL)) {
@@ -390,7 +440,11 @@ static void enter(hl_run *run, hl_lane *lane) {
   hl_lane_again(lane);
 }
 
-void hl_lane_enter(hl_run *run) { enter(run, lane_of(run)); }
+void hl_lane_enter(hl_run *run) {
+  hl_lane *lane = run->refused ? NULL : lane_of(run); /* it will be parked: in no order */
+  if (!hl_backlog_takes(run, lane)) enter(run, lane);
+}
+void hl_lane_put(hl_run *run, hl_lane *lane) { enter(run, lane ? lane : lane_of(run)); }
 void hl_lane_enter_alone(hl_run *run) { enter(run, NULL); }
 
 void hl_lane_hold(hl_run *run) {
@@ -398,6 +452,7 @@ void hl_lane_hold(hl_run *run) {
   if (!lane || lane->first) lane = new_lane(run->h, NULL, 0);
   run->lane = lane;
   lane->first = lane->last = run;
+  lane->n = 1;
   lane->busy = true;
 }
 
@@ -407,28 +462,36 @@ void hl_lane_leave(hl_run *run) {
   run->lane = NULL;
   lane->busy = false;
   lane->first = run->lane_next;
+  lane->n--;
   run->lane_next = NULL;
-  if (lane->first) {
-    hl_lane_again(lane);
-    return;
-  }
-  if (lane->mapped) hl_map_remove(&run->e->lanes, &lane->node);
+  if (!lane->first) lane->last = NULL;
+  hl_lane_again(lane);
+  hl_backlog_wants(lane);
+  hl_lane_check(lane);
+}
+
+void hl_lane_check(hl_lane *lane) {
+  hl_engine *e = lane->h->e;
+  bool more = lane->more && !lane->h->gone;
+  if (e->freeing || lane->first || lane->ready || more || lane->wanting || lane->loading || lane->loaded || lane->leaving) return;
+  hl_rest_free(lane);
+  if (lane->mapped) hl_map_remove(&e->lanes, &lane->node);
   hl_free(lane);
 }
 
 void hl_lane_take(hl_run *run) {
   hl_lane *lane = run->lane;
   hl_run *before = NULL;
-  assert(!run->running && !run->waiting && !run->h->ready);
+  assert(!run->running && !run->waiting && !lane->ready);
   for (hl_run *r = lane->first; r != run; r = r->lane_next) before = r;
   if (before) before->lane_next = run->lane_next;
   else lane->first = run->lane_next;
   if (lane->last == run) lane->last = before;
   run->lane = NULL;
   run->lane_next = NULL;
-  if (lane->first) return;
-  if (lane->mapped) hl_map_remove(&run->e->lanes, &lane->node);
-  hl_free(lane);
+  lane->n--;
+  run->h->waiting[run->bulk]--;
+  hl_lane_check(lane);
 }
 
 static unsigned bucket(int64_t us) {
@@ -451,7 +514,9 @@ void hl_run_start(hl_run *run) {
   hl_event event = {0};
   run->running = true;
   h->running++;
+  h->crew->running++;
   e->running++;
+  if (run->bulk) h->bulk_running++;
   if (!run->refused) run->refused = hl_strdup(hl_page_refuses(run));
   if (run->refused) {
     hl_run_finish(run, HL_RUN_DEAD, hl_str_of(run->refused));
@@ -470,6 +535,7 @@ void hl_run_start(hl_run *run) {
   } else {
     hl_event_view(ev, run->attempt + 1, &event);
     event.own = run->own;
+    event.bulk = run->bulk && !h->live;
     if (ev->committed_us && !run->attempt) {
       int64_t now = hl_loop_mono_us(e->loop);
       e->dispatch_us[bucket(now - ev->committed_us)]++;
@@ -477,6 +543,45 @@ void hl_run_start(hl_run *run) {
     }
   }
   h->cb(h->arg, run, &event);
+}
+
+/* Live before bulk, which has its turn all the same. */
+static hl_lane *next_lane(hl_handler *h) {
+  bool bulk = !h->ready[0].first || (h->live_starts >= LIVE_STARTS && may_start_bulk(h));
+  hl_ready *list = &h->ready[bulk];
+  hl_lane *lane = list->first;
+  h->live_starts = bulk ? 0 : h->live_starts + 1;
+  h->n_ready[bulk]--;
+  list->first = lane->ready_next;
+  if (!list->first) list->tail = &list->first;
+  lane->ready = false;
+  return lane;
+}
+
+void hl_lanes_forget_ready(hl_handler *h) {
+  for (int k = 0; k < 2; k++) {
+    for (hl_lane *lane = h->ready[k].first; lane; lane = lane->ready_next) lane->ready = false;
+    h->ready[k] = (hl_ready){NULL, &h->ready[k].first};
+    h->n_ready[k] = 0;
+  }
+}
+
+void hl_lanes_unready(hl_handler *h) {
+  for (int k = 0; k < 2; k++) {
+    hl_ready *list = &h->ready[k];
+    hl_lane *lane = list->first;
+    list->tail = &list->first;
+    for (; lane; lane = lane->ready_next) {
+      lane->ready = lane->first != NULL;
+      if (!lane->ready) {
+        h->n_ready[k]--;
+        continue;
+      }
+      *list->tail = lane;
+      list->tail = &lane->ready_next;
+    }
+    *list->tail = NULL;
+  }
 }
 
 /* One start for each handler in turn. */
@@ -490,13 +595,11 @@ static void pump(hl_engine *e) {
     e->active = h->active_next;
     if (!e->active) e->active_tail = &e->active;
     h->active = false;
-    if (!h->ready || h->running >= h->concurrency) continue;
-    hl_lane *lane = h->ready;
-    h->ready = lane->ready_next;
-    if (!h->ready) h->ready_tail = &h->ready;
-    lane->ready = false;
-    lane->busy = true;
+    if (!may_start(h)) continue;
+    hl_lane *lane = next_lane(h);
     hl_run *run = lane->first;
+    lane->busy = true;
+    h->waiting[run->bulk]--;
     h->running++;  /* so that its concurrency counts it */
     hl_pump_handler(h);
     h->running--;

@@ -55,9 +55,7 @@ void hl_parked_due(hl_engine *e, int64_t due) {
   if (e->started && !e->reading_due) arm(e);
 }
 
-/* The run of a parked row; NULL when there can be none, and the row then says so. */
-static hl_run *run_of(hl_engine *e, const hl_parked *p) {
-  hl_handler *h = hl_handler_by_name(e, p->handler);
+hl_run *hl_parked_run(hl_engine *e, hl_handler *h, const hl_parked *p) {
   cJSON *json = NULL;
   if (!h) {
     hl_tx_repark(e->tx, p->id, HL_ST_ORPHANED, p->attempts, 0, HL_STR("its handler does not exist any more"));
@@ -94,7 +92,12 @@ static hl_run *run_of(hl_engine *e, const hl_parked *p) {
 /* A retry goes alone: later events of its object have passed it by now. What has waited goes on in its lane. */
 static void retry(hl_engine *e, const hl_parked *p) {
   bool debounced = hl_debounce_fires(e, p->id);
-  hl_run *run = run_of(e, p);
+  hl_handler *h = hl_handler_by_name(e, p->handler);
+  if (h && p->lane.p) {
+    hl_backlog_due(e, h, p);
+    return;
+  }
+  hl_run *run = hl_parked_run(e, h, p);
   if (!run) return;
   if (debounced || run->waited) hl_lane_enter(run);
   else hl_lane_enter_alone(run);
@@ -104,8 +107,9 @@ static void retry(hl_engine *e, const hl_parked *p) {
 static void hold_again(void *arg, const hl_parked *p) {
   hl_engine *e = arg;
   int64_t now = hl_loop_now(e->loop);
-  if (e->held >= MAX_HELD || p->failed > now || !hl_handler_by_name(e, p->handler)) return;
-  hl_run *run = run_of(e, p);
+  hl_handler *h = hl_handler_by_name(e, p->handler);
+  if (e->held >= MAX_HELD || p->failed > now || !h) return;
+  hl_run *run = hl_parked_run(e, h, p);
   if (!run) return;
   run->first_failed = hl_loop_mono(e->loop) - (now - p->failed);
   hl_lane_hold(run);
@@ -144,6 +148,9 @@ static void on_due(void *arg, const hl_store_due *due) {
   hl_touch(e);
 }
 
+/* Neither in their lanes, waiting for a retry, nor from the backlog. */
+static size_t due_in_memory(const hl_engine *e) { return e->parked.n - e->held - e->loaded; }
+
 void hl_parked_check(hl_engine *e) {
   int64_t now = hl_loop_now(e->loop);
   if (!hl_may_dispatch(e) || e->reading_due || e->next_due == INT64_MAX) return;
@@ -151,8 +158,11 @@ void hl_parked_check(hl_engine *e) {
     arm(e);
     return;
   }
-  e->due_blocked = !hl_inbox_room(e) || e->parked.n - e->held >= MAX_DUE;
-  if (e->due_blocked) return;
+  e->due_blocked = !hl_inbox_room(e) || due_in_memory(e) >= MAX_DUE;
+  if (e->due_blocked) {
+    hl_backlog_blocked(e);
+    return;
+  }
   e->due_after_submit = !hl_tx_empty(e->tx);
   if (e->due_after_submit) return;
   e->reading_due = true;
@@ -161,5 +171,5 @@ void hl_parked_check(hl_engine *e) {
 }
 
 void hl_parked_more(hl_engine *e) {
-  if (e->due_blocked && hl_inbox_room(e) && e->parked.n - e->held < MAX_DUE / 2) hl_parked_check(e);
+  if (e->due_blocked && hl_inbox_room(e) && due_in_memory(e) < MAX_DUE / 2) hl_parked_check(e);
 }

@@ -166,11 +166,19 @@ void hl_run_commit(hl_run *run, void (*cb)(void *arg, int code), void *arg) {
 /* ---- finishing ---- */
 
 void hl_run_ended(hl_run *run) {
+  hl_handler *h = run->h;
+  hl_crew *crew = h->crew;
+  bool full = crew->running-- >= crew->limit;
   run->running = false;
-  run->h->running--;
+  h->running--;
   run->e->running--;
-  /* A slot is free: the handler may have lanes that wait for it. */
-  hl_pump_handler(run->h);
+  if (run->bulk) h->bulk_running--;
+  if (full) { /* other handlers of its script may have waited for it */
+    for (hl_handler *other = run->e->handlers; other; other = other->next)
+      if (other->crew == crew) hl_pump_handler(other);
+  }
+  hl_pump_handler(h);
+  hl_backlog_more(h);
 }
 
 void hl_run_settle(hl_run *run, hl_state state) {
@@ -215,6 +223,7 @@ void hl_run_unhold(hl_run *run) {
   if (!run->waiting) return;
   hl_timer_stop(run->e->loop, &run->timer);
   run->waiting = run->lane->busy = false;
+  run->h->waiting[run->bulk]++;
   run->e->held--;
 }
 
@@ -265,6 +274,31 @@ char *hl_run_parked_json(hl_run *run, cJSON *json) {
   return text;
 }
 
+void hl_run_park_as(hl_run *run, hl_parked *p) {
+  hl_engine *e = run->e;
+  hl_ev *ev = run->ev;
+  char *json = p->event.p ? NULL : hl_run_parked_json(run, ev->json);
+  hl_buf name;
+  hl_buf_init(&name, 1 << 16);
+  hl_handler_durable(run->h, &name);
+  p->id = e->next_parked++;
+  p->row = ev->parked_row;
+  p->index = ev->index;
+  p->open = true;
+  p->handler = name.p;
+  p->type = ev->type;
+  p->source = ev->source;
+  p->account = ev->account;
+  p->received = ev->received;
+  if (json) p->event = hl_str_of(json);
+  hl_tx_park(e->tx, p, false);
+  hl_buf_deinit(&name);
+  hl_free(json);
+  ev->split = ev->parks = true;
+  hl_run_settle(run, HL_ST_WAITING);
+  hl_touch(e);
+}
+
 /* Between half of the pause and all of it, so that what failed together does not come back together. */
 int64_t hl_run_backoff(const hl_handler *h, unsigned attempt) {
   int64_t pause = h->retry_base_ms, cap = h->retry_cap_ms;
@@ -274,23 +308,10 @@ int64_t hl_run_backoff(const hl_handler *h, unsigned attempt) {
 }
 
 void hl_run_park(hl_run *run, hl_state kind, int64_t due, int64_t failed, hl_str error) {
-  hl_engine *e = run->e;
-  hl_ev *ev = run->ev;
-  char *json = hl_run_parked_json(run, ev->json);
-  hl_buf name;
-  hl_buf_init(&name, 1 << 16);
-  hl_handler_durable(run->h, &name);
-  run->parked = e->next_parked++;
-  run->ref = hl_parked_hold(e, run->parked);
-  hl_parked p = {.id = run->parked, .row = ev->parked_row, .index = ev->index, .kind = kind, .open = true,
-                 .handler = name.p, .type = ev->type, .source = ev->source, .account = ev->account,
-                 .received = ev->received, .due = due, .failed = failed, .attempts = run->attempt,
-                 .event = hl_str_of(json), .error = error};
-  hl_tx_park(e->tx, &p, false);
-  hl_buf_deinit(&name);
-  hl_free(json);
-  ev->split = ev->parks = true;
-  hl_run_settle(run, HL_ST_WAITING);
+  hl_parked p = {.kind = kind, .due = due, .failed = failed, .attempts = run->attempt, .error = error};
+  hl_run_park_as(run, &p);
+  run->parked = p.id;
+  run->ref = hl_parked_hold(run->e, p.id);
 }
 
 static void finish_failed(hl_run *run, bool dead, hl_str error) {
@@ -324,22 +345,19 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
   } else {
     hl_run_park(run, kind, now + delay, now, error);
   }
+  hl_backlog_left(run);
   if (dead) report_dead(run, uncertain, error);
   hl_buf_deinit(&why);
-  run->running = false;
-  run->h->running--;
-  e->running--;
+  hl_run_ended(run);
   if (!dead && !orphaned && e->held < MAX_HELD && mono + delay - run->first_failed <= HOLD_MS && !e->draining && run->lane) {
     /* Its lane waits with it. */
     hl_run_hold(run, delay);
-    hl_pump_handler(run->h);
-    return;
+  } else {
+    hl_parked_leave(e, run->ref);
+    if (!dead && !orphaned) hl_parked_due(e, now + delay);
+    hl_lane_leave(run);
+    hl_run_free(run);
   }
-  hl_parked_leave(e, run->ref);
-  if (!dead && !orphaned) hl_parked_due(e, now + delay);
-  hl_lane_leave(run);
-  hl_pump_handler(run->h);
-  hl_run_free(run);
 }
 
 void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
@@ -360,23 +378,14 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
     hl_wait_finish(run);
   } else if (run->kind == RUN_SCHEDULE) {
     if (outcome == HL_RUN_DONE) apply(run);
-    run->running = false;
-    run->h->running--;
-    e->running--;
+    hl_run_ended(run);
     hl_schedule_finish(run, outcome, error);
   } else if (outcome == HL_RUN_CUT) {
-    hl_lane *lane = run->lane;
-    run->running = false;
-    run->h->running--;
-    e->running--;
+    hl_run_ended(run);
     hl_run_drop_effects(run);
     hl_steps_again(run);
-    if (h->gone) {
-      hl_gone_cut(run);
-    } else {
-      lane->busy = false;
-      hl_lane_again(lane);
-    }
+    if (h->gone) hl_gone_cut(run);
+    else hl_lane_back(run->lane);
   } else if (outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD) {
     finish_failed(run, outcome == HL_RUN_DEAD, error);
   } else {

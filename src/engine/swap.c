@@ -40,6 +40,7 @@ void hl_swap_free(hl_swap *swap) {
 
 void hl_handler_free(hl_handler *h) {
   hl_timer_stop(h->e->loop, &h->timer);
+  hl_backlog_free(h);
   hl_free(h->type);
   hl_free(h->script);
   hl_free(h->name);
@@ -88,7 +89,12 @@ static void unlisten(hl_handler *h) {
 
 static void on_back(void *arg, int code) {
   hl_engine *e = arg;
-  if (!code) hl_parked_due(e, hl_loop_now(e->loop));
+  if (code) return;
+  hl_parked_due(e, hl_loop_now(e->loop));
+  for (hl_handler *h = e->handlers; h; h = h->next) {
+    if (h->back) hl_backlog_open(h);
+    h->back = false;
+  }
 }
 
 /* Before the start hl_store_reconcile does it for all. */
@@ -194,13 +200,6 @@ static void exchange(hl_handler *a, hl_handler *b) {
   memcpy((char *)b + FROM, said, SIZE);
 }
 
-/* Lanes that may go are found again when the events have been gone through. */
-static void forget_ready(hl_handler *h) {
-  for (hl_lane *lane = h->ready; lane; lane = lane->ready_next) lane->ready = false;
-  h->ready = NULL;
-  h->ready_tail = &h->ready;
-}
-
 static void leave_active(hl_handler *h) {
   hl_engine *e = h->e;
   hl_handler **p = &e->active;
@@ -224,6 +223,7 @@ static void take_up(hl_engine *e, hl_handler *fresh) {
     fresh = NULL;
   } else {
     exchange(h, fresh);
+    h->back = h->absent;
     if (h->absent) move_rows(h, HL_ST_PENDING, HL_ST_WAITING);
     h->absent = false;
     if (h->scheduled && !back) hl_schedule_changed(h, fresh);
@@ -231,7 +231,7 @@ static void take_up(hl_engine *e, hl_handler *fresh) {
     hl_handler_free(fresh);
   }
   h->swapped = true;
-  forget_ready(h);
+  hl_lanes_forget_ready(h); /* until the events have been gone through */
   if (!back) return;
   append(&e->handlers, h);
   if (h->scheduled) {
@@ -239,18 +239,20 @@ static void take_up(hl_engine *e, hl_handler *fresh) {
     return;
   }
   hl_handler_listen(h);
+  h->back = true;
   move_rows(h, HL_ST_ORPHANED, HL_ST_WAITING);
 }
 
 static void let_go(hl_handler *h) {
   h->gone = h->swapped = true;
-  forget_ready(h);
+  hl_lanes_forget_ready(h);
   leave_active(h);
   if (h->scheduled) {
     hl_schedule_gone(h);
   } else {
     unlisten(h);
     hl_debounce_forget(h);
+    hl_backlog_forget(h);
     move_rows(h, h->absent ? HL_ST_PENDING : HL_ST_WAITING, HL_ST_ORPHANED);
   }
   append(&h->e->gone, h);
@@ -349,7 +351,7 @@ static void go_through(hl_engine *e) {
     if (run->h->gone || !hl_handler_wants(run->h, run->ev)) out.v[out.n++] = run;
     else in.v[in.n++] = run;
   }
-  for (size_t i = 0; i < in.n; i++) hl_lane_enter(in.v[i]);
+  for (size_t i = 0; i < in.n; i++) hl_lane_put(in.v[i], NULL);
   qsort(all.v, all.n, sizeof *all.v, by_event);
   for (size_t i = 0, n; i < all.n; i += n) {
     for (n = 1; i + n < all.n && all.v[i + n]->ev == all.v[i]->ev;) n++;
@@ -398,7 +400,7 @@ void hl_gone_cut(hl_run *run) {
 }
 
 void hl_gone_ended(hl_handler *h) {
-  if (!h->gone || h->running || h->swapped) return;
+  if (!h->gone || h->running || h->swapped || h->loading) return;
   hl_handler **p = &h->e->gone;
   while (*p != h) p = &(*p)->next;
   *p = h->next;

@@ -211,7 +211,7 @@ void hl_handler_start(void *arg, hl_run *run, const hl_event *event) {
   r->run = run;
   r->attempt = event->attempt;
   memcpy(r->id, event->id, sizeof r->id);
-  hl_task_options o = {.run = run, .account = account, .klass = h->klass, .timeout_ms = h->timeout_ms};
+  hl_task_options o = {.run = run, .account = account, .klass = event->bulk ? HL_CLASS_BULK : h->klass, .timeout_ms = h->timeout_ms};
   if (hl_work_start(h->script, 1, &o, run_ended, r, NULL, &err)) {
     hl_free(r);
     hl_run_finish(run, HL_RUN_FAILED, hl_str_of(err.text));

@@ -10,8 +10,9 @@
 enum { TIMEOUT_MS = 5 * 60 * 1000, NAME_MAX_BYTES = 200 };
 
 static const char *const on_known[] = {"property", "filter", "concurrency", "retries", "timeout",
-                                       "name", "account", "priority", "key", "own", "debounce", "object_type", NULL};
-static const char *const on_later[] = {"throttle", "batch", "hold", NULL};
+                                       "name", "account", "priority", "key", "own", "debounce", "hold",
+                                       "object_type", NULL};
+static const char *const on_later[] = {"throttle", "batch", NULL};
 static const char *const every_known[] = {"name", "account", "timeout", "priority", "retries",
                                           "catchup", NULL};
 static const char *const cron_known[] = {"tz", "catchup", "name", "account", "timeout", "priority",
@@ -193,6 +194,14 @@ static void read_debounce(lua_State *L, hl_handler_options *o) {
     luaL_error(L, "option 'debounce': max is how long the first event waits at most, and shorter than wait");
 }
 
+static void read_hold(lua_State *L, hl_handler_options *o) {
+  if (!lua_istable(L, 2) || lua_getfield(L, 2, "hold") == LUA_TNIL) return;
+  o->hold_ms = hl_lua_opt_duration(L, 2, "hold", 0);
+  if (o->hold_ms < 1 || o->hold_ms > HL_HOUR)
+    luaL_error(L, "option 'hold' is how long an event waits for earlier ones of its object, an hour at most");
+  if (o->debounce_ms) luaL_error(L, "option 'hold': a handler with 'debounce' waits already");
+}
+
 static bool read_own(lua_State *L) {
   if (!lua_istable(L, 2)) return false;
   int type = lua_getfield(L, 2, "own");
@@ -240,6 +249,8 @@ static int l_on(lua_State *L) {
   read_key(L, &o);
   o.own = read_own(L);
   read_debounce(L, &o);
+  read_hold(L, &o);
+  o.live = hl_lua_opt_str(L, 2, "priority", NULL) != NULL; /* it says itself what it is */
   hl_script *s = hl_script_of(L);
   hl_handler_fn *h = new_handler(L, 2, 3, o.name ? o.name : type, HL_CLASS_LIVE);
   h->merged = o.debounce_merged;

@@ -93,7 +93,7 @@ static int t_load(lua_State *L) {
     list_strings(L, 2, "hosts", hosts, HL_COUNT(hosts));
     list_strings(L, 2, "fs", fs, HL_COUNT(fs));
     list_strings(L, 2, "env", env, HL_COUNT(env));
-    p = (hl_permissions){hosts, fs, env};
+    p = (hl_permissions){.hosts = hosts, .fs = fs, .env = env};
   }
   const char *full = path[0] == '/' ? path : lua_pushfstring(L, "%s/%s", bed->dir, path);
   hl_error err;

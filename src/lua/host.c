@@ -260,6 +260,7 @@ static int load(hl_host *host, const char *path, const hl_permissions *p, lua_CF
     s->fs = copy_list(p->fs);
     s->env = copy_list(p->env);
   }
+  hl_engine_limit(host->o.engine, s->name, p ? p->concurrency : 0);
   s->loading = true;
   hl_state_options so = {.loop = host->o.loop, .name = s->name, .root = host->root,
                          .memory_limit = host->o.memory_limit, .cpu_ms = host->o.cpu_ms,

@@ -12,10 +12,12 @@
 typedef struct hl_host hl_host;
 typedef struct hl_script hl_script;
 
+/* What the settings say of a script. */
 typedef struct hl_permissions {       /* NULL-terminated lists, or NULL: nothing (SEMANTICS 24) */
   const char *const *hosts;           /* "api.example.com", "127.0.0.1:9000", "*.example.com" */
   const char *const *fs;              /* directories, relative to the project */
   const char *const *env;             /* variable names */
+  unsigned concurrency;               /* runs of its handlers at once; 0: the engine's default */
 } hl_permissions;
 
 typedef struct hl_host_options {      /* everything is borrowed */

@@ -276,6 +276,39 @@ static int read_permissions(const reader *r, hl_project *p) {
   return rc;
 }
 
+static int read_limits(const reader *r, hl_project *p) {
+  static const char *const keys[] = {"concurrency", NULL};
+  static const char want[] = "a table: [\"script.lua\"] = { concurrency = 20 }";
+  lua_State *L = r->L;
+  int rc = 0;
+  int type = lua_getfield(L, -1, "limits");
+  if (type != LUA_TNIL && type != LUA_TTABLE) rc = bad(r, "limits", want);
+  if (type == LUA_TTABLE) {
+    for (lua_pushnil(L); !rc && lua_next(L, -2);) {
+      char label[200];
+      if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1)) {
+        rc = bad(r, "limits", want);
+      } else {
+        p->limits = hl_realloc(p->limits, (p->n_limits + 1) * sizeof *p->limits);
+        hl_project_limit *l = &p->limits[p->n_limits++];
+        *l = (hl_project_limit){.script = hl_strdup(lua_tostring(L, -2))};
+        snprintf(label, sizeof label, "limits[\"%.100s\"]", l->script);
+        rc = check_keys(r, label, keys);
+        if (!rc && lua_getfield(L, -1, "concurrency") != LUA_TNIL) {
+          lua_Integer v = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
+          snprintf(label, sizeof label, "limits[\"%.100s\"].concurrency", l->script);
+          if (v < 1 || v > 10000) rc = bad(r, label, "how many events the script's handlers work on at once, 1 to 10000");
+          else l->concurrency = (unsigned)v;
+        }
+        if (!rc) lua_pop(L, 1);
+      }
+      lua_pop(L, rc ? 2 : 1);
+    }
+  }
+  lua_settop(L, 1);
+  return rc;
+}
+
 /* Opens sub-table `key` (pushed) when it is there and holds known keys only. */
 static int open_table(const reader *r, const char *key, const char *const *keys, bool *there) {
   int type = lua_getfield(r->L, -1, key);
@@ -415,7 +448,7 @@ static int find_scripts(hl_project *p, char **patterns, hl_error *err) {
 }
 
 static int read_settings(hl_project *p, const char *file, char ***patterns, hl_error *err) {
-  static const char *const keys[] = {"accounts", "webhooks", "store", "scripts", "http", "admin", "permissions", "retention", "calls", NULL};
+  static const char *const keys[] = {"accounts", "webhooks", "store", "scripts", "http", "admin", "permissions", "limits", "retention", "calls", NULL};
   lua_State *L = luaL_newstate();
   reader r = {L, file, err};
   int rc = 0;
@@ -433,6 +466,7 @@ static int read_settings(hl_project *p, const char *file, char ***patterns, hl_e
   if (!rc) rc = check_keys(&r, "hubloop.lua", keys);
   if (!rc) rc = read_accounts(&r, p);
   if (!rc) rc = read_permissions(&r, p);
+  if (!rc) rc = read_limits(&r, p);
   if (!rc) rc = read_calls(&r, p);
   if (!rc) rc = read_rest(&r, p, patterns);
   lua_close(L);
@@ -507,6 +541,8 @@ void hl_project_free(hl_project *p) {
   for (size_t i = 0; i < p->n_scripts; i++) hl_free(p->scripts[i]);
   hl_free(p->scripts);
   hl_free(p->accounts);
+  for (size_t i = 0; i < p->n_limits; i++) hl_free(p->limits[i].script);
+  hl_free(p->limits);
   hl_free(p->permissions);
   hl_free(p->root);
   hl_free(p->store);
@@ -519,10 +555,15 @@ void hl_project_free(hl_project *p) {
 
 hl_permissions hl_project_permissions(const hl_project *p, const char *script) {
   const char *slash = strrchr(script, '/'), *name = slash ? slash + 1 : script;
+  hl_permissions found = {0};
   for (size_t i = 0; i < p->n_permissions; i++) {
     const hl_project_permission *q = &p->permissions[i];
-    if (strcmp(q->script, name) == 0)
-      return (hl_permissions){(const char *const *)q->hosts, (const char *const *)q->fs, (const char *const *)q->env};
+    if (strcmp(q->script, name) != 0) continue;
+    found.hosts = (const char *const *)q->hosts;
+    found.fs = (const char *const *)q->fs;
+    found.env = (const char *const *)q->env;
   }
-  return (hl_permissions){NULL, NULL, NULL};
+  for (size_t i = 0; i < p->n_limits; i++)
+    if (strcmp(p->limits[i].script, name) == 0) found.concurrency = p->limits[i].concurrency;
+  return found;
 }

@@ -26,6 +26,11 @@ typedef struct hl_project_permission {
   char **hosts, **fs, **env;         /* NULL-terminated, or NULL */
 } hl_project_permission;
 
+typedef struct hl_project_limit {
+  char *script;
+  unsigned concurrency;
+} hl_project_limit;
+
 typedef struct hl_project {
   char *root;               /* absolute folder */
   char *store;              /* absolute path */
@@ -41,6 +46,8 @@ typedef struct hl_project {
   size_t n_accounts;
   hl_project_permission *permissions;
   size_t n_permissions;
+  hl_project_limit *limits;
+  size_t n_limits;
   char **scripts;           /* absolute paths, sorted (SEMANTICS 26) */
   size_t n_scripts;
 } hl_project;
@@ -50,7 +57,7 @@ typedef struct hl_project {
  * name, plain-text tokens with the remedy; every message has the file and line. */
 int hl_project_load(const char *dir, hl_project **out, hl_error *err);
 void hl_project_free(hl_project *p);
-/* What the settings permit this script; all NULL when they say nothing. */
+/* What the settings say of this script; all NULL and 0 when they say nothing. */
 hl_permissions hl_project_permissions(const hl_project *p, const char *script);
 
 #endif

@@ -24,11 +24,15 @@
   X(PARTIAL_DEL, "DELETE FROM partial WHERE row=?1 AND idx=?2")                                            \
   X(LEAVE, "UPDATE parked SET open=0, base=?3 WHERE row=?1 AND idx=?2")                                    \
   X(EVENT_STATE, "SELECT kind, base FROM parked WHERE row=?1 AND idx=?2")                                  \
-  X(PARK, "INSERT INTO parked(id,row,idx,kind,open,base,received,due,attempts,failed,handler,type,source,account,event,error)" \
-          " VALUES(?1,?2,?3,?4,?5,5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")                                 \
+  X(PARK, "INSERT INTO parked(id,row,idx,kind,open,base,received,due,attempts,failed,occurred,handler,type,source,account,event," \
+          "error,lane) VALUES(?1,?2,?3,?4,?5,5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,CAST(?17 AS BLOB))")  \
   X(PARKED, "SELECT row, idx, open, base, kind FROM parked WHERE id=?1")                                   \
-  X(REPARK, "UPDATE parked SET kind=?2, attempts=?3, due=?4, error=?5 WHERE id=?1")                        \
+  X(REPARK, "UPDATE parked SET kind=?2, attempts=?3, due=?4, error=?5, lane=CASE WHEN ?3>0 THEN NULL ELSE lane END WHERE id=?1") \
   X(REPARK_KIND, "UPDATE parked SET kind=?2 WHERE id=?1")                                                  \
+  X(LANE, "UPDATE parked SET attempts=?2, due=?3, occurred=?4, lane=CAST(?5 AS BLOB), error=coalesce(?6,error) WHERE id=?1") \
+  X(LANE_NAMES, "SELECT lane FROM parked WHERE handler=?1 AND lane>?2 AND kind=4 ORDER BY lane LIMIT 1")   \
+  X(READ_LANE, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,lane,occurred FROM parked" \
+               " WHERE handler=?1 AND lane=?2 AND kind=4 ORDER BY occurred,id LIMIT ?3")                   \
   X(UNPARK, "DELETE FROM parked WHERE id=?1")                                                              \
   X(BASE, "UPDATE parked SET base=?3 WHERE row=?1 AND idx=?2")                                             \
   X(KV_SET, "INSERT INTO kv(script,account,key,value,expires) VALUES(?1,?2,?3,?4,?5)"                      \
@@ -55,8 +59,8 @@
                     " AND p.row=step.row AND p.idx=step.idx AND p.handler=step.handler)")                  \
   X(STEPS, "SELECT name,n,place,kind,what,json FROM step WHERE row=?1 AND idx=?2 AND handler=?3 ORDER BY place,n") \
   X(WAIT, "INSERT OR REPLACE INTO wait(id,hash,type,fields,name,row,idx,upto,own,own_until) VALUES(?,?,?,?,?,?,?,?,?,?)") \
-  X(WAIT_PARKED, "UPDATE parked SET due=?2, failed=0, error=?3, event=coalesce(?4,event) WHERE id=?1")     \
-  X(WAIT_ON, "UPDATE parked SET due=?2 WHERE id=?1 AND EXISTS(SELECT 1 FROM wait WHERE id=?1)")            \
+  X(WAIT_PARKED, "UPDATE parked SET due=?2, failed=0, error=?3, event=coalesce(?4,event), lane=NULL WHERE id=?1") \
+  X(WAIT_ON, "UPDATE parked SET due=?2, lane=NULL WHERE id=?1 AND EXISTS(SELECT 1 FROM wait WHERE id=?1)")            \
   X(WAIT_RESULT, "UPDATE step SET kind=1, json=?2 FROM wait w JOIN parked p ON p.id=w.id WHERE w.id=?1 AND step.row=p.row" \
                  " AND step.idx=p.idx AND step.handler=p.handler AND step.name=w.name AND step.n=0 AND step.kind=5") \
   X(WAIT_DUE, "UPDATE parked SET due=?2 WHERE id=?1 AND kind IN (4, 7)")                                           \
@@ -88,8 +92,8 @@
   X(READ_LOG, "SELECT l.id,l.received,l.source,l.account,l.n,l.hashes,p.states,l.body"                     \
               " FROM log l LEFT JOIN progress p ON p.row=l.id WHERE l.id>?1 AND l.id<=?2 ORDER BY l.id")   \
   X(READ_PARTIAL, "SELECT row,idx,handler,state FROM partial WHERE row>?1 AND row<=?2")                    \
-  X(READ_DUE, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event FROM parked" \
-              " WHERE kind IN (4, 20) ORDER BY due, id LIMIT ?1")                                          \
+  X(READ_DUE, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,lane,occurred FROM parked" \
+              " WHERE kind IN (4, 20) AND due<9223372036854775807 ORDER BY due, id LIMIT ?1")               \
   X(READ_HELD, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,failed FROM parked" \
                " WHERE kind IN (4, 20) AND kind=4 AND due>?1 AND due<=?2 AND failed>?1 AND due-failed<=?3"  \
                " ORDER BY failed, id")                                                                     \
@@ -177,6 +181,9 @@ int sql_exec(hl_db *db, const char *sql);
 int sql_int(hl_db *db, const char *sql, int64_t *out);
 /* The columns that all selects of parked rows begin with, of the row at hand. */
 void sql_read_parked(sqlite3_stmt *st, hl_bag *bag, hl_parked *p);
+/* sqlite_read.c: lane and occurred, in columns 13 and 14. */
+void sql_read_lane(sqlite3_stmt *st, hl_bag *bag, hl_parked *p);
+int sql_apply_lane(hl_db *db, const hl_op *op); /* lanes.c */
 /* What an event's parked rows say of it; without any `base`. */
 int sql_event_state(hl_db *db, int64_t row, int64_t index, hl_state base, hl_state *out);
 int sql_backup_end(hl_db *db); /* SQLite's code */

@@ -266,8 +266,8 @@ static int apply_leave(hl_db *db, const hl_op *op) {
 }
 
 static int apply_park(hl_db *db, const hl_op *op) {
-  /* id,row,idx,kind,open | received,due,attempts,failed | texts: one flat list for `run`. */
-  int rc = sql_run(db, ST_PARK, 9, op->i, 6, op->s);
+  /* id,row,idx,kind,open | received,due,attempts,failed,occurred | texts: one flat list for `run`. */
+  int rc = sql_run(db, ST_PARK, 10, op->i, 7, op->s);
   if (rc) return rc;
   if (op->i[3] == HL_ST_DELAYED) {
     db->state.counts.acknowledged++;
@@ -384,6 +384,7 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_LEAVE: return apply_leave(db, op);
     case OP_PARK: return apply_park(db, op);
     case OP_REPARK: return apply_repark(db, op);
+    case OP_LANE: return sql_apply_lane(db, op);
     case OP_RETRY: return apply_retry(db, op);
     case OP_REPARK_ALL: return apply_repark_all(db, op);
     case OP_UNPARK: return apply_unpark(db, op);

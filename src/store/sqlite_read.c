@@ -112,6 +112,11 @@ void sql_read_parked(sqlite3_stmt *st, hl_bag *bag, hl_parked *p) {
   };
 }
 
+void sql_read_lane(sqlite3_stmt *st, hl_bag *bag, hl_parked *p) {
+  if (sqlite3_column_type(st, 13) != SQLITE_NULL) p->lane = sql_copy(bag, st, 13);
+  p->occurred = sqlite3_column_int64(st, 14);
+}
+
 int hl_db_each_held(hl_db *db, int64_t since, int64_t hold_ms, void (*each)(void *arg, const hl_parked *p), void *arg,
                     hl_error *err) {
   sqlite3_stmt *st = sql_statement(db, ST_READ_HELD);
@@ -148,7 +153,8 @@ int hl_db_read_due(hl_db *db, int64_t until, int64_t early, size_t max, hl_bag *
       rc = SQLITE_DONE;
       break;
     }
-    sql_read_parked(st, bag, &v[n++]);
+    sql_read_parked(st, bag, &v[n]);
+    sql_read_lane(st, bag, &v[n++]);
   }
   sqlite3_reset(st);
   out->parked = v;

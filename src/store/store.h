@@ -123,6 +123,8 @@ typedef struct hl_parked {
   int64_t failed;            /* when it was parked first, epoch ms; kept by hl_tx_repark */
   unsigned attempts;
   hl_str event, error;       /* JSON text; why */
+  hl_str lane;               /* it waits for its turn in this lane (store/lanes.h); p NULL: for `due` alone */
+  int64_t occurred;          /* order in the lane */
 } hl_parked;
 /* (start) Waiting rows that failed first after `since` and were to be tried again within `hold_ms`
  * of it, oldest first. */

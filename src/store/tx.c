@@ -1,6 +1,7 @@
 #include "store/tx.h"
 
 #include "base/mem.h"
+#include "store/lanes.h"
 #include "store/steps.h"
 #include "store/traces.h"
 #include "store/waits.h"
@@ -117,9 +118,9 @@ void hl_tx_leave(hl_tx *tx, int64_t row, unsigned index, hl_state base) {
 
 void hl_tx_park(hl_tx *tx, const hl_parked *p, bool receipt) {
   hl_str s[] = {hl_str_of(p->handler), hl_str_of(p->type), hl_str_of(p->source), hl_str_of(p->account),
-                p->event, p->error};
+                p->event, p->error, p->lane};
   hl_op *op = add(tx, OP_PARK, receipt, s, HL_COUNT(s));
-  int64_t i[] = {p->id, p->row, p->index, p->kind, p->open, p->received, p->due, p->attempts, p->failed};
+  int64_t i[] = {p->id, p->row, p->index, p->kind, p->open, p->received, p->due, p->attempts, p->failed, p->occurred};
   memcpy(op->i, i, sizeof i);
 }
 
@@ -129,6 +130,13 @@ void hl_tx_repark(hl_tx *tx, int64_t id, hl_state kind, unsigned attempts, int64
   op->i[1] = kind;
   op->i[2] = attempts;
   op->i[3] = due;
+}
+
+void hl_tx_lane(hl_tx *tx, const hl_parked *p) {
+  hl_str s[] = {p->lane, p->error};
+  hl_op *op = add(tx, OP_LANE, false, s, HL_COUNT(s));
+  int64_t i[] = {p->id, p->attempts, p->due, p->occurred};
+  memcpy(op->i, i, sizeof i);
 }
 
 void hl_tx_retry(hl_tx *tx, int64_t id, int64_t due) {
