@@ -367,3 +367,81 @@ describe("a mass change", function()
     expect(waits { priority = "live" }).to.be_at_least(60)
   end)
 end)
+
+describe("throttle", function()
+  local starts
+
+  before_each(function() starts = {} end)
+
+  local function note() starts[#starts + 1] = math.floor(time.now() / 1000) end
+
+  it("lets so many start within the time, and keeps the rest in order", function()
+    local seen, began = {}, math.floor(time.now() / 1000)
+    on("contact.propertyChange", { throttle = "3/1m" }, function(event)
+      note()
+      seen[#seen + 1] = event.propertyValue
+    end)
+    for i = 1, 8 do change(1, "city", "Ort " .. i) end
+    change(2, "city", "other")
+    sim.advance("10s")
+    table.sort(seen)
+    expect(seen).to.equal { "Ort 1", "Ort 2", "Ort 3", "other" }
+    expect(sim.events().waiting).to.equal(5)
+    seen = {}
+    sim.advance("1m")
+    expect(seen).to.equal { "Ort 4", "Ort 5", "Ort 6" }
+    sim.advance("1m")
+    expect(seen).to.equal { "Ort 4", "Ort 5", "Ort 6", "Ort 7", "Ort 8" }
+    expect(starts[9] - began).to.equal(120)
+    expect(sim.events().ran).to.equal(9)
+  end)
+
+  it("goes by the key, and events without one go together", function()
+    on("work", { key = "team", throttle = { count = 1, per = 60 } }, note)
+    for _, team in ipairs { "a", "a", "b" } do emit("work", { team = team }) end
+    emit("work", {})
+    emit("work", {})
+    sim.advance("1s")
+    expect(#starts).to.equal(3)
+    sim.advance("1m")
+    expect(#starts).to.equal(5)
+  end)
+
+  it("can be of the whole handler", function()
+    on("contact.propertyChange", { throttle = { count = 2, per = "10s", of = "handler" } }, note)
+    for id = 1, 5 do change(id, "city", "Ulm") end
+    sim.advance("1s")
+    expect(#starts).to.equal(2)
+    sim.advance("10s")
+    expect(#starts).to.equal(4)
+    sim.advance("10s")
+    expect(#starts).to.equal(5)
+  end)
+
+  it("counts attempts", function()
+    on("work", { throttle = "2/1m", retries = { max = 5, base = "1s", cap = "1s" } }, function()
+      note()
+      error("not now")
+    end)
+    emit("work", {})
+    sim.advance("50s")
+    expect(#starts).to.equal(2)
+    sim.advance("1m")
+    expect(#starts).to.equal(4)
+  end)
+
+  it("is a count and a time", function()
+    local function with(throttle)
+      return function() on("contact.creation", { throttle = throttle }, print) end
+    end
+    expect(with(5)).to.raise("options_test.lua:%d+: option 'throttle' is \"10/1m\".*not a number")
+    expect(with("often")).to.raise("not \"often\"")
+    expect(with("0/1m")).to.raise("1 to 1000 starts, not 0")
+    expect(with("10/soon")).to.raise("“soon” is no duration")
+    expect(with("10/0s")).to.raise("longer than zero")
+    expect(with { count = 5 }).to.raise("count and per say how many")
+    expect(with { count = 5, per = "1m", of = "script" }).to.raise("not of 'script'")
+    expect(with { count = 5, every = "1m" }).to.raise("there is no option 'every'")
+    expect(with("5000/1m")).to.raise("1 to 1000 starts, not 5000")
+  end)
+end)

@@ -20,11 +20,7 @@ enum {
   LANES_A_READ = 64, ROWS_A_READ = 512, ROWS_OF_A_LANE = 64,
   READ_BYTES = 4 << 20,
   NAMES_A_READ = 1000,
-  MAX_LANES = 200000,          /* in memory */
 };
-
-/* Events of no object and no key have no order; in the store they share this lane. */
-static const hl_str NO_LANE = {"-", 1};
 
 struct hl_load {
   uint64_t seq, failures;      /* of the engine when the store was asked */
@@ -48,6 +44,9 @@ static size_t rows_a_read(const hl_handler *h) {
   size_t n = h->e->max_events / 40;
   return n < 1 ? 1 : n > ROWS_A_READ ? ROWS_A_READ : n;
 }
+
+/* What waited because there was much of it; what was throttled is as it was. */
+static bool comes_bulk(const hl_handler *h) { return h->pressed || !h->throttle_n; }
 
 static void set_more(hl_lane *lane, bool more) {
   hl_handler *h = lane->h;
@@ -95,7 +94,7 @@ static void away(hl_lane *lane, int64_t occurred) {
 /* A run that is in no lane waits in the store; `lane` NULL: it has none. */
 static void park(hl_run *run, hl_lane *lane) {
   int64_t occurred = run->occurred;
-  if (!lane) lane = hl_lane_named(run->e, run->h, NO_LANE);
+  if (!lane) lane = hl_lane_named(run->e, run->h, HL_STR(HL_NO_LANE));
   put_away(run, (hl_str){lane->key, lane->key_n});
   away(lane, occurred);
 }
@@ -105,7 +104,8 @@ bool hl_backlog_takes(hl_run *run, hl_lane *lane) {
   bool before = lane && lane->last && run->occurred < lane->last->occurred;
   bool away = lane && (lane->more || (h->unlisted && !lane->first));
   if (run->refused || before) return false;
-  if (!away && !(h->pressed && (run->bulk || h->waiting[0] >= share(h)))) return false;
+  bool crowded = h->pressed ? run->bulk || h->waiting[0] >= share(h) : h->throttle_all && h->waiting[0] + h->waiting[1] >= share(h);
+  if (!away && !crowded) return false;
   park(run, lane);
   return true;
 }
@@ -157,6 +157,27 @@ static void spill(hl_handler *h, size_t keep) {
   h->pressed = true;
 }
 
+static void on_put_away(hl_defer *d, void *arg) {
+  (void)d;
+  hl_engine *e = arg;
+  while (e->leaving_lanes) {
+    hl_lane *lane = e->leaving_lanes;
+    e->leaving_lanes = lane->leaving_next;
+    if (!lane->busy && !lane->ready) put_lane_away(lane);
+    lane->leaving = false;
+    hl_lane_check(lane);
+  }
+}
+
+void hl_backlog_put_away(hl_lane *lane) {
+  hl_engine *e = lane->h->e;
+  if (lane->leaving || !lane->first) return;
+  lane->leaving = true;
+  lane->leaving_next = e->leaving_lanes;
+  e->leaving_lanes = lane;
+  hl_defer_start(e->loop, &e->put_away, on_put_away, e);
+}
+
 static bool is_blocked(const hl_engine *e) { return e->due_blocked || hl_inbox_blocked(e); }
 
 static void on_press(hl_timer *t, void *arg) {
@@ -192,7 +213,7 @@ void hl_backlog_flows(hl_engine *e) { hl_timer_stop(e->loop, &e->press); }
 
 void hl_backlog_wants(hl_lane *lane) {
   hl_handler *h = lane->h;
-  if (lane->more && !h->gone && !lane->wanting && !lane->loading && lane->n <= rows_of_a_lane(h) / 2) {
+  if (lane->more && !h->gone && !lane->wanting && !lane->loading && lane->n <= rows_of_a_lane(h) / 2 && hl_rest_reads(lane, NULL)) {
     lane->wanting = true;
     lane->wanting_next = NULL;
     *h->wanting_tail = lane;
@@ -207,12 +228,12 @@ static void come_back(hl_lane *lane, const hl_parked *p) {
   hl_handler *h = lane->h;
   hl_run *run = hl_parked_run(h->e, h, p);
   if (!run) return;
-  run->bulk = true;
+  run->bulk = comes_bulk(h);
   run->occurred = p->occurred;
   run->home = lane;
   lane->loaded++;
   h->e->loaded++;
-  if (hl_str_eq((hl_str){lane->key, lane->key_n}, NO_LANE)) hl_lane_enter_alone(run);
+  if (!hl_handler_groups(h) && hl_str_eqz((hl_str){lane->key, lane->key_n}, HL_NO_LANE)) hl_lane_enter_alone(run);
   else hl_lane_put(run, lane);
 }
 
@@ -288,9 +309,11 @@ static void load_lanes(hl_handler *h) {
     lane->loading = true;
     lane->late = INT64_MAX;
     e->wanting--;
+    size_t rows_of_it = each;
+    if (!hl_rest_reads(lane, &rows_of_it)) rows_of_it = 0;
     /* Those of it that are in memory are still in the store, and come first. */
     l->v[l->n].lane = lane;
-    l->v[l->n].asked = each + lane->loaded;
+    l->v[l->n].asked = rows_of_it + lane->loaded;
     asks[l->n] = (hl_lane_ask){{lane->key, lane->key_n}, l->v[l->n].asked};
     l->n++;
   }
@@ -352,8 +375,9 @@ static void load_names(hl_handler *h) {
 void hl_backlog_more(hl_handler *h) {
   hl_engine *e = h->e;
   if (h->loading || h->gone || !hl_may_dispatch(e) || hl_timer_armed(&e->load_again) || h->idle_seq == e->seq) return;
+  bool bulk = comes_bulk(h);
   if (h->unlisted && e->lanes.n < MAX_LANES / 2) load_names(h);
-  else if (h->wanting && h->n_ready[1] < rows_a_read(h) / 2 + 1 && h->waiting[1] < e->max_events / 2 && hl_inbox_room(e)) load_lanes(h);
+  else if (h->wanting && h->n_ready[bulk] < rows_a_read(h) / 2 + 1 && h->waiting[bulk] < e->max_events / 2 && hl_inbox_room(e)) load_lanes(h);
 }
 
 void hl_backlog_resume(hl_engine *e) {

@@ -265,6 +265,7 @@ int hl_engine_start(hl_engine *e, hl_error *err) {
   if (!rc) rc = hl_store_each_schedule(e->store, remember_schedule, e, err);
   if (!rc) rc = hl_own_start(e, err);
   if (!rc) rc = hl_debounce_start(e, err);
+  if (!rc) rc = hl_rest_start(e, err);
   if (!rc) rc = hl_parked_start(e, err);
   if (rc) return rc;
   e->started = true;
@@ -345,6 +346,7 @@ static void engine_free(hl_engine *e, bool keep) {
   for (size_t i = 0; i < HL_COUNT(timers); i++) hl_timer_stop(e->loop, timers[i]);
   hl_defer_stop(e->loop, &e->flush);
   hl_defer_stop(e->loop, &e->pump);
+  hl_defer_stop(e->loop, &e->put_away);
   hl_alerts_deinit(e);
   hl_early_deinit(e);
   hl_privacy_deinit(e);

@@ -87,6 +87,9 @@ typedef struct hl_handler_options {
   bool debounce_merged;     /* with all of them: event.json has `events` and `changes` */
   bool own;                 /* events that its own writes cause run it too */
   bool live;                /* a mass change is no bulk work for it */
+  unsigned throttle_n;      /* > 0: at most so many starts of one key (or object) within throttle_ms */
+  int64_t throttle_ms;
+  bool throttle_all;        /* of the whole handler instead */
   int64_t hold_ms;          /* an event of a lane waits so long from its receipt for earlier ones */
   hl_key_cb key;            /* instead; called with the handler's arg, not for a retry that goes alone */
   hl_swap *swap;            /* it counts from hl_engine_swap on, and then *out of its registration may be gone */

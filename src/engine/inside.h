@@ -28,6 +28,7 @@ enum {
   MAX_KV_KEY = 512,
   MAX_KV_CACHE = 32 << 20,
   EARLY_MS = 200,              /* how long before its time a delayed event enters the log */
+  MAX_LANES = 200000,          /* in memory */
   MAX_DEPTH = 8,               /* of a chain of own events */
   DEFAULT_CONCURRENCY = 50,
   SCRIPT_CONCURRENCY = 5000,
@@ -48,6 +49,7 @@ typedef struct hl_fired hl_fired;
 typedef struct hl_waits hl_waits;
 typedef struct hl_wrote hl_wrote;
 typedef struct hl_rest hl_rest;
+typedef struct hl_pause hl_pause;
 typedef struct hl_load hl_load;
 
 /* The handlers of one script share a limit. */
@@ -159,13 +161,17 @@ struct hl_lane {
   /* backlog.c */
   bool more;                   /* rows of it may be in the store, behind those in memory */
   bool wanting, loading;       /* in its handler's list; being read */
-  bool leaving;
+  bool leaving;                /* about to be put away */
+  hl_lane *leaving_next;
   uint64_t park_seq;           /* of the transaction with its newest row */
   int64_t late;                /* earliest that was put away while it was being read */
   hl_rest *rest;               /* rest.c; NULL: it never had to wait */
   size_t key_n;
   char key[];
 };
+
+/* Events of no object and no key share this lane in the store; where hl_handler_groups says so also in memory. */
+#define HL_NO_LANE "-"
 
 typedef struct hl_ready { hl_lane *first, **tail; } hl_ready;
 
@@ -183,6 +189,9 @@ struct hl_handler {
   bool own;                    /* wants events of its own writes */
   bool live;                   /* nothing is bulk for it */
   int64_t hold_ms;
+  unsigned throttle_n;
+  int64_t throttle_ms;
+  bool throttle_all;
   int64_t debounce_ms, debounce_max_ms;
   bool debounce_merged;
   hl_handler_cb cb;
@@ -212,6 +221,7 @@ struct hl_handler {
   char *listed;                /* the last name read */
   size_t listed_n;
   hl_load *load;
+  hl_pause *pause;             /* rest.c; of a throttle of the whole handler */
   uint64_t idle_seq;           /* nothing came of a read while this transaction gathered */
   bool active;
   bool swapped;                /* in the swap that is being made */
@@ -358,6 +368,8 @@ struct hl_engine {
   int64_t load_again_ms;       /* as reread_ms */
   size_t wanting, loads;       /* lanes that want rows; reads that are out */
   size_t loaded;               /* runs that came from there */
+  hl_lane *leaving_lanes;
+  hl_defer put_away;
   uint64_t failures;           /* commits that failed */
   hl_map sources;              /* mass.c */
 
@@ -460,6 +472,7 @@ void hl_backlog_wants(hl_lane *lane);        /* it may have room for more */
 void hl_backlog_more(hl_handler *h);         /* reads on when there is room */
 void hl_backlog_left(hl_run *run);           /* its row is in its lane no more */
 void hl_backlog_due(hl_engine *e, hl_handler *h, const hl_parked *p); /* a row in a lane was made due */
+void hl_backlog_put_away(hl_lane *lane);     /* what of it has not begun, at the end of the turn */
 void hl_backlog_blocked(hl_engine *e);
 void hl_backlog_flows(hl_engine *e);
 void hl_backlog_resume(hl_engine *e);
@@ -472,9 +485,15 @@ bool hl_mass(hl_engine *e, const hl_ev *ev); /* it is one of very many of its so
 void hl_mass_deinit(hl_engine *e);
 
 /* rest.c */
-int64_t hl_rest_ms(hl_lane *lane);           /* how long it must not start yet */
-void hl_rest_until(hl_lane *lane, int64_t ms); /* it is looked at again then */
+bool hl_lane_rests(hl_lane *lane);                 /* true: it must not start yet, and is looked at again */
+bool hl_pauses(hl_handler *h);               /* the same for all its lanes */
+bool hl_rest_reads(hl_lane *lane, size_t *rows); /* whether rows of it may come from the store, and at most how many */
+void hl_rest_began(hl_lane *lane);           /* a run of it starts */
+bool hl_rest_keeps(hl_lane *lane);           /* it must be known for its starts */
 void hl_rest_free(hl_lane *lane);
+void hl_pause_free(hl_handler *h);
+int hl_rest_start(hl_engine *e, hl_error *err);
+bool hl_handler_groups(const hl_handler *h); /* events of no object and no key are one lane */
 
 /* run.c */
 void hl_run_park_as(hl_run *run, hl_parked *p); /* its event into a row of its own, p->id; p tells due, attempts, error, lane, … */

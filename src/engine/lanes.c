@@ -82,6 +82,9 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->key_fields = copy_names(o->key_fields);
   h->live = o->live;
   h->hold_ms = o->hold_ms;
+  h->throttle_n = o->throttle_n;
+  h->throttle_ms = o->throttle_ms;
+  h->throttle_all = o->throttle_n && o->throttle_all;
   h->crew = crew_of(e, h->script);
   for (int k = 0; k < 2; k++) h->ready[k].tail = &h->ready[k].first;
   h->wanting_tail = &h->wanting;
@@ -373,6 +376,7 @@ static hl_lane *lane_of(hl_run *run) {
   hl_buf name;
   hl_buf_init(&name, 1 << 16);
   hl_lane_name(run, &name);
+  if (!name.n && !run->refused && hl_handler_groups(run->h) && hl_buf_puts(&name, HL_NO_LANE)) hl_mem_ended();
   hl_lane *lane = name.n ? hl_lane_named(run->e, run->h, hl_buf_str(&name)) : NULL;
   hl_buf_deinit(&name);
   return lane;
@@ -383,8 +387,8 @@ static bool may_start_bulk(const hl_handler *h) {
   return h->ready[1].first && h->bulk_running < h->concurrency - h->concurrency / 4;
 }
 
-static bool may_start(const hl_handler *h) {
-  return h->running < h->concurrency && h->crew->running < h->crew->limit && (h->ready[0].first || may_start_bulk(h));
+static bool may_start(hl_handler *h) {
+  return h->running < h->concurrency && h->crew->running < h->crew->limit && (h->ready[0].first || may_start_bulk(h)) && !hl_pauses(h);
 }
 
 void hl_pump_handler(hl_handler *h) {
@@ -400,11 +404,7 @@ void hl_pump_handler(hl_handler *h) {
 void hl_lane_again(hl_lane *lane) {
   hl_handler *h = lane->h;
   if (lane->busy || lane->ready || !lane->first) return;
-  int64_t rest = hl_rest_ms(lane);
-  if (rest > 0) {
-    hl_rest_until(lane, rest);
-    return;
-  }
+  if (hl_lane_rests(lane)) return;
   hl_ready *list = &h->ready[lane->first->bulk];
   h->n_ready[lane->first->bulk]++;
   lane->ready = true;
@@ -473,7 +473,7 @@ void hl_lane_leave(hl_run *run) {
 void hl_lane_check(hl_lane *lane) {
   hl_engine *e = lane->h->e;
   bool more = lane->more && !lane->h->gone;
-  if (e->freeing || lane->first || lane->ready || more || lane->wanting || lane->loading || lane->loaded || lane->leaving) return;
+  if (e->freeing || lane->first || lane->ready || more || lane->wanting || lane->loading || lane->loaded || lane->leaving || hl_rest_keeps(lane)) return;
   hl_rest_free(lane);
   if (lane->mapped) hl_map_remove(&e->lanes, &lane->node);
   hl_free(lane);
@@ -598,6 +598,7 @@ static void pump(hl_engine *e) {
     if (!may_start(h)) continue;
     hl_lane *lane = next_lane(h);
     hl_run *run = lane->first;
+    hl_rest_began(lane);
     lane->busy = true;
     h->waiting[run->bulk]--;
     h->running++;  /* so that its concurrency counts it */

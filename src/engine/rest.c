@@ -1,27 +1,89 @@
-/* Lanes that must not start yet. */
+/* Lanes that must not start yet: hold and throttle.
+ *
+ * Hold: an event waits from its receipt, so that one which occurred before it and
+ * comes later goes first. Throttle: at most `throttle_n` starts of a lane, or of
+ * the whole handler, within any `throttle_ms`. Their times are kept, so that the
+ * limit holds exactly, also over a restart: each is stored with the commit that
+ * gathers. A lane whose next start is far away keeps nothing in memory but
+ * these: its events wait in the store (backlog.c). */
 #include "base/mem.h"
 #include "engine/inside.h"
+#include "store/lanes.h"
+
+enum { FAR_MS = 2000 };        /* what waits longer does so in the store */
+
+/* Starts within the throttle's time, the oldest first. */
+typedef struct pace {
+  int64_t *at;                 /* mono ms; a ring of cap */
+  unsigned n, cap, first;
+} pace;
 
 struct hl_rest {
   hl_timer timer;
+  pace pace;
 };
 
-static void on_timer(hl_timer *t, void *arg) {
-  (void)t;
-  hl_lane *lane = arg;
-  if (!lane->h->e->freeing) hl_lane_again(lane);
+/* ---- pace ---- */
+
+static void pace_forget(pace *p, int64_t before) {
+  while (p->n && p->at[p->first] <= before) {
+    p->first = (p->first + 1) % p->cap;
+    p->n--;
+  }
 }
 
-void hl_rest_until(hl_lane *lane, int64_t ms) {
+static void pace_add(pace *p, int64_t at) {
+  if (p->n == p->cap) {
+    unsigned cap = p->cap ? 2 * p->cap : 4;
+    int64_t *v = hl_alloc(cap * sizeof *v);
+    for (unsigned i = 0; i < p->n; i++) v[i] = p->at[(p->first + i) % p->cap];
+    hl_free(p->at);
+    p->at = v;
+    p->cap = cap;
+    p->first = 0;
+  }
+  p->at[(p->first + p->n++) % p->cap] = at;
+}
+
+/* How long until one more may start. */
+static int64_t pace_ms(const hl_handler *h, pace *p, int64_t now) {
+  pace_forget(p, now - h->throttle_ms);
+  return p->n < h->throttle_n ? 0 : p->at[(p->first + p->n - h->throttle_n) % p->cap] + h->throttle_ms - now;
+}
+
+/* ---- lanes ---- */
+
+static hl_rest *rest_of(hl_lane *lane) {
   if (!lane->rest) {
     lane->rest = HL_NEW(hl_rest);
     lane->rest->timer.unref = true;
   }
-  hl_timer_start(lane->h->e->loop, &lane->rest->timer, ms, on_timer, lane);
+  return lane->rest;
 }
 
-/* Hold: the lane may go once one of its runs has waited from its receipt; what
- * occurred before that one goes first. A first run that failed has been through it. */
+static bool keyed(const hl_handler *h) { return h->throttle_n && !h->throttle_all; }
+
+bool hl_handler_groups(const hl_handler *h) { return keyed(h); }
+
+static void on_timer(hl_timer *t, void *arg) {
+  (void)t;
+  hl_lane *lane = arg;
+  if (lane->h->e->freeing) return;
+  hl_lane_again(lane);
+  hl_backlog_wants(lane);
+  hl_lane_check(lane);
+}
+
+static void rest_for(hl_lane *lane, int64_t ms) {
+  hl_timer_start(lane->h->e->loop, &rest_of(lane)->timer, ms, on_timer, lane);
+}
+
+static int64_t pause_ms(hl_lane *lane) {
+  if (!keyed(lane->h) || !lane->rest) return 0;
+  return pace_ms(lane->h, &lane->rest->pace, hl_loop_mono(lane->h->e->loop));
+}
+
+/* The lane may go once one of its runs has waited; one that has failed has been through it. */
 static int64_t hold_ms(const hl_lane *lane) {
   int64_t hold = lane->h->hold_ms, now = hl_loop_now(lane->h->e->loop), least = hold;
   for (const hl_run *run = lane->first; run && least > 0; run = run->lane_next) {
@@ -31,14 +93,107 @@ static int64_t hold_ms(const hl_lane *lane) {
   return least; /* at most `hold`, also when the clock was set back */
 }
 
-int64_t hl_rest_ms(hl_lane *lane) {
-  if (lane->h->hold_ms && lane->mapped) return hold_ms(lane);
-  return 0;
+bool hl_lane_rests(hl_lane *lane) {
+  hl_handler *h = lane->h;
+  int64_t pause = pause_ms(lane), hold = h->hold_ms && lane->mapped ? hold_ms(lane) : 0;
+  if (pause <= 0 && hold <= 0) return false;
+  rest_for(lane, pause > hold ? pause : hold);
+  if (pause > FAR_MS) hl_backlog_put_away(lane);
+  return true;
+}
+
+bool hl_rest_reads(hl_lane *lane, size_t *rows) {
+  hl_handler *h = lane->h;
+  if (!keyed(h)) return true;
+  int64_t pause = pause_ms(lane);
+  if (pause > 0) {
+    rest_for(lane, pause);
+    return false;
+  }
+  size_t left = h->throttle_n - (lane->rest ? lane->rest->pace.n : 0);
+  if (rows && left < *rows) *rows = left;
+  return true;
+}
+
+bool hl_rest_keeps(hl_lane *lane) {
+  hl_handler *h = lane->h;
+  if (!lane->rest || !keyed(h) || h->gone) return false;
+  pace *p = &lane->rest->pace;
+  int64_t now = hl_loop_mono(h->e->loop);
+  pace_forget(p, now - h->throttle_ms);
+  if (!p->n) return false;
+  if (!hl_timer_armed(&lane->rest->timer)) rest_for(lane, p->at[(p->first + p->n - 1) % p->cap] + h->throttle_ms - now);
+  return true;
 }
 
 void hl_rest_free(hl_lane *lane) {
   if (!lane->rest) return;
   hl_timer_stop(lane->h->e->loop, &lane->rest->timer);
+  hl_free(lane->rest->pace.at);
   hl_free(lane->rest);
   lane->rest = NULL;
 }
+
+/* ---- the handler ---- */
+
+struct hl_pause {
+  hl_timer timer;
+  pace pace;
+};
+
+static hl_pause *pause_of(hl_handler *h) {
+  if (!h->pause) {
+    h->pause = HL_NEW(hl_pause);
+    h->pause->timer.unref = true;
+  }
+  return h->pause;
+}
+
+static void on_pause(hl_timer *t, void *arg) {
+  (void)t;
+  hl_pump_handler(arg);
+}
+
+bool hl_pauses(hl_handler *h) {
+  if (!h->throttle_all || !h->pause) return false;
+  int64_t pause = pace_ms(h, &h->pause->pace, hl_loop_mono(h->e->loop));
+  if (pause > 0) hl_timer_start(h->e->loop, &h->pause->timer, pause, on_pause, h);
+  return pause > 0;
+}
+
+void hl_pause_free(hl_handler *h) {
+  if (!h->pause) return;
+  hl_timer_stop(h->e->loop, &h->pause->timer);
+  hl_free(h->pause->pace.at);
+  hl_free(h->pause);
+  h->pause = NULL;
+}
+
+/* ---- starts ---- */
+
+void hl_rest_began(hl_lane *lane) {
+  hl_handler *h = lane->h;
+  hl_engine *e = h->e;
+  if (!h->throttle_n) return;
+  pace_add(h->throttle_all ? &pause_of(h)->pace : &rest_of(lane)->pace, hl_loop_mono(e->loop));
+  hl_buf name;
+  hl_buf_init(&name, 1 << 16);
+  hl_handler_durable(h, &name);
+  hl_tx_started(e->tx, name.p, h->throttle_all ? HL_STR("") : (hl_str){lane->key, lane->key_n}, hl_loop_now(e->loop), h->throttle_ms);
+  hl_buf_deinit(&name);
+  hl_touch(e);
+}
+
+static void started(void *arg, const char *handler, hl_str lane, int64_t at) {
+  hl_engine *e = arg;
+  hl_handler *h = hl_handler_by_name(e, handler);
+  int64_t age = hl_loop_now(e->loop) - at;
+  if (!h || !h->throttle_n || age >= h->throttle_ms) return;
+  if (h->throttle_all) pace_add(&pause_of(h)->pace, hl_loop_mono(e->loop) - (age > 0 ? age : 0));
+  if (h->throttle_all || !lane.n || e->lanes.n >= MAX_LANES) return;
+  hl_lane *known = hl_lane_named(e, h, lane);
+  pace_add(&rest_of(known)->pace, hl_loop_mono(e->loop) - (age > 0 ? age : 0));
+  hl_lane_check(known);
+}
+
+int hl_rest_start(hl_engine *e, hl_error *err) { return hl_store_each_start(e->store, hl_loop_now(e->loop), started, e, err); }

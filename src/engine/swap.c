@@ -41,6 +41,7 @@ void hl_swap_free(hl_swap *swap) {
 void hl_handler_free(hl_handler *h) {
   hl_timer_stop(h->e->loop, &h->timer);
   hl_backlog_free(h);
+  hl_pause_free(h);
   hl_free(h->type);
   hl_free(h->script);
   hl_free(h->name);

@@ -10,9 +10,9 @@
 enum { TIMEOUT_MS = 5 * 60 * 1000, NAME_MAX_BYTES = 200 };
 
 static const char *const on_known[] = {"property", "filter", "concurrency", "retries", "timeout",
-                                       "name", "account", "priority", "key", "own", "debounce", "hold",
+                                       "name", "account", "priority", "key", "own", "debounce", "hold", "throttle",
                                        "object_type", NULL};
-static const char *const on_later[] = {"throttle", "batch", NULL};
+static const char *const on_later[] = {"batch", NULL};
 static const char *const every_known[] = {"name", "account", "timeout", "priority", "retries",
                                           "catchup", NULL};
 static const char *const cron_known[] = {"tz", "catchup", "name", "account", "timeout", "priority",
@@ -194,6 +194,36 @@ static void read_debounce(lua_State *L, hl_handler_options *o) {
     luaL_error(L, "option 'debounce': max is how long the first event waits at most, and shorter than wait");
 }
 
+/* "10/1m", or { count =, per =, of = "key"|"handler" }. */
+static void read_throttle(lua_State *L, hl_handler_options *o) {
+  static const char *const known[] = {"count", "per", "of", NULL};
+  static const char want[] = "option 'throttle' is \"10/1m\" (starts and time) or { count =, per =, of = }";
+  enum { MOST = 10000, MOST_OF_A_KEY = 1000 };
+  int64_t count = 0;
+  hl_error err;
+  if (!lua_istable(L, 2) || lua_getfield(L, 2, "throttle") == LUA_TNIL) return;
+  int at = lua_gettop(L);
+  if (lua_istable(L, at)) {
+    hl_lua_check_options(L, at, "option 'throttle'", known, NULL);
+    count = hl_lua_opt_int(L, at, "count", 1, MOST, 0);
+    o->throttle_ms = hl_lua_opt_duration(L, at, "per", 0);
+    const char *of = hl_lua_opt_str(L, at, "of", "key");
+    o->throttle_all = strcmp(of, "handler") == 0;
+    if (!o->throttle_all && strcmp(of, "key") != 0) luaL_error(L, "option 'throttle': it is of each 'key' or of the 'handler', not of '%s'", of);
+    if (!count || !o->throttle_ms) luaL_error(L, "option 'throttle': count and per say how many starts there are within which time, such as \"10/1m\"");
+  } else {
+    if (lua_type(L, at) != LUA_TSTRING) luaL_error(L, "%s, not a %s", want, luaL_typename(L, at));
+    size_t n;
+    const char *text = lua_tolstring(L, at, &n), *slash = memchr(text, '/', n);
+    if (!slash || hl_str_int64((hl_str){text, (size_t)(slash - text)}, &count)) luaL_error(L, "%s, not \"%s\"", want, text);
+    if (hl_duration_parse((hl_str){slash + 1, (size_t)(text + n - slash - 1)}, &o->throttle_ms, &err)) luaL_error(L, "option 'throttle': %s", err.text);
+  }
+  int most = o->throttle_all ? MOST : MOST_OF_A_KEY;
+  if (count < 1 || count > most) luaL_error(L, "option 'throttle': 1 to %d starts, not %I", most, (LUAI_UACINT)count);
+  if (o->throttle_ms < 1 || o->throttle_ms > 31 * HL_DAY) luaL_error(L, "option 'throttle': the time is longer than zero, and 31 days at most");
+  o->throttle_n = (unsigned)count;
+}
+
 static void read_hold(lua_State *L, hl_handler_options *o) {
   if (!lua_istable(L, 2) || lua_getfield(L, 2, "hold") == LUA_TNIL) return;
   o->hold_ms = hl_lua_opt_duration(L, 2, "hold", 0);
@@ -250,6 +280,7 @@ static int l_on(lua_State *L) {
   o.own = read_own(L);
   read_debounce(L, &o);
   read_hold(L, &o);
+  read_throttle(L, &o);
   o.live = hl_lua_opt_str(L, 2, "priority", NULL) != NULL; /* it says itself what it is */
   hl_script *s = hl_script_of(L);
   hl_handler_fn *h = new_handler(L, 2, 3, o.name ? o.name : type, HL_CLASS_LIVE);

@@ -5,6 +5,22 @@
 
 int sql_apply_lane(hl_db *db, const hl_op *op) { return sql_run(db, ST_LANE, 4, op->i, 2, op->s); }
 
+int sql_apply_started(hl_db *db, const hl_op *op) {
+  int rc = sql_run(db, ST_STARTED_OVER, 1, op->i, 0, NULL);
+  return rc ? rc : sql_run(db, ST_STARTED, 2, op->i, 2, op->s);
+}
+
+int hl_db_each_start(hl_db *db, int64_t now, void (*each)(void *arg, const char *handler, hl_str lane, int64_t at), void *arg,
+                     hl_error *err) {
+  sqlite3_stmt *st = sql_statement(db, ST_STARTS);
+  int rc;
+  sqlite3_bind_int64(st, 1, now);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+    each(arg, (const char *)sqlite3_column_text(st, 0), sql_blob(st, 1), sqlite3_column_int64(st, 2));
+  sqlite3_reset(st);
+  return rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read what was throttled", err);
+}
+
 typedef struct lanes_ask {
   hl_bag bag;
   hl_str handler, after;

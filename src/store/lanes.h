@@ -11,6 +11,12 @@
  * its p is NULL). hl_tx_repark with attempts takes it out of its lane. */
 void hl_tx_lane(hl_tx *tx, const hl_parked *p);
 
+/* A run of the lane has started; of use for `per` ms, which throttles count. */
+void hl_tx_started(hl_tx *tx, const char *handler, hl_str lane, int64_t at, int64_t per);
+/* (start) The starts that are of use, oldest first. */
+int hl_store_each_start(hl_store *s, int64_t now, void (*each)(void *arg, const char *handler, hl_str lane, int64_t at), void *arg,
+                        hl_error *err);
+
 /* Names of a handler's lanes in which rows wait, behind `after` in byte order. */
 void hl_store_read_lane_names(hl_store *s, const char *handler, hl_str after, size_t max,
                               void (*cb)(void *arg, int code, const hl_str *names, size_t n), void *arg);

@@ -30,6 +30,9 @@
   X(REPARK, "UPDATE parked SET kind=?2, attempts=?3, due=?4, error=?5, lane=CASE WHEN ?3>0 THEN NULL ELSE lane END WHERE id=?1") \
   X(REPARK_KIND, "UPDATE parked SET kind=?2 WHERE id=?1")                                                  \
   X(LANE, "UPDATE parked SET attempts=?2, due=?3, occurred=?4, lane=CAST(?5 AS BLOB), error=coalesce(?6,error) WHERE id=?1") \
+  X(STARTED, "INSERT INTO started(at,until,handler,lane) VALUES(?1,?2,?3,CAST(?4 AS BLOB))")               \
+  X(STARTED_OVER, "DELETE FROM started WHERE until<=?1")                                                   \
+  X(STARTS, "SELECT handler,lane,at FROM started WHERE until>?1 ORDER BY at")                              \
   X(LANE_NAMES, "SELECT lane FROM parked WHERE handler=?1 AND lane>?2 AND kind=4 ORDER BY lane LIMIT 1")   \
   X(READ_LANE, "SELECT id,row,idx,kind,open,received,due,attempts,handler,type,source,account,event,lane,occurred FROM parked" \
                " WHERE handler=?1 AND lane=?2 AND kind=4 ORDER BY occurred,id LIMIT ?3")                   \
@@ -183,7 +186,9 @@ int sql_int(hl_db *db, const char *sql, int64_t *out);
 void sql_read_parked(sqlite3_stmt *st, hl_bag *bag, hl_parked *p);
 /* sqlite_read.c: lane and occurred, in columns 13 and 14. */
 void sql_read_lane(sqlite3_stmt *st, hl_bag *bag, hl_parked *p);
-int sql_apply_lane(hl_db *db, const hl_op *op); /* lanes.c */
+/* lanes.c: operations of a transaction. */
+int sql_apply_lane(hl_db *db, const hl_op *op);
+int sql_apply_started(hl_db *db, const hl_op *op);
 /* What an event's parked rows say of it; without any `base`. */
 int sql_event_state(hl_db *db, int64_t row, int64_t index, hl_state base, hl_state *out);
 int sql_backup_end(hl_db *db); /* SQLite's code */

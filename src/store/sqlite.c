@@ -385,6 +385,7 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_PARK: return apply_park(db, op);
     case OP_REPARK: return apply_repark(db, op);
     case OP_LANE: return sql_apply_lane(db, op);
+    case OP_STARTED: return sql_apply_started(db, op);
     case OP_RETRY: return apply_retry(db, op);
     case OP_REPARK_ALL: return apply_repark_all(db, op);
     case OP_UNPARK: return apply_unpark(db, op);

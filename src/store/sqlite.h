@@ -50,6 +50,9 @@ int hl_db_read_steps(hl_db *db, int64_t row, int64_t index, hl_str handler, hl_b
 int hl_db_wait_index(hl_db *db, hl_bag *bag, hl_wait_index *out, hl_error *err);
 int hl_db_read_waits(hl_db *db, size_t max, hl_bag *bag, hl_wait_row **out, size_t *n);
 
+int hl_db_each_start(hl_db *db, int64_t now, void (*each)(void *arg, const char *handler, hl_str lane, int64_t at), void *arg,
+                     hl_error *err);
+
 /* What is in the write-ahead log and not yet in the file. */
 int64_t hl_db_wal_bytes(const hl_db *db);
 void hl_db_checkpoint(hl_db *db);

@@ -13,6 +13,7 @@
 
 #include "base/id.h"
 #include "base/mem.h"
+#include "store/lanes.h"
 #include "store/sqlite.h"
 
 enum {
@@ -393,6 +394,14 @@ int hl_store_each_own(hl_store *s, void (*each)(void *arg, const hl_own_row *row
 int hl_store_each_debounce(hl_store *s, void (*each)(void *arg, const hl_debounce_row *row), void *arg, hl_error *err) {
   uv_mutex_lock(&s->db_lock);
   int rc = hl_db_each_debounce(s->db, each, arg, err);
+  uv_mutex_unlock(&s->db_lock);
+  return rc;
+}
+
+int hl_store_each_start(hl_store *s, int64_t now, void (*each)(void *arg, const char *handler, hl_str lane, int64_t at), void *arg,
+                        hl_error *err) {
+  uv_mutex_lock(&s->db_lock);
+  int rc = hl_db_each_start(s->db, now, each, arg, err);
   uv_mutex_unlock(&s->db_lock);
   return rc;
 }

@@ -139,6 +139,13 @@ void hl_tx_lane(hl_tx *tx, const hl_parked *p) {
   memcpy(op->i, i, sizeof i);
 }
 
+void hl_tx_started(hl_tx *tx, const char *handler, hl_str lane, int64_t at, int64_t per) {
+  hl_str s[] = {hl_str_of(handler), lane};
+  hl_op *op = add(tx, OP_STARTED, false, s, HL_COUNT(s));
+  op->i[0] = at;
+  op->i[1] = at + per;
+}
+
 void hl_tx_retry(hl_tx *tx, int64_t id, int64_t due) {
   hl_op *op = add(tx, OP_RETRY, false, NULL, 0);
   op->i[0] = id;
