@@ -445,3 +445,122 @@ describe("throttle", function()
     expect(with("5000/1m")).to.raise("1 to 1000 starts, not 5000")
   end)
 end)
+
+describe("batch", function()
+  local batches
+
+  before_each(function() batches = {} end)
+
+  local function note(events)
+    local list = {}
+    for i, event in ipairs(events) do list[i] = event.propertyValue end
+    batches[#batches + 1] = table.concat(list, " ")
+  end
+
+  it("gives the handler a list when there are enough, or when the first has waited", function()
+    on("contact.propertyChange", { batch = { size = 3, wait = "10s" } }, note)
+    for i = 1, 7 do change(i, "city", tostring(i)) end
+    sim.advance("1s")
+    expect(batches).to.equal { "1 2 3", "4 5 6" }
+    expect(sim.events().waiting).to.equal(1)
+    sim.advance("10s")
+    expect(batches).to.equal { "1 2 3", "4 5 6", "7" }
+    expect(sim.events().ran).to.equal(7)
+  end)
+
+  it("has whole events, and waits 5 s when it is a number", function()
+    local got
+    on("sum", { batch = 100 }, function(events) got = events end)
+    emit("sum", { n = 1 })
+    emit("sum", { n = 2 })
+    sim.advance("4s")
+    expect(got).to.be_nil()
+    sim.advance("2s")
+    expect(#got).to.equal(2)
+    expect(got[2].payload.n).to.equal(2)
+    expect(got[1].type).to.equal("sum")
+    expect(got[1].attempt).to.equal(1)
+    expect(got[1].id).to_not.equal(got[2].id)
+  end)
+
+  it("goes by the key", function()
+    on("contact.propertyChange", { batch = { size = 2, wait = "10s" }, key = "propertyName" }, note)
+    change(1, "city", "Ulm")
+    change(2, "zip", "89073")
+    change(3, "city", "Bonn")
+    sim.advance("1s")
+    expect(batches).to.equal { "Ulm Bonn" }
+    sim.advance("10s")
+    expect(batches).to.equal { "Ulm Bonn", "89073" }
+  end)
+
+  it("leaves out what the filter says no to", function()
+    on("contact.propertyChange", { batch = 3, filter = function(event)
+      task.sleep(0.1)
+      return event.propertyValue ~= "no"
+    end }, note)
+    for _, value in ipairs { "a", "no", "b", "no", "no", "no" } do change(1, "city", value) end
+    sim.advance("10s")
+    expect(batches).to.equal { "a b" }
+    expect(sim.events().ran).to.equal(2)
+    expect(sim.events().filtered).to.equal(4)
+  end)
+
+  it("that fails goes again whole, then in halves, until the bad event is alone", function()
+    on("contact.propertyChange", { batch = { size = 8, wait = "1s" }, retries = 3 }, function(events)
+      note(events)
+      for _, event in ipairs(events) do
+        if event.propertyValue == "5" then error("cannot take 5") end
+      end
+    end)
+    for i = 1, 8 do change(i, "city", tostring(i)) end
+    sim.advance("1m")
+    expect(batches).to.equal { "1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 8",
+      "1 2 3 4", "5 6 7 8", "5 6", "5", "6", "7 8" }
+    expect(sim.events().ran).to.equal(7)
+    expect(sim.events().dead).to.equal(1)
+    expect(sim.events().waiting).to.equal(0)
+  end)
+
+  it("is not taken apart for what is not in its events", function()
+    local well = false
+    on("contact.propertyChange", { batch = { size = 4, wait = "1s" } }, function(events)
+      note(events)
+      if not well then error { message = "the other side is away", retryable = true } end
+    end)
+    for i = 1, 4 do change(i, "city", tostring(i)) end
+    sim.advance("10m")
+    well = true
+    sim.advance("20m")
+    for _, batch in ipairs(batches) do expect(batch).to.equal("1 2 3 4") end
+    expect(#batches).to.be_at_least(6)
+    expect(sim.events().ran).to.equal(4)
+  end)
+
+  it("has no steps, and says so", function()
+    local message
+    on("sum", { batch = 1, retries = 0 }, function()
+      local _, err = pcall(step, "once", print)
+      message = err.message
+    end)
+    emit("sum", {})
+    sim.advance("10s")
+    expect(message).to.contain("only a handler (on without \"batch\", every, cron) has steps")
+  end)
+
+  it("has a size and a time", function()
+    local function with(batch, more)
+      local options = more or {}
+      options.batch = batch
+      return function() on("contact.creation", options, print) end
+    end
+    expect(with(0)).to.raise("options_test.lua:%d+: option 'batch' must be a whole number from 1 to 1000")
+    expect(with("many")).to.raise("option 'batch' must be a whole number")
+    expect(with { wait = "5s" }).to.raise("size says how many")
+    expect(with { size = 5, wait = "0s" }).to.raise("a day at most")
+    expect(with { size = 5, every = "1s" }).to.raise("there is no option 'every'")
+    expect(with(5, { debounce = "1s" })).to.raise("a handler with 'debounce' has no batches")
+    expect(with(5, { hold = "1s" })).to.raise("a handler with 'hold' has no batches")
+    expect(function() on("deal.won", { batch = 5 }, print) end).to.raise("options_test.lua:%d+: option 'batch': events of this type are made one by one")
+  end)
+end)

@@ -46,7 +46,7 @@ static size_t rows_a_read(const hl_handler *h) {
 }
 
 /* What waited because there was much of it; what was throttled is as it was. */
-static bool comes_bulk(const hl_handler *h) { return h->pressed || !h->throttle_n; }
+static bool comes_bulk(const hl_handler *h) { return h->pressed || !(h->throttle_n || h->batch_size); }
 
 static void set_more(hl_lane *lane, bool more) {
   hl_handler *h = lane->h;
@@ -66,6 +66,7 @@ static void put_away(hl_run *run, hl_str lane) {
   if (run->parked) {
     p.id = run->parked;
     hl_tx_lane(e->tx, &p);
+    hl_batch_leave(run); /* the others are in their lane */
     hl_parked_leave(e, run->ref);
   } else {
     hl_run_park_as(run, &p);
@@ -74,12 +75,12 @@ static void put_away(hl_run *run, hl_str lane) {
   hl_touch(e);
 }
 
-/* A row of the lane is in the transaction that gathers. */
-static void away(hl_lane *lane, int64_t occurred) {
+void hl_backlog_away(hl_lane *lane, int64_t occurred, size_t n) {
   hl_handler *h = lane->h;
   hl_engine *e = h->e;
   set_more(lane, true);
   lane->park_seq = e->seq;
+  hl_rest_away(lane, n);
   if (lane->loading && occurred < lane->late) lane->late = occurred;
   if (!lane->first && e->lanes.n > MAX_LANES && !lane->wanting && !lane->loading) {
     /* One more than can be known. */
@@ -91,12 +92,13 @@ static void away(hl_lane *lane, int64_t occurred) {
   }
 }
 
-/* A run that is in no lane waits in the store; `lane` NULL: it has none. */
-static void park(hl_run *run, hl_lane *lane) {
+void hl_backlog_park(hl_run *run, hl_lane *lane) {
   int64_t occurred = run->occurred;
+  size_t n = hl_batch_members(run) + 1;
   if (!lane) lane = hl_lane_named(run->e, run->h, HL_STR(HL_NO_LANE));
+  lane->bulk = run->bulk;
   put_away(run, (hl_str){lane->key, lane->key_n});
-  away(lane, occurred);
+  hl_backlog_away(lane, occurred, n);
 }
 
 bool hl_backlog_takes(hl_run *run, hl_lane *lane) {
@@ -106,7 +108,7 @@ bool hl_backlog_takes(hl_run *run, hl_lane *lane) {
   if (run->refused || before) return false;
   bool crowded = h->pressed ? run->bulk || h->waiting[0] >= share(h) : h->throttle_all && h->waiting[0] + h->waiting[1] >= share(h);
   if (!away && !crowded) return false;
-  park(run, lane);
+  hl_backlog_park(run, lane);
   return true;
 }
 
@@ -127,7 +129,7 @@ static void put_lane_away(hl_lane *lane) {
     h->waiting[run->bulk]--;
     run->lane = NULL;
     run->lane_next = NULL;
-    park(run, home);
+    hl_backlog_park(run, home);
     run = next;
   }
 }
@@ -223,17 +225,22 @@ void hl_backlog_wants(hl_lane *lane) {
   hl_backlog_more(h);
 }
 
-/* The run of a row that has come, at home in `lane`. */
-static void come_back(hl_lane *lane, const hl_parked *p) {
+/* The run of a row that has come, at home in `lane`; *batch: the one that gathers. */
+static void come_back(hl_lane *lane, const hl_parked *p, hl_run **batch) {
   hl_handler *h = lane->h;
   hl_run *run = hl_parked_run(h->e, h, p);
   if (!run) return;
-  run->bulk = comes_bulk(h);
+  run->bulk = h->batch_size ? lane->bulk : comes_bulk(h);
   run->occurred = p->occurred;
-  run->home = lane;
   lane->loaded++;
   h->e->loaded++;
-  if (!hl_handler_groups(h) && hl_str_eqz((hl_str){lane->key, lane->key_n}, HL_NO_LANE)) hl_lane_enter_alone(run);
+  if (h->batch_size && *batch) {
+    hl_batch_join(*batch, run);
+    return;
+  }
+  run->home = lane;
+  if (h->batch_size) *batch = run;
+  else if (!hl_handler_groups(h) && hl_str_eqz((hl_str){lane->key, lane->key_n}, HL_NO_LANE)) hl_lane_enter_alone(run);
   else hl_lane_put(run, lane);
 }
 
@@ -241,8 +248,9 @@ void hl_backlog_left(hl_run *run) {
   hl_lane *lane = run->home;
   if (!lane) return;
   run->home = NULL;
-  lane->loaded--;
-  run->e->loaded--;
+  size_t n = hl_batch_members(run) + 1;
+  lane->loaded -= (unsigned)n;
+  run->e->loaded -= n;
   hl_lane_check(lane);
 }
 
@@ -268,15 +276,28 @@ static void on_lanes(void *arg, const hl_store_lanes *lanes) {
   for (size_t k = 0; k < l->n; k++) {
     hl_lane *lane = l->v[k].lane;
     size_t n = lanes->code ? 0 : lanes->counts[k];
+    hl_run *batch = NULL;
+    size_t taken = 0;
+    int64_t received = 0;
     bool all = sure && !lanes->cut && n < l->v[k].asked && lane->park_seq < l->seq;
+    /* Of a batch the rest is not committed yet. */
+    bool early = h->batch_size && !all && !lanes->cut && n < h->batch_size && hl_rest_gathers(lane);
     /* Nothing that occurred after what was put away meanwhile: it would be run before it. */
     for (size_t i = 0; i < n; i++, p++) {
-      if (hl_parked_known(e, p->id)) continue;
+      if (early || hl_parked_known(e, p->id)) continue;
       all = all && p->occurred <= lane->late;
       if (!sure || p->occurred > lane->late) continue;
-      come_back(lane, p);
-      any = true;
+      if (h->batch_size && taken == h->batch_size) {
+        received = p->received;
+        all = false;
+        continue;
+      }
+      come_back(lane, p, &batch);
+      taken++;
     }
+    any = any || taken;
+    if (batch) hl_lane_put(batch, lane);
+    if (taken || all) hl_rest_read(lane, taken, received, all);
     lane->late = INT64_MAX;
     lane->loading = false;
     if (all || h->gone) set_more(lane, false);
@@ -410,7 +431,7 @@ void hl_backlog_due(hl_engine *e, hl_handler *h, const hl_parked *p) {
   hl_lane *lane = hl_lane_named(e, h, p->lane);
   hl_tx_lane(e->tx, &back);
   hl_parked_leave(e, hl_parked_hold(e, p->id));
-  away(lane, p->occurred);
+  hl_backlog_away(lane, p->occurred, 1);
 }
 
 void hl_backlog_free(hl_handler *h) {

@@ -65,6 +65,8 @@ typedef struct hl_event {   /* borrowed for the length of the handler's callback
   const char *object_type;  /* "contact", a type id, or "" */
   const char *object_id;    /* decimal text or "" */
   const cJSON *json;        /* HubSpot's own object, or {payload=…} for our own */
+  const struct hl_event *batch; /* of a handler with batches: all of them, this one first */
+  size_t n_batch;
 } hl_event;
 
 /* Appends an event's key, which is its lane at this handler; nothing: the object,
@@ -90,6 +92,8 @@ typedef struct hl_handler_options {
   unsigned throttle_n;      /* > 0: at most so many starts of one key (or object) within throttle_ms */
   int64_t throttle_ms;
   bool throttle_all;        /* of the whole handler instead */
+  unsigned batch_size;      /* > 0: it gets so many events at once, */
+  int64_t batch_wait_ms;    /* or fewer when the first has waited so long */
   int64_t hold_ms;          /* an event of a lane waits so long from its receipt for earlier ones */
   hl_key_cb key;            /* instead; called with the handler's arg, not for a retry that goes alone */
   hl_swap *swap;            /* it counts from hl_engine_swap on, and then *out of its registration may be gone */
@@ -222,9 +226,12 @@ typedef enum hl_outcome {
   HL_RUN_DONE,        /* finished: ran */
   HL_RUN_FILTERED,    /* finished: the handler's filter said no */
   HL_RUN_FAILED,      /* retried with backoff, then parked as a dead letter */
+  HL_RUN_AGAIN,       /* the same, for a reason that is not in the events: a batch is not taken apart for it */
   HL_RUN_DEAD,        /* not worth a retry: parked now */
   HL_RUN_CUT,         /* shutdown or reload: back to pending, no attempt counted */
 } hl_outcome;
+/* The handler's filter said no to the i-th event of the batch, in this attempt. */
+void hl_run_filtered(hl_run *run, size_t i);
 /* `error`: text with traceback for FAILED and DEAD. `run` is gone on return. The
  * effects of anything but DONE are dropped. */
 void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error);

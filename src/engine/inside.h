@@ -50,6 +50,7 @@ typedef struct hl_waits hl_waits;
 typedef struct hl_wrote hl_wrote;
 typedef struct hl_rest hl_rest;
 typedef struct hl_pause hl_pause;
+typedef struct hl_batch hl_batch;
 typedef struct hl_load hl_load;
 
 /* The handlers of one script share a limit. */
@@ -114,6 +115,19 @@ typedef struct hl_parked_ref {
   uint64_t seq;
 } hl_parked_ref;
 
+/* An event of a batch behind the first, which is its run's. */
+typedef struct hl_member {
+  hl_ev *ev;
+  int64_t parked, occurred;
+  hl_parked_ref *ref;
+  bool own, filtered;
+} hl_member;
+
+struct hl_batch {
+  size_t n;
+  hl_member v[];
+};
+
 typedef enum hl_run_kind { RUN_EVENT, RUN_SCHEDULE, RUN_FREE } hl_run_kind;
 
 struct hl_run {
@@ -126,6 +140,8 @@ struct hl_run {
   hl_handler *h;
   hl_ev *ev;
   hl_lane *lane;
+  hl_batch *batch;             /* more events; NULL: none */
+  bool filtered;               /* in a batch, its own event was */
   hl_lane *home;               /* its row lies in this lane in the store; NULL: in none */
   int64_t occurred;            /* order in the lane */
   int64_t parked;              /* 0: none */
@@ -156,7 +172,8 @@ struct hl_lane {
   hl_lane *ready_next, *wanting_next;
   hl_run *first, *last;        /* by occurred; the first one may be running */
   unsigned n;                  /* runs */
-  unsigned loaded;             /* runs in memory that are at home here */
+  unsigned loaded;             /* rows in memory that are at home here */
+  bool bulk;                   /* what was put away last was */
   bool busy, ready, mapped;
   /* backlog.c */
   bool more;                   /* rows of it may be in the store, behind those in memory */
@@ -189,6 +206,8 @@ struct hl_handler {
   bool own;                    /* wants events of its own writes */
   bool live;                   /* nothing is bulk for it */
   int64_t hold_ms;
+  unsigned batch_size;
+  int64_t batch_wait_ms;
   unsigned throttle_n;
   int64_t throttle_ms;
   bool throttle_all;
@@ -439,6 +458,7 @@ bool hl_handler_wants(const hl_handler *h, const hl_ev *ev);
 void hl_lane_again(hl_lane *lane);            /* ready, when it has a run and is not busy */
 void hl_lane_back(hl_lane *lane);             /* its first run goes again */
 hl_lane *hl_lane_named(hl_engine *e, hl_handler *h, hl_str name);
+hl_lane *hl_lane_of(hl_run *run);             /* where it belongs; NULL: in no order */
 void hl_lane_put(hl_run *run, hl_lane *lane); /* in any case into memory; lane NULL: where it belongs */
 void hl_lane_check(hl_lane *lane);            /* it goes when nothing keeps it */
 void hl_lanes_unready(hl_handler *h);         /* lanes without runs are not ready */
@@ -472,6 +492,8 @@ void hl_backlog_wants(hl_lane *lane);        /* it may have room for more */
 void hl_backlog_more(hl_handler *h);         /* reads on when there is room */
 void hl_backlog_left(hl_run *run);           /* its row is in its lane no more */
 void hl_backlog_due(hl_engine *e, hl_handler *h, const hl_parked *p); /* a row in a lane was made due */
+void hl_backlog_park(hl_run *run, hl_lane *lane); /* run is gone; lane NULL: it has none */
+void hl_backlog_away(hl_lane *lane, int64_t occurred, size_t n); /* rows of it are in the transaction that gathers */
 void hl_backlog_put_away(hl_lane *lane);     /* what of it has not begun, at the end of the turn */
 void hl_backlog_blocked(hl_engine *e);
 void hl_backlog_flows(hl_engine *e);
@@ -479,6 +501,18 @@ void hl_backlog_resume(hl_engine *e);
 void hl_backlog_open(hl_handler *h);          /* of a handler that is new: what waits for it */
 void hl_backlog_forget(hl_handler *h);        /* it is gone */
 void hl_backlog_free(hl_handler *h);
+
+/* batch.c */
+void hl_batch_wait(hl_run *run);             /* a new event waits for others; run is gone on return */
+void hl_batch_join(hl_run *run, hl_run *other);
+void hl_batch_view(hl_run *run, hl_event *event); /* event->batch is the caller's to free */
+size_t hl_batch_members(const hl_run *run);  /* besides its own event */
+void hl_batch_done(hl_run *run, hl_state state);
+void hl_batch_leave(hl_run *run);
+void hl_batch_repark(hl_run *run, hl_state kind, hl_str error);
+bool hl_batch_failed(hl_run *run, bool dead, bool outside, int64_t delay, hl_str error); /* true: it goes again */
+void hl_batch_apart(hl_run *run);            /* each event a run of its own, behind it in the lane */
+void hl_batch_free(hl_run *run);
 
 /* mass.c */
 bool hl_mass(hl_engine *e, const hl_ev *ev); /* it is one of very many of its source */
@@ -489,6 +523,10 @@ bool hl_lane_rests(hl_lane *lane);                 /* true: it must not start ye
 bool hl_pauses(hl_handler *h);               /* the same for all its lanes */
 bool hl_rest_reads(hl_lane *lane, size_t *rows); /* whether rows of it may come from the store, and at most how many */
 void hl_rest_began(hl_lane *lane);           /* a run of it starts */
+void hl_rest_away(hl_lane *lane, size_t n);  /* so many more wait in the store */
+void hl_rest_read(hl_lane *lane, size_t n, int64_t received, bool all); /* so many have come; the next was received then, 0: of late */
+bool hl_rest_gathers(const hl_lane *lane);   /* a batch of it that is not full waits for more */
+void hl_rest_not_before(hl_lane *lane, int64_t ms); /* nothing of it comes from the store */
 bool hl_rest_keeps(hl_lane *lane);           /* it must be known for its starts */
 void hl_rest_free(hl_lane *lane);
 void hl_pause_free(hl_handler *h);
@@ -504,6 +542,7 @@ void hl_run_unhold(hl_run *run);             /* it waits no more; nothing when i
 /* The event leaves the log for a row of this handler. failed: 0, or when it did. */
 void hl_run_park(hl_run *run, hl_state kind, int64_t due, int64_t failed, hl_str error);
 void hl_run_ended(hl_run *run);              /* its slot is free */
+bool hl_run_may_hold(const hl_run *run, int64_t delay);
 void hl_run_hold(hl_run *run, int64_t delay); /* it waits in memory, and its busy lane with it */
 hl_effect *hl_run_add_effect(hl_run *run, hl_effect_kind kind);
 void hl_run_drop_effects(hl_run *run);

@@ -82,6 +82,8 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->key_fields = copy_names(o->key_fields);
   h->live = o->live;
   h->hold_ms = o->hold_ms;
+  h->batch_size = o->batch_size;
+  h->batch_wait_ms = o->batch_wait_ms;
   h->throttle_n = o->throttle_n;
   h->throttle_ms = o->throttle_ms;
   h->throttle_all = o->throttle_n && o->throttle_all;
@@ -173,6 +175,7 @@ void hl_run_free(hl_run *run) {
   hl_timer_stop(e->loop, &run->timer);
   /* A lane of one is nowhere else once its run goes; the others die with the map. */
   if (run->lane && !run->lane->mapped) hl_free(run->lane);
+  hl_batch_free(run);
   if (run->ev) hl_ev_unref(e, run->ev);
   hl_free(run->refused);
   hl_free(run->wrote);
@@ -239,6 +242,7 @@ static void give(hl_engine *e, hl_ev *ev, hl_handler *h, int depth, int written,
   ev->refs++;
   ev->left++;
   if (h->absent) hl_absent_keep(run);
+  else if (h->batch_size && !run->refused) hl_batch_wait(run);
   else if (!h->debounce_ms || run->refused || !hl_debounce(run)) hl_lane_enter(run);
 }
 
@@ -364,6 +368,10 @@ void hl_lane_name(hl_run *run, hl_buf *name) {
     if (!rc && name->n > bare) return;
   }
   hl_buf_clear(name);
+  if (!rc && run->h->batch_size) { /* "b account NUL" */
+    if (hl_buf_puts(name, "b") || put(name, ev->account)) hl_mem_ended();
+    return;
+  }
   if (rc || !ev->object_id[0]) return;
   rc = hl_buf_puts(name, "o");
   if (!rc) rc = put(name, ev->account);
@@ -372,7 +380,7 @@ void hl_lane_name(hl_run *run, hl_buf *name) {
   if (rc) hl_buf_clear(name);
 }
 
-static hl_lane *lane_of(hl_run *run) {
+hl_lane *hl_lane_of(hl_run *run) {
   hl_buf name;
   hl_buf_init(&name, 1 << 16);
   hl_lane_name(run, &name);
@@ -441,14 +449,14 @@ static void enter(hl_run *run, hl_lane *lane) {
 }
 
 void hl_lane_enter(hl_run *run) {
-  hl_lane *lane = run->refused ? NULL : lane_of(run); /* it will be parked: in no order */
+  hl_lane *lane = run->refused ? NULL : hl_lane_of(run); /* it will be parked: in no order */
   if (!hl_backlog_takes(run, lane)) enter(run, lane);
 }
-void hl_lane_put(hl_run *run, hl_lane *lane) { enter(run, lane ? lane : lane_of(run)); }
+void hl_lane_put(hl_run *run, hl_lane *lane) { enter(run, lane ? lane : hl_lane_of(run)); }
 void hl_lane_enter_alone(hl_run *run) { enter(run, NULL); }
 
 void hl_lane_hold(hl_run *run) {
-  hl_lane *lane = lane_of(run);
+  hl_lane *lane = hl_lane_of(run);
   if (!lane || lane->first) lane = new_lane(run->h, NULL, 0);
   run->lane = lane;
   lane->first = lane->last = run;
@@ -536,6 +544,8 @@ void hl_run_start(hl_run *run) {
     hl_event_view(ev, run->attempt + 1, &event);
     event.own = run->own;
     event.bulk = run->bulk && !h->live;
+    if (h->batch_size) hl_batch_view(run, &event);
+    else hl_batch_apart(run); /* the handler had batches before */
     if (ev->committed_us && !run->attempt) {
       int64_t now = hl_loop_mono_us(e->loop);
       e->dispatch_us[bucket(now - ev->committed_us)]++;
@@ -543,6 +553,7 @@ void hl_run_start(hl_run *run) {
     }
   }
   h->cb(h->arg, run, &event);
+  hl_free((void *)(uintptr_t)event.batch);
 }
 
 /* Live before bulk, which has its turn all the same. */

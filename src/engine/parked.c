@@ -99,7 +99,7 @@ static void retry(hl_engine *e, const hl_parked *p) {
   }
   hl_run *run = hl_parked_run(e, h, p);
   if (!run) return;
-  if (debounced || run->waited || h->throttle_n) hl_lane_enter(run);
+  if (debounced || run->waited || (h->throttle_n && !h->batch_size)) hl_lane_enter(run);
   else hl_lane_enter_alone(run);
 }
 

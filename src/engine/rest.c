@@ -1,11 +1,15 @@
-/* Lanes that must not start yet: hold and throttle.
+/* Lanes that must not start yet: hold, throttle, and batches that gather.
  *
  * Hold: an event waits from its receipt, so that one which occurred before it and
  * comes later goes first. Throttle: at most `throttle_n` starts of a lane, or of
  * the whole handler, within any `throttle_ms`. Their times are kept, so that the
  * limit holds exactly, also over a restart: each is stored with the commit that
  * gathers. A lane whose next start is far away keeps nothing in memory but
- * these: its events wait in the store (backlog.c). */
+ * these: its events wait in the store (backlog.c).
+ *
+ * A batch's events wait in the store until there are batch_size of them or the first
+ * has waited for batch_wait_ms. After a start it is not known how many wait and since
+ * when: what is there then is a batch. */
 #include "base/mem.h"
 #include "engine/inside.h"
 #include "store/lanes.h"
@@ -21,6 +25,9 @@ typedef struct pace {
 struct hl_rest {
   hl_timer timer;
   pace pace;
+  size_t away;                 /* of a batch, in the store; as far as is known */
+  int64_t since;               /* mono ms: when the first of them came */
+  int64_t not_before;          /* mono ms */
 };
 
 /* ---- pace ---- */
@@ -63,7 +70,7 @@ static hl_rest *rest_of(hl_lane *lane) {
 
 static bool keyed(const hl_handler *h) { return h->throttle_n && !h->throttle_all; }
 
-bool hl_handler_groups(const hl_handler *h) { return keyed(h); }
+bool hl_handler_groups(const hl_handler *h) { return keyed(h) || h->batch_size; }
 
 static void on_timer(hl_timer *t, void *arg) {
   (void)t;
@@ -102,16 +109,54 @@ bool hl_lane_rests(hl_lane *lane) {
   return true;
 }
 
+void hl_rest_away(hl_lane *lane, size_t n) {
+  if (!lane->h->batch_size) return;
+  hl_rest *r = rest_of(lane);
+  if (!r->away) r->since = hl_loop_mono(lane->h->e->loop);
+  r->away += n;
+}
+
+void hl_rest_read(hl_lane *lane, size_t n, int64_t received, bool all) {
+  hl_engine *e = lane->h->e;
+  hl_rest *r = lane->rest;
+  if (!r || !lane->h->batch_size) return;
+  r->away = all || r->away < n ? 0 : r->away - n;
+  r->since = hl_loop_mono(e->loop) - (received ? hl_loop_now(e->loop) - received : 0);
+}
+
+void hl_rest_not_before(hl_lane *lane, int64_t ms) {
+  rest_of(lane)->not_before = hl_loop_mono(lane->h->e->loop) + ms;
+}
+
+/* How long a batch gathers yet, if it does not become full. */
+static int64_t gathers_ms(const hl_lane *lane, int64_t now) {
+  const hl_handler *h = lane->h;
+  const hl_rest *r = lane->rest;
+  if (!h->batch_size || !r || !r->away) return 0;
+  int64_t wait = r->since + h->batch_wait_ms - now;
+  return wait < h->batch_wait_ms ? wait : h->batch_wait_ms;
+}
+
+bool hl_rest_gathers(const hl_lane *lane) { return gathers_ms(lane, hl_loop_mono(lane->h->e->loop)) > 0; }
+
 bool hl_rest_reads(hl_lane *lane, size_t *rows) {
   hl_handler *h = lane->h;
-  if (!keyed(h)) return true;
-  int64_t pause = pause_ms(lane);
-  if (pause > 0) {
-    rest_for(lane, pause);
+  int64_t now = hl_loop_mono(h->e->loop), wait = pause_ms(lane), gathers = 0;
+  if (h->batch_size && lane->rest && lane->rest->away < h->batch_size) gathers = gathers_ms(lane, now);
+  if (h->batch_size && lane->first) return false; /* one at a time */
+  if (lane->rest && lane->rest->not_before - now > wait) wait = lane->rest->not_before - now;
+  if (gathers > wait) wait = gathers;
+  if (wait > 0) {
+    rest_for(lane, wait);
     return false;
   }
-  size_t left = h->throttle_n - (lane->rest ? lane->rest->pace.n : 0);
-  if (rows && left < *rows) *rows = left;
+  if (!rows) return true;
+  if (h->batch_size) {
+    *rows = h->batch_size + 1; /* the last one tells since when the next batch gathers */
+  } else if (keyed(h)) {
+    size_t left = h->throttle_n - (lane->rest ? lane->rest->pace.n : 0);
+    if (left < *rows) *rows = left;
+  }
   return true;
 }
 

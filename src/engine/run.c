@@ -208,7 +208,8 @@ static void finish_done(hl_run *run, hl_state state) {
   if (state == HL_ST_RAN) apply(run);
   hl_steps_leave(run);
   if (run->parked) {
-    hl_tx_unpark(e->tx, run->parked, state);
+    hl_batch_done(run, state);
+    hl_tx_unpark(e->tx, run->parked, run->filtered ? HL_ST_FILTERED : state);
     if (state == HL_ST_RAN) run->ev->base = HL_ST_RAN;
     hl_parked_leave(e, run->ref);
   } else {
@@ -233,6 +234,11 @@ static void on_retry(hl_timer *t, void *arg) {
   hl_run_unhold(run);
   /* The lane was kept: its first run goes again. */
   if (!run->e->freeing) hl_lane_again(run->lane);
+}
+
+bool hl_run_may_hold(const hl_run *run, int64_t delay) {
+  const hl_engine *e = run->e;
+  return run->lane && e->held < MAX_HELD && !e->draining && hl_loop_mono(e->loop) + delay - run->first_failed <= HOLD_MS;
 }
 
 void hl_run_hold(hl_run *run, int64_t delay) {
@@ -314,7 +320,7 @@ void hl_run_park(hl_run *run, hl_state kind, int64_t due, int64_t failed, hl_str
   run->ref = hl_parked_hold(run->e, p.id);
 }
 
-static void finish_failed(hl_run *run, bool dead, hl_str error) {
+static void finish_failed(hl_run *run, bool dead, bool outside, hl_str error) {
   hl_engine *e = run->e;
   int64_t now = hl_loop_now(e->loop), mono = hl_loop_mono(e->loop), delay = 0;
   bool uncertain = run->uncertain;
@@ -339,6 +345,12 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
     e->retried++;
   }
   hl_state kind = dead ? HL_ST_DEAD : orphaned ? HL_ST_ORPHANED : HL_ST_WAITING;
+  if (hl_batch_failed(run, dead, outside, delay, error)) {
+    hl_buf_deinit(&why);
+    return;
+  }
+  hl_batch_repark(run, kind, error);
+  hl_batch_leave(run);
   if (run->parked) {
     hl_tx_repark(e->tx, run->parked, kind, run->attempt, now + delay, error);
     hl_touch(e);
@@ -349,7 +361,7 @@ static void finish_failed(hl_run *run, bool dead, hl_str error) {
   if (dead) report_dead(run, uncertain, error);
   hl_buf_deinit(&why);
   hl_run_ended(run);
-  if (!dead && !orphaned && e->held < MAX_HELD && mono + delay - run->first_failed <= HOLD_MS && !e->draining && run->lane) {
+  if (!dead && !orphaned && hl_run_may_hold(run, delay)) {
     /* Its lane waits with it. */
     hl_run_hold(run, delay);
   } else {
@@ -386,8 +398,8 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
     hl_steps_again(run);
     if (h->gone) hl_gone_cut(run);
     else hl_lane_back(run->lane);
-  } else if (outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD) {
-    finish_failed(run, outcome == HL_RUN_DEAD, error);
+  } else if (outcome == HL_RUN_FAILED || outcome == HL_RUN_AGAIN || outcome == HL_RUN_DEAD) {
+    finish_failed(run, outcome == HL_RUN_DEAD, outcome == HL_RUN_AGAIN, error);
   } else {
     finish_done(run, outcome == HL_RUN_DONE ? HL_ST_RAN : HL_ST_FILTERED);
   }

@@ -179,11 +179,11 @@ void hl_schedule_finish(hl_run *run, hl_outcome outcome, hl_str error) {
   hl_handler *h = run->h;
   hl_engine *e = run->e;
   int64_t now = hl_loop_now(e->loop);
-  bool failed = outcome == HL_RUN_FAILED || outcome == HL_RUN_DEAD, again = false;
+  bool failed = outcome == HL_RUN_FAILED || outcome == HL_RUN_AGAIN || outcome == HL_RUN_DEAD, again = false;
   h->firing = false;
   if (failed) {
     e->failed_runs++;
-    again = outcome == HL_RUN_FAILED && !run->uncertain && try_again(h, now);
+    again = outcome != HL_RUN_DEAD && !run->uncertain && try_again(h, now);
     if (!again) report_failed(run, error);
     else hl_log_write(e->log, HL_LOG_WARN, "engine", "%s “%s” failed; it is tried again: " HL_STR_FMT, h->script, h->text,
                       (int)(error.n > 300 ? 300 : error.n), error.p ? error.p : "");

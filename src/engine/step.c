@@ -37,7 +37,7 @@ static hl_step_op *after_commit(hl_run *run, hl_step_cb cb, void *arg) {
 
 /* ---- the list ---- */
 
-bool hl_run_has_steps(const hl_run *run) { return run->kind != RUN_FREE; }
+bool hl_run_has_steps(const hl_run *run) { return run->kind != RUN_FREE && !(run->h && run->h->batch_size); }
 void hl_run_as(hl_run *run, unsigned writer) { run->writer = writer; }
 
 /* An event that came straight from its receipt has none stored. */

@@ -287,6 +287,7 @@ static void drop(hl_run *run) {
   hl_engine *e = run->e;
   hl_ev *ev = run->ev;
   if (run->parked) {
+    hl_batch_leave(run);
     hl_parked_leave(e, run->ref); /* its row says what becomes of it */
   } else if (--ev->left == 0) {
     if (ev->base == HL_ST_FILTERED && !ev->split && !hl_type_of(e, ev->type)) ev->base = HL_ST_UNHANDLED;
@@ -388,6 +389,7 @@ void hl_gone_cut(hl_run *run) {
   hl_engine *e = run->e;
   hl_run **all = NULL;
   size_t n = 0;
+  hl_batch_repark(run, HL_ST_ORPHANED, HL_STR("its handler does not exist any more"));
   if (run->parked) hl_tx_repark(e->tx, run->parked, HL_ST_ORPHANED, run->attempt, 0, HL_STR("its handler does not exist any more"));
   hl_lane_leave(run);
   for (hl_run *r = run->parked ? NULL : e->runs; r; r = r->next) {

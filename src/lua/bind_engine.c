@@ -10,6 +10,7 @@ typedef struct hl_running {   /* one run of a handler */
   hl_handler_fn *handler;
   hl_run *run;
   unsigned attempt;
+  size_t n_batch;
   char id[40];
 } hl_running;
 
@@ -78,7 +79,7 @@ static void set_str(lua_State *L, const char *key, const char *value) {
   lua_setfield(L, -2, key);
 }
 
-typedef struct start_args { int fn; const hl_event *event; const char *account; bool merged; } start_args;
+typedef struct start_args { int fn; const hl_event *event; const char *account; bool merged, batch; } start_args;
 
 void hl_event_push(lua_State *L, const hl_event *e, const char *account, bool merged) {
   lua_createtable(L, 0, 20);
@@ -111,7 +112,15 @@ void hl_event_push(lua_State *L, const hl_event *e, const char *account, bool me
 static int push_start(lua_State *L) {
   start_args *a = lua_touserdata(L, 1);
   lua_rawgeti(L, LUA_REGISTRYINDEX, a->fn);
-  hl_event_push(L, a->event, a->account, a->merged);
+  if (!a->batch) {
+    hl_event_push(L, a->event, a->account, a->merged);
+    return 2;
+  }
+  lua_createtable(L, (int)a->event->n_batch, 0);
+  for (size_t i = 0; i < a->event->n_batch; i++) {
+    hl_event_push(L, &a->event->batch[i], a->account, false);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
   return 2;
 }
 
@@ -149,12 +158,44 @@ int hl_handler_body(lua_State *L) {
   return filter_then_handler(L, LUA_OK, 0);
 }
 
-/* The error says of itself that another attempt will end alike. Of what says so
- * only because the call cannot be repeated as it is, the next attempt may end otherwise:
- * the token may be valid again, HubSpot well, the script less busy. */
-static bool incurable(lua_State *L, int idx) {
+/* At 1 the list, at 2 what has passed. i: the event whose answer is on top; 0: none yet. */
+static int filter_batch(lua_State *L, int status, lua_KContext i) {
+  (void)status;
+  for (;;) {
+    if (i && lua_toboolean(L, -1)) {
+      lua_rawgeti(L, 1, i);
+      lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+    } else if (i) {
+      hl_run_filtered(hl_task_run(hl_task_current(L)), (size_t)i - 1);
+    }
+    lua_settop(L, 2);
+    if (i++ == (lua_KContext)lua_rawlen(L, 1)) break;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_rawgeti(L, 1, i);
+    lua_callk(L, 1, 1, i, filter_batch);
+  }
+  if (!lua_rawlen(L, 2)) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&filtered_mark);
+    return 1;
+  }
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 2);
+  lua_callk(L, 1, 0, 0, after_handler);
+  return 0;
+}
+
+int hl_batch_body(lua_State *L) {
+  lua_settop(L, 1);
+  lua_newtable(L);
+  return filter_batch(L, LUA_OK, 0);
+}
+
+/* What the error says of itself: DEAD: another attempt will end alike. AGAIN: it may not, and the
+ * reason is not in the events. Of what says so only because the call cannot be repeated as it is,
+ * the next attempt may end otherwise: the token may be valid again, HubSpot well, the script less busy. */
+static hl_outcome failure(lua_State *L, int idx) {
   static const char *const mended[] = {"auth", "busy", "cancelled", "limit", "timeout", NULL};
-  if (!lua_istable(L, idx)) return false;
+  if (!lua_istable(L, idx)) return HL_RUN_FAILED;
   idx = lua_absindex(L, idx);
   lua_pushliteral(L, "retryable");
   lua_rawget(L, idx);
@@ -162,14 +203,14 @@ static bool incurable(lua_State *L, int idx) {
   lua_rawget(L, idx);
   lua_pushliteral(L, "status");
   lua_rawget(L, idx);
-  bool dead = lua_isboolean(L, -3) && !lua_toboolean(L, -3);
+  bool says = lua_isboolean(L, -3), dead = says && !lua_toboolean(L, -3);
   const char *kind = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
   lua_Integer status = lua_tointeger(L, -1);
   for (size_t i = 0; mended[i] && dead; i++) dead = strcmp(kind, mended[i]) != 0;
   bool answered = strcmp(kind, "hubspot") == 0 || strcmp(kind, "protocol") == 0;
   if (answered && (status == 401 || status == 403 || status >= 500)) dead = false;
   lua_pop(L, 3);
-  return dead;
+  return dead ? HL_RUN_DEAD : says ? HL_RUN_AGAIN : HL_RUN_FAILED;
 }
 
 static void run_ended(void *arg, int code, lua_State *L, int nresults, hl_str text) {
@@ -183,9 +224,11 @@ static void run_ended(void *arg, int code, lua_State *L, int nresults, hl_str te
   } else if (code == HL_ECANCELLED) {
     outcome = HL_RUN_CUT;
   } else {
-    outcome = code == HL_ESCRIPT && L && incurable(L, -1) ? HL_RUN_DEAD : HL_RUN_FAILED;
+    outcome = code == HL_ESCRIPT && L ? failure(L, -1) : HL_RUN_FAILED;
+    char more[40] = "";
+    if (r->n_batch > 1) snprintf(more, sizeof more, " and %zu more", r->n_batch - 1);
     hl_log_write(hl_loop_log(h->script->host->o.loop), HL_LOG_WARN, h->script->name,
-                 "%s, event %s, attempt %u: " HL_STR_FMT, h->label, r->id, r->attempt, HL_STR_ARG(text));
+                 "%s, event %s%s, attempt %u: " HL_STR_FMT, h->label, r->id, more, r->attempt, HL_STR_ARG(text));
   }
   hl_testbed_run_ended(h->script->host, r->run, outcome == HL_RUN_DONE);
   hl_run_finish(r->run, outcome, code && outcome != HL_RUN_CUT ? text : (hl_str){NULL, 0});
@@ -200,7 +243,7 @@ static const char *account_of(const hl_handler_fn *h, const hl_event *event) {
 void hl_handler_start(void *arg, hl_run *run, const hl_event *event) {
   hl_handler_fn *h = arg;
   const char *account = account_of(h, event);
-  start_args a = {h->ref, event, account, h->merged};
+  start_args a = {h->ref, event, account, h->merged, h->batch};
   hl_error err;
   if (!hl_script_protected(h->script, push_start, &a, 2, &err)) {
     hl_run_finish(run, HL_RUN_FAILED, hl_str_of(err.text));
@@ -210,6 +253,7 @@ void hl_handler_start(void *arg, hl_run *run, const hl_event *event) {
   r->handler = h;
   r->run = run;
   r->attempt = event->attempt;
+  r->n_batch = event->n_batch;
   memcpy(r->id, event->id, sizeof r->id);
   hl_task_options o = {.run = run, .account = account, .klass = event->bulk ? HL_CLASS_BULK : h->klass, .timeout_ms = h->timeout_ms};
   if (hl_work_start(h->script, 1, &o, run_ended, r, NULL, &err)) {
@@ -221,7 +265,7 @@ void hl_handler_start(void *arg, hl_run *run, const hl_event *event) {
 int hl_handler_key(void *arg, const hl_event *event, hl_buf *out, hl_error *err) {
   hl_handler_fn *h = arg;
   lua_State *L = hl_state_lua(h->script->state);
-  start_args a = {h->key, event, account_of(h, event), false};
+  start_args a = {h->key, event, account_of(h, event), false, false};
   if (!hl_script_protected(h->script, push_start, &a, 2, err)) return HL_ELIMIT;
   int rc = hl_state_call(L, 1, 1, err);
   if (rc) {

@@ -11,14 +11,13 @@ enum { TIMEOUT_MS = 5 * 60 * 1000, NAME_MAX_BYTES = 200 };
 
 static const char *const on_known[] = {"property", "filter", "concurrency", "retries", "timeout",
                                        "name", "account", "priority", "key", "own", "debounce", "hold", "throttle",
-                                       "object_type", NULL};
-static const char *const on_later[] = {"batch", NULL};
+                                       "batch", "object_type", NULL};
 static const char *const every_known[] = {"name", "account", "timeout", "priority", "retries",
                                           "catchup", NULL};
 static const char *const cron_known[] = {"tz", "catchup", "name", "account", "timeout", "priority",
                                          "retries", NULL};
 
-static hl_handler_fn *new_handler(lua_State *L, int opts, int fn, const char *label, hl_api_class klass) {
+static hl_handler_fn *new_handler(lua_State *L, int opts, int fn, const char *label, hl_api_class klass, bool batch) {
   hl_script *s = hl_script_of(L);
   int64_t timeout = hl_lua_opt_duration(L, opts, "timeout", TIMEOUT_MS);
   if (timeout < 1) luaL_error(L, "option 'timeout' is how long one attempt may take, and longer than zero");
@@ -34,7 +33,7 @@ static hl_handler_fn *new_handler(lua_State *L, int opts, int fn, const char *la
   if (has_filter) {
     if (!lua_isfunction(L, -1)) luaL_error(L, "option 'filter' must be a function that takes the event");
     lua_pushvalue(L, fn);
-    lua_pushcclosure(L, hl_handler_body, 2);
+    lua_pushcclosure(L, batch ? hl_batch_body : hl_handler_body, 2);
   } else {
     lua_pushvalue(L, fn);
   }
@@ -51,6 +50,7 @@ static hl_handler_fn *new_handler(lua_State *L, int opts, int fn, const char *la
   h->account = hl_strdup(account);
   h->timeout_ms = timeout;
   h->klass = klass;
+  h->batch = batch;
   /* The engine may keep it as a callback's argument from now on. */
   h->next = s->handlers;
   s->handlers = h;
@@ -224,6 +224,22 @@ static void read_throttle(lua_State *L, hl_handler_options *o) {
   o->throttle_n = (unsigned)count;
 }
 
+/* 100, or { size =, wait = }. */
+static void read_batch(lua_State *L, hl_handler_options *o, bool derived) {
+  static const char *const known[] = {"size", "wait", NULL};
+  enum { MOST = 1000, WAIT_MS = 5000 };
+  if (!lua_istable(L, 2) || lua_getfield(L, 2, "batch") == LUA_TNIL) return;
+  int at = lua_gettop(L), from = lua_istable(L, at) ? at : 2;
+  if (from == at) hl_lua_check_options(L, at, "option 'batch'", known, NULL);
+  o->batch_size = (unsigned)hl_lua_opt_int(L, from, from == at ? "size" : "batch", 1, MOST, 0);
+  o->batch_wait_ms = from == at ? hl_lua_opt_duration(L, at, "wait", WAIT_MS) : WAIT_MS;
+  if (!o->batch_size) luaL_error(L, "option 'batch': size says how many events the handler gets at once, 1 to %d", MOST);
+  if (o->batch_wait_ms < 1 || o->batch_wait_ms > HL_DAY)
+    luaL_error(L, "option 'batch': wait is how long the first event of a batch waits for others, a day at most");
+  if (o->debounce_ms || o->hold_ms) luaL_error(L, "option 'batch': a handler with '%s' has no batches", o->hold_ms ? "hold" : "debounce");
+  if (derived) luaL_error(L, "option 'batch': events of this type are made one by one");
+}
+
 static void read_hold(lua_State *L, hl_handler_options *o) {
   if (!lua_istable(L, 2) || lua_getfield(L, 2, "hold") == LUA_TNIL) return;
   o->hold_ms = hl_lua_opt_duration(L, 2, "hold", 0);
@@ -268,9 +284,9 @@ static int l_on(lua_State *L) {
   luaL_checkstring(L, 1);
   hl_script_check_loading(L, "on()");
   shift_arguments(L, "on()");
-  bool own = hl_derive(L);
+  bool derived = hl_event_type_derived(lua_tostring(L, 1)), own = hl_derive(L);
   const char *type = lua_tostring(L, 1);
-  hl_lua_check_options(L, 2, "on()", on_known, on_later);
+  hl_lua_check_options(L, 2, "on()", on_known, NULL);
   own = own || check_type(L, type);
   hl_handler_options o;
   read_options(L, &o);
@@ -281,9 +297,10 @@ static int l_on(lua_State *L) {
   read_debounce(L, &o);
   read_hold(L, &o);
   read_throttle(L, &o);
+  read_batch(L, &o, derived);
   o.live = hl_lua_opt_str(L, 2, "priority", NULL) != NULL; /* it says itself what it is */
   hl_script *s = hl_script_of(L);
-  hl_handler_fn *h = new_handler(L, 2, 3, o.name ? o.name : type, HL_CLASS_LIVE);
+  hl_handler_fn *h = new_handler(L, 2, 3, o.name ? o.name : type, HL_CLASS_LIVE, o.batch_size > 0);
   h->merged = o.debounce_merged;
   hl_error err;
   hl_handler *out;
@@ -309,7 +326,7 @@ static int schedule(lua_State *L, hl_schedule_options *so, const char *what) {
   read_options(L, &o);
   const char *label = lua_pushfstring(L, "%s %s", what, so->text);
   if (!o.name) o.name = label;
-  hl_handler_fn *h = new_handler(L, 2, 3, o.name, HL_CLASS_NORMAL);
+  hl_handler_fn *h = new_handler(L, 2, 3, o.name, HL_CLASS_NORMAL, false);
   hl_error err;
   hl_handler *out;
   if (hl_engine_schedule(s->host->o.engine, so, &o, hl_handler_start, h, &out, &err))
@@ -322,7 +339,7 @@ static int l_every(lua_State *L) {
   int64_t ms = hl_lua_check_duration(L, 1);
   hl_script_check_loading(L, "every()");
   shift_arguments(L, "every()");
-  hl_lua_check_options(L, 2, "every()", every_known, on_later);
+  hl_lua_check_options(L, 2, "every()", every_known, NULL);
   if (ms < 1000) return luaL_error(L, "every(): the shortest interval is 1 s");
   hl_schedule_options so = {.every_ms = ms, .catchup = read_catchup(L)};
   lua_pushvalue(L, 1);
@@ -335,7 +352,7 @@ static int l_cron(lua_State *L) {
   const char *text = luaL_checklstring(L, 1, &n);
   hl_script_check_loading(L, "cron()");
   shift_arguments(L, "cron()");
-  hl_lua_check_options(L, 2, "cron()", cron_known, on_later);
+  hl_lua_check_options(L, 2, "cron()", cron_known, NULL);
   hl_cron cron;
   hl_error err;
   if (hl_cron_parse((hl_str){text, n}, &cron, &err)) return luaL_error(L, "cron(): %s", err.text);
@@ -347,7 +364,7 @@ static int l_cron(lua_State *L) {
   hl_script *s = hl_script_of(L);
   const char *label = lua_pushfstring(L, "cron %s", text);
   if (!o.name) o.name = label;
-  hl_handler_fn *h = new_handler(L, 2, 3, o.name, HL_CLASS_NORMAL);
+  hl_handler_fn *h = new_handler(L, 2, 3, o.name, HL_CLASS_NORMAL, false);
   if (tz && hl_tz_load(tz, &so.tz, &err)) return luaL_error(L, "cron(): %s", err.text);
   hl_handler *out;
   if (hl_engine_schedule(s->host->o.engine, &so, &o, hl_handler_start, h, &out, &err))
@@ -383,12 +400,12 @@ static int h_check_cron(lua_State *L) {
 
 /* check_options("on", options); "wait time": those of a wait for a time */
 static int h_check_options(lua_State *L) {
-  static const struct { const char *what; const char *const *known, *const *later; } all[] = {
-      {"on", on_known, on_later}, {"every", every_known, on_later}, {"cron", cron_known, on_later},
-      {"wait", hl_wait_event_options, NULL}, {"wait time", hl_wait_time_options, NULL}};
+  static const struct { const char *what; const char *const *known; } all[] = {
+      {"on", on_known}, {"every", every_known}, {"cron", cron_known},
+      {"wait", hl_wait_event_options}, {"wait time", hl_wait_time_options}};
   const char *what = luaL_checkstring(L, 1);
   for (size_t i = 0; i < HL_COUNT(all); i++)
-    if (strcmp(all[i].what, what) == 0) hl_lua_check_options(L, 2, lua_pushfstring(L, "%s()", *what == 'w' ? "wait" : what), all[i].known, all[i].later);
+    if (strcmp(all[i].what, what) == 0) hl_lua_check_options(L, 2, lua_pushfstring(L, "%s()", *what == 'w' ? "wait" : what), all[i].known, NULL);
   return 0;
 }
 

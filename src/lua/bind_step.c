@@ -102,7 +102,7 @@ static int l_begin(lua_State *L) {
   hl_error err;
   hl_step *step;
   if (!run || !hl_run_has_steps(run))
-    return hl_lua_raise(L, "misuse", "step(): only a handler (on, every, cron) has steps: what runs outside of one is not repeated");
+    return hl_lua_raise(L, "misuse", "step(): only a handler (on without \"batch\", every, cron) has steps: what runs outside of one is not repeated");
   if (memchr(name, 0, n)) return hl_lua_raise(L, "invalid", "step(): a name has no NUL in it");
   if (hl_task_step(t)) return hl_lua_raise(L, "misuse", "step(\"%s\"): a step has no steps inside it: call them one after the other", name);
   t = hl_task_check_wait(L);

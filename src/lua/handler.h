@@ -12,6 +12,7 @@ struct hl_handler_fn {
   char *label;           /* for the log: "contact.creation" */
   char *account;         /* option account, or NULL */
   bool merged;           /* its events carry those that were merged */
+  bool batch;            /* it gets a list of events */
   int key;               /* a function of the event, or LUA_NOREF */
   int64_t timeout_ms;
   hl_api_class klass;
@@ -21,6 +22,7 @@ struct hl_handler_fn {
 void hl_handler_start(void *arg, hl_run *run, const hl_event *event);
 /* Upvalues: filter, handler. Argument: the event. Both may wait. */
 int hl_handler_body(lua_State *L);
+int hl_batch_body(lua_State *L); /* the same; argument: the list, of which the handler gets what passes */
 /* The option `key` as a function: under protection, and it cannot wait. */
 int hl_handler_key(void *arg, const hl_event *event, hl_buf *out, hl_error *err);
 

@@ -227,7 +227,7 @@ static void misuse_names_the_remedy(void **state) {
       {"on('deal.wun', function() end)", "did you mean 'deal.won'"},
       {"on('deal.won', { property = 'amount' }, function() end)", "deal.won is about dealstage"},
       {"on('contact.stage', { to = 5 }, function() end)", "a lifecycle stage is a string"},
-      {"on('contact.creation', { batch = 10 }, function() end)", "not in this version yet"},
+      {"on('contact.creation', { batch = { wait = '5s' } }, function() end)", "size says how many"},
       {"on('contact.creation', { concurrency = 'x' }, function() end)", "whole number"},
       {"on('contact.creation')", "function to run"},
       {"on('contact.creation', { account = 'shop' }, function() end)", "shop"},
