@@ -79,6 +79,7 @@ void hl_backlog_away(hl_lane *lane, int64_t occurred, size_t n) {
   hl_handler *h = lane->h;
   hl_engine *e = h->e;
   set_more(lane, true);
+  if (lane->park_seq != e->seq || occurred < lane->park_least) lane->park_least = occurred;
   lane->park_seq = e->seq;
   hl_rest_away(lane, n);
   if (lane->loading && occurred < lane->late) lane->late = occurred;
@@ -282,7 +283,7 @@ static void on_lanes(void *arg, const hl_store_lanes *lanes) {
     bool all = sure && !lanes->cut && n < l->v[k].asked && lane->park_seq < l->seq;
     /* Of a batch the rest is not committed yet. */
     bool early = h->batch_size && !all && !lanes->cut && n < h->batch_size && hl_rest_gathers(lane);
-    /* Nothing that occurred after what was put away meanwhile: it would be run before it. */
+    /* Nothing that occurred after what is not committed yet: it would be run before it. */
     for (size_t i = 0; i < n; i++, p++) {
       if (early || hl_parked_known(e, p->id)) continue;
       all = all && p->occurred <= lane->late;
@@ -298,7 +299,6 @@ static void on_lanes(void *arg, const hl_store_lanes *lanes) {
     any = any || taken;
     if (batch) hl_lane_put(batch, lane);
     if (taken || all) hl_rest_read(lane, taken, received, all);
-    lane->late = INT64_MAX;
     lane->loading = false;
     if (all || h->gone) set_more(lane, false);
     hl_backlog_wants(lane);
@@ -328,7 +328,7 @@ static void load_lanes(hl_handler *h) {
     h->wanting = lane->wanting_next;
     lane->wanting = false;
     lane->loading = true;
-    lane->late = INT64_MAX;
+    lane->late = lane->park_seq == e->seq ? lane->park_least : INT64_MAX;
     e->wanting--;
     size_t rows_of_it = each;
     if (!hl_rest_reads(lane, &rows_of_it)) rows_of_it = 0;

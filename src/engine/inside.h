@@ -181,7 +181,8 @@ struct hl_lane {
   bool leaving;                /* about to be put away */
   hl_lane *leaving_next;
   uint64_t park_seq;           /* of the transaction with its newest row */
-  int64_t late;                /* earliest that was put away while it was being read */
+  int64_t park_least;          /* the earliest that this transaction puts away, by occurred */
+  int64_t late;                /* the earliest that the read which is out does not see */
   hl_rest *rest;               /* rest.c; NULL: it never had to wait */
   size_t key_n;
   char key[];
