@@ -49,7 +49,10 @@ static const char *const SCHEMA_4 =
     "CREATE INDEX wait_hash ON wait(hash) WHERE hash IS NOT NULL;"
     "CREATE INDEX wait_look ON wait(row) WHERE upto>0;"
     "CREATE TABLE listener(script TEXT, type TEXT, name TEXT, account TEXT, property TEXT,"
-    " PRIMARY KEY(script, type, name)) WITHOUT ROWID;"
+    " PRIMARY KEY(script, type, name)) WITHOUT ROWID;";
+
+/* What version 5 adds. */
+static const char *const SCHEMA_5 =
     "ALTER TABLE parked ADD COLUMN lane BLOB;"
     "ALTER TABLE parked ADD COLUMN occurred INTEGER;"
     "CREATE INDEX parked_lane ON parked(handler, lane, occurred, id) WHERE lane IS NOT NULL AND kind=4;"
