@@ -310,7 +310,7 @@ static int do_emit(lua_State *L, const char *what, int name_at, int payload_at, 
 
 static int l_emit(lua_State *L) {
   lua_settop(L, 3);
-  hl_lua_check_options(L, 3, "emit()", emit_known, NULL);
+  hl_lua_check_options(L, 3, "emit()", emit_known);
   int64_t delay = hl_lua_opt_duration(L, 3, "delay", 0);
   const char *type = hl_lua_opt_str(L, 3, "object_type", NULL);
   const char *id = NULL;

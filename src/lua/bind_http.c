@@ -300,7 +300,7 @@ static const char *check_method(lua_State *L, const char *m) {
 static int l_request(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  hl_lua_check_options(L, 1, "http.request", known, NULL);
+  hl_lua_check_options(L, 1, "http.request", known);
   hl_str url = {hl_lua_opt_str(L, 1, "url", NULL), 0};
   if (!url.p) return luaL_error(L, "http.request: 'url' is missing");
   lua_getfield(L, 1, "url");
@@ -313,7 +313,7 @@ static int l_method(lua_State *L) {
   hl_str url;
   url.p = luaL_checklstring(L, 1, &url.n);
   lua_settop(L, 2);
-  hl_lua_check_options(L, 2, "http", known, NULL);
+  hl_lua_check_options(L, 2, "http", known);
   if (lua_isnil(L, 2)) {
     lua_newtable(L);
     lua_replace(L, 2);

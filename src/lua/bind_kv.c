@@ -209,7 +209,7 @@ static char *check_value(lua_State *L, int idx, size_t *n) {
 
 static int64_t check_ttl(lua_State *L, int idx) {
   static const char *const known[] = {"ttl", NULL};
-  hl_lua_check_options(L, idx, "kv", known, NULL);
+  hl_lua_check_options(L, idx, "kv", known);
   int64_t ttl = hl_lua_opt_duration(L, idx, "ttl", 0);
   return ttl > 0 ? hl_loop_now(hl_script_of(L)->host->o.loop) + ttl : 0;
 }
@@ -301,7 +301,7 @@ static int l_list(lua_State *L) {
   static const char *const known[] = {"max", NULL};
   size_t n;
   const char *prefix = luaL_optlstring(L, 1, "", &n);
-  hl_lua_check_options(L, 2, "kv.list", known, NULL);
+  hl_lua_check_options(L, 2, "kv.list", known);
   unsigned max = (unsigned)hl_lua_opt_int(L, 2, "max", 1, LIST_MAX, 1000);
   hl_script *s = hl_script_of(L);
   hl_run *run = hl_script_run(L, NULL);

@@ -99,7 +99,7 @@ static void read_retries(lua_State *L, hl_handler_options *o) {
   if (lua_getfield(L, 2, "retries") == LUA_TTABLE) {
     from = lua_gettop(L);
     key = "max";
-    hl_lua_check_options(L, from, "option 'retries'", known, NULL);
+    hl_lua_check_options(L, from, "option 'retries'", known);
     o->retry_base_ms = hl_lua_opt_duration(L, from, "base", 0);
     o->retry_cap_ms = hl_lua_opt_duration(L, from, "cap", 0);
     if (o->retry_cap_ms > HL_DAY) luaL_error(L, "option 'retries': cap is the longest pause, a day at most");
@@ -181,7 +181,7 @@ static void read_debounce(lua_State *L, hl_handler_options *o) {
     if (!lua_isstring(L, at)) luaL_error(L, "option 'debounce' is a time (\"30s\") or { wait =, max =, mode = }, not a %s", luaL_typename(L, at));
     o->debounce_ms = hl_lua_opt_duration(L, 2, "debounce", 0);
   } else {
-    hl_lua_check_options(L, at, "option 'debounce'", known, NULL);
+    hl_lua_check_options(L, at, "option 'debounce'", known);
     o->debounce_ms = hl_lua_opt_duration(L, at, "wait", 0);
     o->debounce_max_ms = hl_lua_opt_duration(L, at, "max", 0);
     const char *mode = hl_lua_opt_str(L, at, "mode", "last");
@@ -204,7 +204,7 @@ static void read_throttle(lua_State *L, hl_handler_options *o) {
   if (!lua_istable(L, 2) || lua_getfield(L, 2, "throttle") == LUA_TNIL) return;
   int at = lua_gettop(L);
   if (lua_istable(L, at)) {
-    hl_lua_check_options(L, at, "option 'throttle'", known, NULL);
+    hl_lua_check_options(L, at, "option 'throttle'", known);
     count = hl_lua_opt_int(L, at, "count", 1, MOST, 0);
     o->throttle_ms = hl_lua_opt_duration(L, at, "per", 0);
     const char *of = hl_lua_opt_str(L, at, "of", "key");
@@ -230,7 +230,7 @@ static void read_batch(lua_State *L, hl_handler_options *o, bool derived) {
   enum { MOST = 1000, WAIT_MS = 5000 };
   if (!lua_istable(L, 2) || lua_getfield(L, 2, "batch") == LUA_TNIL) return;
   int at = lua_gettop(L), from = lua_istable(L, at) ? at : 2;
-  if (from == at) hl_lua_check_options(L, at, "option 'batch'", known, NULL);
+  if (from == at) hl_lua_check_options(L, at, "option 'batch'", known);
   o->batch_size = (unsigned)hl_lua_opt_int(L, from, from == at ? "size" : "batch", 1, MOST, 0);
   o->batch_wait_ms = from == at ? hl_lua_opt_duration(L, at, "wait", WAIT_MS) : WAIT_MS;
   if (!o->batch_size) luaL_error(L, "option 'batch': size says how many events the handler gets at once, 1 to %d", MOST);
@@ -286,7 +286,7 @@ static int l_on(lua_State *L) {
   shift_arguments(L, "on()");
   bool derived = hl_event_type_derived(lua_tostring(L, 1)), own = hl_derive(L);
   const char *type = lua_tostring(L, 1);
-  hl_lua_check_options(L, 2, "on()", on_known, NULL);
+  hl_lua_check_options(L, 2, "on()", on_known);
   own = own || check_type(L, type);
   hl_handler_options o;
   read_options(L, &o);
@@ -339,7 +339,7 @@ static int l_every(lua_State *L) {
   int64_t ms = hl_lua_check_duration(L, 1);
   hl_script_check_loading(L, "every()");
   shift_arguments(L, "every()");
-  hl_lua_check_options(L, 2, "every()", every_known, NULL);
+  hl_lua_check_options(L, 2, "every()", every_known);
   if (ms < 1000) return luaL_error(L, "every(): the shortest interval is 1 s");
   hl_schedule_options so = {.every_ms = ms, .catchup = read_catchup(L)};
   lua_pushvalue(L, 1);
@@ -352,7 +352,7 @@ static int l_cron(lua_State *L) {
   const char *text = luaL_checklstring(L, 1, &n);
   hl_script_check_loading(L, "cron()");
   shift_arguments(L, "cron()");
-  hl_lua_check_options(L, 2, "cron()", cron_known, NULL);
+  hl_lua_check_options(L, 2, "cron()", cron_known);
   hl_cron cron;
   hl_error err;
   if (hl_cron_parse((hl_str){text, n}, &cron, &err)) return luaL_error(L, "cron(): %s", err.text);
@@ -405,7 +405,7 @@ static int h_check_options(lua_State *L) {
       {"wait", hl_wait_event_options}, {"wait time", hl_wait_time_options}};
   const char *what = luaL_checkstring(L, 1);
   for (size_t i = 0; i < HL_COUNT(all); i++)
-    if (strcmp(all[i].what, what) == 0) hl_lua_check_options(L, 2, lua_pushfstring(L, "%s()", *what == 'w' ? "wait" : what), all[i].known, NULL);
+    if (strcmp(all[i].what, what) == 0) hl_lua_check_options(L, 2, lua_pushfstring(L, "%s()", *what == 'w' ? "wait" : what), all[i].known);
   return 0;
 }
 

@@ -148,7 +148,7 @@ static int read_answer(lua_State *L) {
       break;
     }
     case LUA_TTABLE: {
-      hl_lua_check_options(L, 2, "a route's answer", answer_known, NULL);
+      hl_lua_check_options(L, 2, "a route's answer", answer_known);
       a->status = (int)hl_lua_opt_int(L, 2, "status", 100, 599, 200);
       if (lua_getfield(L, 2, "headers") == LUA_TTABLE) {
         lua_pushnil(L);
@@ -329,7 +329,7 @@ static int l_serve(lua_State *L) {
     return luaL_error(L, "serve(\"%s\"): say who may call it: { auth = secret \"NAME\" }, or { auth = false } for everybody", what);
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 3, LUA_TFUNCTION);
-  hl_lua_check_options(L, 2, "serve()", known, NULL);
+  hl_lua_check_options(L, 2, "serve()", known);
   const char *space = strchr(what, ' ');
   const char *path = space ? space + 1 : "";
   const char *method = NULL;

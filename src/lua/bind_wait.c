@@ -242,7 +242,7 @@ static int l_wait(lua_State *L) {
   const char *what = lua_pushfstring(L, "wait(\"%s\")", name); /* at 4 */
   const char *type = luaL_optstring(L, 2, NULL), *nearest = NULL;
   if (memchr(name, 0, n)) return hl_lua_raise(L, "misuse", "wait(): a name has no NUL in it");
-  hl_lua_check_options(L, 3, what, type ? hl_wait_event_options : hl_wait_time_options, NULL);
+  hl_lua_check_options(L, 3, what, type ? hl_wait_event_options : hl_wait_time_options);
   hl_run *run = check_run(L, what);
   cJSON **match = NULL;
   int64_t until = HL_WAIT_FOREVER;

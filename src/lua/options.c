@@ -3,15 +3,13 @@
 #include "lua/core.h"
 #include "lua/script.h"
 
-
 static bool listed(const char *const *list, const char *key) {
-  for (; list && *list; list++)
+  for (; *list; list++)
     if (strcmp(*list, key) == 0) return true;
   return false;
 }
 
-void hl_lua_check_options(lua_State *L, int idx, const char *what, const char *const *known,
-                          const char *const *later) {
+void hl_lua_check_options(lua_State *L, int idx, const char *what, const char *const *known) {
   if (lua_isnoneornil(L, idx)) return;
   luaL_checktype(L, idx, LUA_TTABLE);
   lua_pushnil(L);
@@ -22,7 +20,6 @@ void hl_lua_check_options(lua_State *L, int idx, const char *what, const char *c
     size_t n;
     const char *key = lua_tolstring(L, -1, &n);
     if (listed(known, key)) continue;
-    if (listed(later, key)) luaL_error(L, "%s: the option '%s' is not in this version yet", what, key);
     const char *near = hl_str_nearest((hl_str){key, n}, known);
     if (near) luaL_error(L, "%s: there is no option '%s'; did you mean '%s'?", what, key, near);
     luaL_Buffer b;

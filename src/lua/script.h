@@ -98,10 +98,9 @@ int hl_host_load_with(hl_host *host, const char *path, const hl_permissions *p, 
                       hl_script **out, hl_error *err);
 
 /* ---- option tables ---- */
-/* Raises at the caller's line for a key of the table at idx that is in neither
- * list, naming the nearest, and for one that is in `later`. NULL-terminated. */
-void hl_lua_check_options(lua_State *L, int idx, const char *what, const char *const *known,
-                          const char *const *later);
+/* Raises at the caller's line for a key of the table at idx that is not in the
+ * NULL-terminated list, naming the nearest. */
+void hl_lua_check_options(lua_State *L, int idx, const char *what, const char *const *known);
 /* Absolute indexes only. Missing: the fallback. Wrong type: raises, naming the option. */
 const char *hl_lua_opt_str(lua_State *L, int idx, const char *key, const char *fallback);
 lua_Integer hl_lua_opt_int(lua_State *L, int idx, const char *key, lua_Integer lo, lua_Integer hi,

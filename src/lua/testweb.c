@@ -79,7 +79,7 @@ static int read_response(lua_State *L) {
     text = lua_tolstring(L, 2, &n);
   } else {
     luaL_checktype(L, 2, LUA_TTABLE);
-    hl_lua_check_options(L, 2, "sim.http", known, NULL);
+    hl_lua_check_options(L, 2, "sim.http", known);
     r->status = (int)hl_lua_opt_int(L, 2, "status", 100, 599, 200);
     if (lua_getfield(L, 2, "headers") == LUA_TTABLE) {
       lua_pushnil(L);

@@ -57,10 +57,7 @@ static const char *const SCHEMA_5 =
     "ALTER TABLE parked ADD COLUMN occurred INTEGER;"
     "CREATE INDEX parked_lane ON parked(handler, lane, occurred, id) WHERE lane IS NOT NULL AND kind=4;"
     "CREATE TABLE started(until INTEGER NOT NULL, at INTEGER NOT NULL, handler TEXT NOT NULL, lane BLOB NOT NULL);"
-    "CREATE INDEX started_until ON started(until);";
-
-/* What version 5 adds. */
-static const char *const SCHEMA_5 =
+    "CREATE INDEX started_until ON started(until);"
     "ALTER TABLE wait ADD COLUMN own BLOB;"
     "ALTER TABLE wait ADD COLUMN own_until INTEGER NOT NULL DEFAULT 0;";
 
