@@ -280,6 +280,7 @@ static int take_settings(hl_reload *r, hl_buf *later, hl_error *err) {
       {"http.listen", !same(p->listen, q->listen)},
       {"admin.listen", !same(p->admin, q->admin)},
       {"retention", p->retention_ms != q->retention_ms},
+      {"audit_retention", p->audit_ms != q->audit_ms},
       {"calls", p->no_calls != q->no_calls || p->call_bodies != q->call_bodies || p->calls_max != q->calls_max},
   };
   if (rc) return rc;

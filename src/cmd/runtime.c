@@ -149,7 +149,8 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
   }
 
   hl_engine_options eo = {.page = o->page, .store = o->store ? o->store : rt->project && !o->simulator && !o->offline ? rt->project->store : NULL,
-                          .retention_ms = rt->project ? rt->project->retention_ms : 0};
+                          .retention_ms = rt->project ? rt->project->retention_ms : 0,
+                          .audit_ms = rt->project ? rt->project->audit_ms : 0};
   if ((rc = hl_engine_new(rt->loop, &eo, &rt->engine, err))) goto out;
   keep_calls(rt, o, eo.store);
   hl_webhook_options wo = {.public_url = rt->project && !o->simulator ? rt->project->public_url : NULL,

@@ -52,7 +52,7 @@ static int look_at_store(const hl_target *t, hl_error *err) {
 }
 
 static int open_store(hl_target *t, hl_target_use use, hl_error *err) {
-  hl_engine_options o = {.store = t->store, .retention_ms = INT64_MAX / 4, .no_receipt = use != HL_TARGET_INJECTS};
+  hl_engine_options o = {.store = t->store, .retention_ms = INT64_MAX / 4, .audit_ms = INT64_MAX / 4, .no_receipt = use != HL_TARGET_INJECTS};
   int rc = look_at_store(t, err);
   if (!rc) rc = hl_engine_new(t->loop, &o, &t->engine, err);
   if (!rc) t->actions = hl_actions_new(t->engine, t->account);

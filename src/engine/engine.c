@@ -195,11 +195,11 @@ static void free_waiters(hl_waiter *w) {
 int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl_error *err) {
   hl_store *store;
   hl_store_state state;
-  int64_t retention = o->retention_ms ? o->retention_ms : 7 * HL_DAY;
+  hl_retention keep = {o->retention_ms ? o->retention_ms : 7 * HL_DAY, o->audit_ms ? o->audit_ms : 365 * HL_DAY};
   int64_t window = o->dedupe_window_ms ? o->dedupe_window_ms : HL_DEDUPE_WINDOW_MS;
   size_t memory = o->dedupe_memory ? o->dedupe_memory : WINDOW_EVENTS;
-  if (retention < window) retention = window; /* duplicates are found in the log */
-  int rc = hl_store_open(loop, o->store, retention, &store, err);
+  if (keep.events_ms < window) keep.events_ms = window; /* duplicates are found in the log */
+  int rc = hl_store_open(loop, o->store, &keep, &store, err);
   if (rc) return rc;
   hl_engine *e = HL_NEW(hl_engine);
   hl_store_state_get(store, &state);

@@ -21,6 +21,7 @@ typedef struct hl_swap hl_swap;
 typedef struct hl_engine_options {
   const char *store;        /* file path, or NULL: in memory, synchronous (virtual time, tests) */
   int64_t retention_ms;     /* 0: 7 days; never shorter than the duplicate window */
+  int64_t audit_ms;         /* the same for audit records; 0: 365 days */
   struct hl_page *page;     /* engine/page.h; NULL: nobody supervises */
   /* How long and where duplicates are known (SEMANTICS 8): the window, events of it
    * held in memory, and how many of them go to disk together. 0: 25 h, 4 million, 1 million. */

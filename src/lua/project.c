@@ -360,6 +360,23 @@ static int read_calls(const reader *r, hl_project *p) {
   return rc;
 }
 
+/* A duration longer than zero at the top of the table. */
+static int get_duration(const reader *r, const char *key, const char *example, int64_t *ms) {
+  char want[60];
+  int type = lua_getfield(r->L, -1, key);
+  snprintf(want, sizeof want, "a duration such as \"%s\"", example);
+  if (type == LUA_TNIL) {
+    lua_pop(r->L, 1);
+    return 0;
+  }
+  if (type != LUA_TSTRING) return bad(r, key, want);
+  int rc = hl_duration_parse(hl_str_of(lua_tostring(r->L, -1)), ms, r->err);
+  if (rc) return hl_fail_in(r->err, "%s: %s", r->file, key);
+  if (*ms <= 0) return bad(r, key, want);
+  lua_pop(r->L, 1);
+  return 0;
+}
+
 static int read_rest(const reader *r, hl_project *p, char ***patterns) {
   static const char *const listen_keys[] = {"listen", NULL};
   static const char *const webhook_keys[] = {"public_url", "accept", "app", "developer_key", NULL};
@@ -403,17 +420,10 @@ static int read_rest(const reader *r, hl_project *p, char ***patterns) {
     if (rc) return rc;
     lua_pop(L, 1);
   }
-  int type = lua_getfield(L, -1, "retention");
-  if (type == LUA_TSTRING) {
-    rc = hl_duration_parse(hl_str_of(lua_tostring(L, -1)), &p->retention_ms, r->err);
-    if (rc) return hl_fail_in(r->err, "%s: retention", r->file);
-    if (p->retention_ms < HL_DEDUPE_WINDOW_MS)
-      return hl_fail(r->err, HL_EINVAL, "%s: retention: \"%s\" is too short: duplicates are known by the events of the last %d hours, so it is \"25h\" or longer",
-                     r->file, lua_tostring(L, -1), (int)(HL_DEDUPE_WINDOW_MS / HL_HOUR));
-  } else if (type != LUA_TNIL) {
-    return bad(r, "retention", "a duration such as \"7d\"");
-  }
-  lua_pop(L, 1);
+  if ((rc = get_duration(r, "retention", "7d", &p->retention_ms))) return rc;
+  if (p->retention_ms && p->retention_ms < HL_DEDUPE_WINDOW_MS)
+    return bad(r, "retention", "\"25h\" or longer: duplicates are known by the events of the last 25 hours");
+  if ((rc = get_duration(r, "audit_retention", "365d", &p->audit_ms))) return rc;
   if ((rc = get_string(r, "store", "store", &p->store))) return rc;
   return get_list(r, "scripts", "scripts", patterns);
 }
@@ -448,7 +458,7 @@ static int find_scripts(hl_project *p, char **patterns, hl_error *err) {
 }
 
 static int read_settings(hl_project *p, const char *file, char ***patterns, hl_error *err) {
-  static const char *const keys[] = {"accounts", "webhooks", "store", "scripts", "http", "admin", "permissions", "limits", "retention", "calls", NULL};
+  static const char *const keys[] = {"accounts", "webhooks", "store", "scripts", "http", "admin", "permissions", "limits", "retention", "audit_retention", "calls", NULL};
   lua_State *L = luaL_newstate();
   reader r = {L, file, err};
   int rc = 0;

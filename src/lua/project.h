@@ -39,7 +39,7 @@ typedef struct hl_project {
   bool accept_v2;
   int64_t webhook_app;      /* the app whose subscriptions hubloop webhooks manages; 0: none */
   char *developer_key;      /* the secret's name; NULL: not given */
-  int64_t retention_ms;     /* 0: default */
+  int64_t retention_ms, audit_ms; /* 0: default */
   bool no_calls, call_bodies;   /* calls = false; calls.bodies */
   int64_t calls_max;        /* bytes; 0: default */
   hl_project_account *accounts;

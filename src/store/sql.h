@@ -45,7 +45,7 @@
   X(KV_LIST, "SELECT key FROM kv WHERE script=?1 AND account=?2 AND key>=?3 AND key<?6"                    \
              " AND (expires=0 OR expires>?4) ORDER BY key LIMIT ?5")                                       \
   X(KV_EXPIRE, "DELETE FROM kv WHERE (script,account,key) IN"                                              \
-               " (SELECT script,account,key FROM kv WHERE expires>0 AND expires<=?1 LIMIT 200)")           \
+               " (SELECT script,account,key FROM kv WHERE expires>0 AND expires<=?1 LIMIT ?2)")            \
   X(AUDIT, "INSERT INTO audit(at,script,account,kind,key,json) VALUES(?,?,?,?,?,?)")                       \
   X(AUDITS, "SELECT at,script,account,kind,key,json FROM audit WHERE kind=?1 AND key=?2 ORDER BY id DESC LIMIT ?3") \
   X(FIRED, "INSERT INTO schedule(name,last) VALUES(?1,?2) ON CONFLICT DO UPDATE SET last=excluded.last")   \
@@ -123,6 +123,7 @@
   X(STEP_TEXT, "UPDATE step SET what=?2, json=?3 WHERE rowid=?1")                                          \
   X(STEP_ROW_DEL, "DELETE FROM step WHERE rowid=?1")                                                       \
   X(AUDIT_TEXT, "UPDATE audit SET json=?2 WHERE id=?1")                                                    \
+  X(AUDIT_EXPIRE, "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at<?1 ORDER BY at LIMIT ?2)")  \
   X(AUDIT_DEL, "DELETE FROM audit WHERE id=?1")                                                            \
   X(RETRY, "UPDATE parked SET kind=4, attempts=0, due=?2 WHERE id=?1 AND kind IN (5, 7)")                  \
   X(OLDEST, "SELECT id,received,n,length(body),EXISTS(SELECT 1 FROM parked WHERE row=log.id) FROM log WHERE id>?1 ORDER BY id") \

@@ -532,10 +532,16 @@ int sql_prune(hl_db *db, int64_t before, int64_t after, bool dry_run, hl_pruned 
   return rc;
 }
 
-bool hl_db_expire(hl_db *db, int64_t before, int64_t now) {
+/* As many rows as a slice takes, older than `before`; true when there may be more. */
+static bool expire(hl_db *db, statement st, int64_t before) {
+  int64_t i[2] = {before, PRUNE_ROWS};
+  return sql_run(db, st, 2, i, 0, NULL) == 0 && sqlite3_changes(db->db) == PRUNE_ROWS;
+}
+
+bool hl_db_expire(hl_db *db, int64_t events, int64_t audits, int64_t now) {
   hl_pruned pruned;
-  if (sql_run(db, ST_KV_EXPIRE, 1, &now, 0, NULL)) return false;
-  bool more = sql_prune(db, before, db->expire_after, false, &pruned) == 0 && pruned.more;
-  db->expire_after = more ? pruned.after : 0;
-  return more;
+  bool keys = expire(db, ST_KV_EXPIRE, now), records = expire(db, ST_AUDIT_EXPIRE, audits);
+  bool rows = sql_prune(db, events, db->expire_after, false, &pruned) == 0 && pruned.more;
+  db->expire_after = rows ? pruned.after : 0;
+  return keys || records || rows;
 }

@@ -56,8 +56,9 @@ int hl_db_each_start(hl_db *db, int64_t now, void (*each)(void *arg, const char 
 /* What is in the write-ahead log and not yet in the file. */
 int64_t hl_db_wal_bytes(const hl_db *db);
 void hl_db_checkpoint(hl_db *db);
-/* One small step of deleting what was received before `before`; true when there may be more. */
-bool hl_db_expire(hl_db *db, int64_t before, int64_t now);
+/* One small step of deleting finished events received before `events` and audit records written before `audits`; true when
+ * there may be more. */
+bool hl_db_expire(hl_db *db, int64_t events, int64_t audits, int64_t now);
 
 /* Work with the database in order with the commits, for what is too seldom to be an operation of
  * its own in store.c. It must be short: receipt waits behind it. */

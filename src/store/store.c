@@ -71,7 +71,7 @@ struct hl_store {
   hl_loop *loop;
   hl_db *db;                 /* under `db_lock` */
   bool threaded;
-  int64_t retention_ms;
+  hl_retention keep;
   wake *wake;
   uv_thread_t thread;
   uv_mutex_t lock, db_lock;
@@ -216,7 +216,7 @@ static bool housekeeping(hl_store *s, int64_t *expired_at) {
   if (hl_db_wal_bytes(s->db) >= WAL_IDLE_BYTES) {
     hl_db_checkpoint(s->db);
   } else if (mono - *expired_at >= EXPIRE_EVERY_MS) {
-    more = hl_db_expire(s->db, now - s->retention_ms, now);
+    more = hl_db_expire(s->db, now - s->keep.events_ms, now - s->keep.audits_ms, now);
     if (!more) *expired_at = mono;
   }
   uv_mutex_unlock(&s->db_lock);
@@ -298,7 +298,7 @@ static job *new_job(job_kind kind, void *arg) {
 
 /* ---- the door ---- */
 
-int hl_store_open(hl_loop *loop, const char *path, int64_t retention_ms, hl_store **out, hl_error *err) {
+int hl_store_open(hl_loop *loop, const char *path, const hl_retention *keep, hl_store **out, hl_error *err) {
   unsigned char key[HL_STORE_KEY_BYTES];
   uint64_t r[2] = {hl_rng_next(hl_loop_rng(loop)), hl_rng_next(hl_loop_rng(loop))};
   hl_db *db;
@@ -308,7 +308,7 @@ int hl_store_open(hl_loop *loop, const char *path, int64_t retention_ms, hl_stor
   hl_store *s = HL_NEW(hl_store);
   s->loop = loop;
   s->db = db;
-  s->retention_ms = retention_ms;
+  s->keep = *keep;
   s->queue_tail = &s->queue;
   s->done_tail = &s->done;
   s->wake = HL_NEW(wake);

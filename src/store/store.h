@@ -32,9 +32,14 @@ typedef struct hl_store_counts {
 
 enum { HL_HASH_BYTES = 16, HL_STORE_KEY_BYTES = 16 };
 
+/* How long what is finished stays. */
+typedef struct hl_retention {
+  int64_t events_ms, audits_ms;
+} hl_retention;
+
 /* path NULL: in memory, synchronous. Creates a missing directory, file mode
  * 0600. HL_EBUSY, HL_ECORRUPT, HL_EIO, HL_EFULL name the file and the remedy. */
-int hl_store_open(hl_loop *loop, const char *path, int64_t retention_ms, hl_store **out, hl_error *err);
+int hl_store_open(hl_loop *loop, const char *path, const hl_retention *keep, hl_store **out, hl_error *err);
 /* Finishes what was submitted; its callbacks are not called any more, and the
  * transactions are freed. */
 void hl_store_free(hl_store *s);

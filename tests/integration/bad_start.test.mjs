@@ -34,7 +34,13 @@ test('settings that are wrong name the file and the key', async (t) => {
   const short = project(t, { 'hubloop.lua': 'return { retention = "1d" }\n', 'a.lua': QUIET });
   const kept = await run(t, ['run', short], { cwd: short });
   assert.equal(kept.code, 2);
-  assert.match(kept.err, /hubloop\.lua.*retention: "1d" is too short.*"25h" or longer/);
+  assert.match(kept.err, /hubloop\.lua: retention must be "25h" or longer/);
+  for (const audit of ['0', '"0d"', '"soon"', 'false']) {
+    const dir = project(t, { 'hubloop.lua': `return { audit_retention = ${audit} }\n`, 'a.lua': QUIET });
+    const r = await run(t, ['run', dir], { cwd: dir });
+    assert.equal(r.code, 2);
+    says(r, /hubloop\.lua/, /audit_retention/);
+  }
   const unknown = project(t, { 'hubloop.lua': 'return { acounts = {} }\n', 'a.lua': QUIET });
   const a = await run(t, ['serve', unknown], { cwd: unknown, env: { HUBSPOT_TOKEN: TOKEN } });
   assert.notEqual(a.code, 0);

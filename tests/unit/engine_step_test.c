@@ -138,7 +138,7 @@ static int64_t steps_left(void) {
   hl_store_state state;
   hl_error err;
   assert_int_equal(hl_loop_new(&(hl_loop_options){.is_virtual = true}, log, &loop, &err), 0);
-  assert_int_equal(hl_store_open(loop, "steps.db", HL_DAY, &store, &err), 0);
+  assert_int_equal(hl_store_open(loop, "steps.db", &(hl_retention){HL_DAY, HL_DAY}, &store, &err), 0);
   hl_store_state_get(store, &state);
   hl_store_free(store);
   hl_loop_free(loop);

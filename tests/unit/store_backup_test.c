@@ -34,7 +34,7 @@ static void wipe(void) {
 static void open_shop(shop *x) {
   *x = (shop){.log = hl_log_new(HL_LOG_OFF, false), .next = 1};
   assert_int_equal(hl_loop_new(NULL, x->log, &x->loop, &x->err), 0);
-  assert_int_equal(hl_store_open(x->loop, "a.db", INT64_MAX / 4, &x->s, &x->err), 0);
+  assert_int_equal(hl_store_open(x->loop, "a.db", &(hl_retention){INT64_MAX / 4, INT64_MAX / 4}, &x->s, &x->err), 0);
 }
 
 static void close_shop(shop *x) {
@@ -319,7 +319,7 @@ static void an_earlier_version_is_brought_up_to_date(void **state) {
   sqlite3 *db;
   make_backup();
   assert_int_equal(sqlite3_open("b.db", &db), SQLITE_OK);
-  assert_int_equal(sqlite3_exec(db, "DROP TABLE started; DROP TABLE listener; DROP TABLE place; DROP TABLE wait; DROP INDEX parked_given_up; DROP INDEX parked_lane; "
+  assert_int_equal(sqlite3_exec(db, "DROP TABLE started; DROP TABLE listener; DROP TABLE place; DROP TABLE wait; DROP INDEX parked_given_up; DROP INDEX parked_lane; DROP INDEX audit_at; "
     "ALTER TABLE parked DROP COLUMN lane; ALTER TABLE parked DROP COLUMN occurred; ALTER TABLE tally DROP COLUMN s10; PRAGMA user_version=3", NULL, NULL, NULL), SQLITE_OK);
   sqlite3_close(db);
   hl_restore r = {.from = "b.db", .store = "a.db", .aside = "a.db.old"};

@@ -183,13 +183,52 @@ static void retention_spares_what_is_needed(void **state) {
   hl_tx_progress(tx, 3, (hl_str){"\6\6", 2}, true);
   hl_tx_mark(tx, 0, 5);
   assert_int_equal(apply(db, tx), 0);
-  assert_false(hl_db_expire(db, 800, 1000));
+  assert_false(hl_db_expire(db, 800, 0, 1000));
   hl_bag bag = {0};
   hl_store_rows rows = {0};
   assert_int_equal(hl_db_read_log(db, 0, 100, 100, 1 << 20, &bag, &rows), 0);
   assert_int_equal(rows.n, 6); /* 2 has a dead letter, 6 and later are above the mark */
   assert_int_equal(rows.rows[0].id, 2);
   assert_int_equal(rows.rows[1].id, 6);
+  hl_bag_deinit(&bag);
+  hl_db_close(db);
+}
+
+static size_t audits_of(hl_db *db, const char *key) {
+  hl_bag bag = {0};
+  hl_audit *v;
+  size_t n;
+  assert_int_equal(hl_db_read_audits(db, "routing", hl_str_of(key), 1000, &bag, &v, &n), 0);
+  hl_bag_deinit(&bag);
+  return n;
+}
+
+/* Slice after slice; a record that a wrong clock has dated far ahead holds back none of those behind it. */
+static void old_audit_records_and_keys_go(void **state) {
+  (void)state;
+  hl_db *db = open_db();
+  hl_tx *tx = hl_tx_new();
+  hl_tx_audit(tx, 1 << 30, "s", "a", "routing", "ahead", HL_STR("{}"));
+  for (int i = 0; i < 450; i++) hl_tx_audit(tx, 1000 + i, "s", "a", "routing", "old", HL_STR("{}"));
+  hl_tx_audit(tx, 2000, "s", "a", "routing", "new", HL_STR("{}"));
+  for (int i = 0; i < 450; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "k%03d", i);
+    hl_tx_kv(tx, "s", "a", hl_str_of(key), HL_STR("1"), 10 + i);
+  }
+  assert_int_equal(apply(db, tx), 0);
+  assert_true(hl_db_expire(db, 0, 2000, 459));
+  assert_int_equal(audits_of(db, "old"), 250);
+  assert_true(hl_db_expire(db, 0, 2000, 459));
+  assert_false(hl_db_expire(db, 0, 2000, 459));
+  assert_int_equal(audits_of(db, "old"), 0);
+  assert_int_equal(audits_of(db, "new"), 1);
+  assert_int_equal(audits_of(db, "ahead"), 1);
+  hl_bag bag = {0};
+  hl_str *keys;
+  size_t n;
+  assert_int_equal(hl_db_kv_list(db, "s", "a", HL_STR("k"), 1000, 0, &bag, &keys, &n), 0);
+  assert_int_equal(n, 0);
   hl_bag_deinit(&bag);
   hl_db_close(db);
 }
@@ -238,6 +277,7 @@ int main(void) {
       cmocka_unit_test(a_transaction_is_whole),     cmocka_unit_test(receipts_can_be_taken_out),
       cmocka_unit_test(an_event_counts_once_whatever_its_rows), cmocka_unit_test(windows_are_bounded),
       cmocka_unit_test(retention_spares_what_is_needed),
+      cmocka_unit_test(old_audit_records_and_keys_go),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
