@@ -1,6 +1,11 @@
 /* http: requests to the hosts that the script may reach (SEMANTICS 24, 39). The
- * HubSpot token is never here: it belongs to the account's queue alone. */
+ * HubSpot token is never here: it belongs to the account's queue alone.
+ *
+ * In a step one that changes something is stored as intended before it leaves,
+ * and its answer when it comes (SEMANTICS 16), as writes to HubSpot are. */
 #include "base/mem.h"
+#include "base/siphash.h"
+#include "hubspot/retry.h"
 #include "lua/script.h"
 #include "net/libcurl.h"
 
@@ -14,6 +19,16 @@ typedef struct http_op {
   hl_net_policy policy;
   const hl_http_response *response;
   char *what;                /* "GET https://host/path" without the query */
+  bool makes;                /* made twice it does twice as much */
+  hl_write *write;           /* a step's; NULL: not stored */
+  hl_step_op *intent;        /* until that is committed */
+  /* the request, until it is out */
+  char *method, *url;
+  hl_headers headers;
+  hl_buf body;
+  int64_t timeout;
+  unsigned redirects;
+  hl_error err;              /* why it could not go out */
 } http_op;
 
 typedef enum { NOT_ALLOWED, ALLOWED, NAMED } permit;
@@ -105,14 +120,25 @@ static bool allow_redirect(void *arg, const char *url) {
   return p == NAMED || (p == ALLOWED && o->policy == HL_NET_PUBLIC);
 }
 
+static void drop_request(http_op *o) {
+  hl_free(o->method);
+  hl_free(o->url);
+  o->method = o->url = NULL;
+  hl_headers_deinit(&o->headers);
+  hl_buf_deinit(&o->body);
+}
+
 static void op_free(http_op *o) {
+  drop_request(o);
   hl_free(o->what);
   hl_free(o);
 }
 
 static void op_cancel(void *arg) {
   http_op *o = arg;
-  o->transport->cancel(o->transport, o->op);
+  if (o->write && (o->intent || (o->transport->sent && !o->transport->sent(o->op)))) hl_write_refused(o->write);
+  if (o->intent) hl_step_op_drop(o->intent);
+  else o->transport->cancel(o->transport, o->op);
   op_free(o);
 }
 
@@ -130,26 +156,64 @@ static void push_lower(lua_State *L, const char *s) {
   luaL_pushresult(&b);
 }
 
+/* The table on top has a body; its json() is added. */
+static void add_json_fn(lua_State *L) {
+  lua_getfield(L, -1, "body");
+  hl_lua_push_json_fn(L);
+  lua_setfield(L, -2, "json");
+}
+
+/* What the store keeps of the answer on top. One that it cannot keep counts all the same. */
+static void keep_answer(lua_State *L, const http_op *o) {
+  hl_error err;
+  hl_buf json;
+  hl_buf_init(&json, HL_STEP_RESULT_MAX);
+  if (!hl_lua_to_json(L, -1, &json, &err)) hl_write_answered(o->write, hl_buf_str(&json));
+  else if (o->makes) hl_write_answered(o->write, HL_STR("null"));
+  hl_buf_deinit(&json);
+}
+
+/* Made by an earlier attempt: what it kept. */
+static int push_kept(lua_State *L, const http_op *o) {
+  hl_lua_push_json_text(L, hl_write_answer(o->write), true);
+  if (!lua_istable(L, -1)) {
+    lua_pushfstring(L, "%s: an earlier attempt has made this request, and its answer could not be kept: only text of up to 256 KB can; "
+                    "end the step behind it", o->what);
+    hl_lua_push_error(L, "unstorable", lua_tostring(L, -1), 0, NULL, NULL, false);
+    return -1;
+  }
+  add_json_fn(L);
+  return 1;
+}
+
+/* `why` on top. */
+static int push_uncertain(lua_State *L, const char *advice) {
+  lua_pushfstring(L, "%s; nobody can tell whether it was carried out: %s", lua_tostring(L, -1), advice);
+  hl_lua_push_error(L, hl_err_name(HL_EUNCERTAIN), lua_tostring(L, -1), 0, NULL, NULL, false);
+  return -1;
+}
+
+static int push_failure(lua_State *L, const http_op *o) {
+  const hl_error *err = &o->response->err;
+  /* The client's own texts begin with the request. */
+  bool named = strncmp(err->text, o->what, strlen(o->what)) == 0;
+  bool again = err->code == HL_ENET || err->code == HL_ETIMEOUT;
+  lua_pushfstring(L, "%s%s%s", named ? "" : o->what, named ? "" : ": ", err->text);
+  if (o->response->sent && o->makes && (again || err->code == HL_EPROTOCOL))
+    return push_uncertain(L, "look before it is made again, or say idempotent = true if a second one changes nothing more");
+  hl_lua_push_error(L, hl_err_name(err->code), lua_tostring(L, -1), 0, NULL, NULL, again);
+  return -1;
+}
+
 static int push_response(lua_State *L, void *arg) {
   http_op *o = arg;
   const hl_http_response *r = o->response;
-  if (r->status == 0) {
-    int code = r->err.code;
-    /* The client's own texts begin with the request. */
-    bool named = strncmp(r->err.text, o->what, strlen(o->what)) == 0;
-    lua_pushfstring(L, "%s%s%s", named ? "" : o->what, named ? "" : ": ", r->err.text);
-    hl_lua_push_error(L, hl_err_name(code), lua_tostring(L, -1), 0, NULL, NULL,
-                      code == HL_ENET || code == HL_ETIMEOUT);
-    return -1;
-  }
+  if (r->status == 0) return push_failure(L, o);
   lua_createtable(L, 0, 4);
   lua_pushinteger(L, r->status);
   lua_setfield(L, -2, "status");
   lua_pushlstring(L, r->body.p ? r->body.p : "", r->body.n);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "body");
-  hl_lua_push_json_fn(L);
-  lua_setfield(L, -2, "json");
+  lua_setfield(L, -2, "body");
   lua_createtable(L, 0, (int)r->headers.n);
   for (size_t i = 0; i < r->headers.n; i++) {
     push_lower(L, r->headers.v[i].name);
@@ -165,13 +229,56 @@ static int push_response(lua_State *L, void *arg) {
     lua_rawset(L, -3);
   }
   lua_setfield(L, -2, "headers");
+  if (o->write && r->status < 400) keep_answer(L, o);
+  add_json_fn(L);
   return 1;
+}
+
+/* A refusal means that nothing was done; who never answered may have done it. */
+static void note_failure(const http_op *o, const hl_http_response *r) {
+  if (hl_retry_decide(r->status, r->err.code, r->sent, !o->makes) == HL_RETRY_UNCERTAIN) hl_write_uncertain(o->write);
+  else if (r->status || !r->sent) hl_write_refused(o->write);
 }
 
 static void answered(void *arg, const hl_http_response *r) {
   http_op *o = arg;
   o->response = r;
+  if (o->write && (r->status == 0 || r->status >= 400)) note_failure(o, r);
   hl_task_resume(o->task, push_response, o);
+  op_free(o);
+}
+
+/* Its request goes out, and is held no longer. */
+static int send_request(http_op *o, hl_error *err) {
+  hl_http_request r = {.method = o->method, .url = o->url, .headers = &o->headers, .body = hl_buf_str(&o->body),
+                       .timeout_ms = o->timeout, .max_redirects = o->redirects, .policy = o->policy,
+                       .allow = allow_redirect, .allow_arg = o};
+  int rc = o->transport->send(o->transport, &r, answered, o, &o->op, err);
+  drop_request(o);
+  return rc;
+}
+
+/* An earlier attempt was about to make it. */
+static int push_lost(lua_State *L, const http_op *o) {
+  hl_write_uncertain(o->write);
+  lua_pushfstring(L, "%s: an earlier attempt was ended while it made this request", o->what);
+  return push_uncertain(L, "look, then settle it: hubloop help steps");
+}
+
+static int push_unsent(lua_State *L, void *arg) {
+  const http_op *o = arg;
+  lua_pushfstring(L, "http: %s", o->err.text);
+  hl_lua_push_error(L, hl_err_name(o->err.code), lua_tostring(L, -1), 0, NULL, NULL, false);
+  return -1;
+}
+
+static void intended(void *arg, int code) {
+  http_op *o = arg;
+  (void)code;
+  o->intent = NULL;
+  if (!send_request(o, &o->err)) return;
+  hl_write_refused(o->write);
+  hl_task_resume(o->task, push_unsent, o);
   op_free(o);
 }
 
@@ -232,7 +339,67 @@ static int read_headers(lua_State *L, int opts, hl_headers *h, hl_error *err) {
   return rc;
 }
 
+static int read_body(lua_State *L, int opts, http_op *o, hl_error *err) {
+  if (lua_getfield(L, opts, "json") != LUA_TNIL) {
+    int rc = hl_lua_to_json(L, -1, &o->body, err);
+    if (!rc && !hl_headers_get(&o->headers, "content-type"))
+      hl_headers_add(&o->headers, HL_STR("Content-Type"), HL_STR("application/json"));
+    return rc;
+  }
+  if (lua_getfield(L, opts, "body") == LUA_TNIL) return 0;
+  size_t n;
+  const char *b = lua_tolstring(L, -1, &n);
+  if (!b) return hl_fail(err, HL_EINVAL, "body must be a string; use json= for a table");
+  int rc = hl_buf_append(&o->body, b, n);
+  return rc ? hl_fail(err, rc, "the body is larger than %d bytes", BODY_MAX) : 0;
+}
+
+static bool one_of(const char *method, const char *const *list) {
+  while (*list && strcmp(*list, method) != 0) list++;
+  return *list != NULL;
+}
+
+/* RFC 9110, 9.2.2, unless the script knows better. -1: the option is no boolean. */
+static int read_makes(lua_State *L, int opts, const http_op *o) {
+  static const char *const twice_is_once[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", NULL};
+  int type = lua_getfield(L, opts, "idempotent");
+  if (type == LUA_TBOOLEAN) return !lua_toboolean(L, -1);
+  if (type != LUA_TNIL) return -1;
+  return !one_of(o->method, twice_is_once) && !hl_headers_get(&o->headers, "idempotency-key");
+}
+
+static void add_hash(cJSON *json, const char *name, hl_str text) {
+  static const unsigned char key[HL_SIPHASH_KEY_BYTES];
+  uint64_t h[2];
+  char hex[33];
+  hl_siphash128(key, text.p, text.n, h);
+  snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)h[0], (unsigned long long)h[1]);
+  cJSON_AddStringToObject(json, name, hex);
+}
+
+/* What tells it from other requests of its step. A URL may hold what is secret, so of that there are hashes. */
+static hl_write *find_write(hl_step *step, const http_op *o, hl_write_state *state) {
+  size_t path = strcspn(o->url, "?#");
+  cJSON *json = cJSON_CreateObject();
+  cJSON_AddStringToObject(json, "kind", "http");
+  cJSON_AddStringToObject(json, "method", o->method);
+  char *origin = hl_strndup(o->url, hl_url_origin(o->url));
+  cJSON_AddStringToObject(json, "host", origin);
+  hl_free(origin);
+  add_hash(json, "path", (hl_str){o->url, path});
+  char *head = hl_json_print(json);
+  add_hash(json, "query", hl_str_of(o->url + path));
+  add_hash(json, "body", hl_buf_str(&o->body));
+  char *all = hl_json_print(json);
+  hl_write *w = hl_step_write(step, hl_str_of(all), (hl_str){all, o->makes ? strlen(head) - 1 : 0}, state);
+  cJSON_Delete(json);
+  hl_free(head);
+  hl_free(all);
+  return w;
+}
+
 static int do_request(lua_State *L, const char *method, hl_str address, int opts) {
+  static const char *const reads[] = {"GET", "HEAD", "OPTIONS", "TRACE", NULL};
   const char *url = address.p;
   hl_script *s = hl_script_of(L);
   hl_task *t = hl_task_current(L);
@@ -248,38 +415,30 @@ static int do_request(lua_State *L, const char *method, hl_str address, int opts
   unsigned redirects = (unsigned)hl_lua_opt_int(L, opts, "max_redirects", 0, 20, 5);
   t = hl_task_check_wait(L);
 
-  hl_headers headers = {0};
-  hl_buf body;
-  hl_buf_init(&body, BODY_MAX);
   http_op *o = HL_NEW(http_op);
-  int rc = read_headers(L, opts, &headers, &err);
-  if (!rc && lua_getfield(L, opts, "json") != LUA_TNIL) {
-    rc = hl_lua_to_json(L, -1, &body, &err);
-    if (!rc && !hl_headers_get(&headers, "content-type"))
-      hl_headers_add(&headers, HL_STR("Content-Type"), HL_STR("application/json"));
-  } else if (!rc && lua_getfield(L, opts, "body") != LUA_TNIL) {
-    size_t n;
-    const char *b = lua_tolstring(L, -1, &n);
-    if (!b) rc = hl_fail(&err, HL_EINVAL, "body must be a string; use json= for a table");
-    else if ((rc = hl_buf_append(&body, b, n)) != 0) hl_fail(&err, rc, "the body is larger than %d bytes", BODY_MAX);
+  *o = (http_op){.task = t, .transport = s->host->o.http, .hosts = s->hosts, .policy = p == NAMED ? HL_NET_NAMED : HL_NET_PUBLIC,
+                 .method = hl_strdup(method), .url = hl_strdup(url), .timeout = timeout, .redirects = redirects};
+  hl_buf what;
+  hl_buf_init(&what, 4096);
+  if (hl_buf_printf(&what, "%s %.*s", method, (int)strcspn(url, "?#"), url)) hl_buf_puts(&what, method);
+  o->what = hl_buf_detach(&what, NULL);
+  hl_buf_init(&o->body, BODY_MAX);
+  int rc = read_headers(L, opts, &o->headers, &err);
+  if (!rc) rc = read_body(L, opts, o, &err);
+  int makes = rc ? 0 : read_makes(L, opts, o);
+  if (makes < 0) rc = hl_fail(&err, HL_EINVAL, "idempotent must be true or false");
+  o->makes = makes > 0;
+  hl_write_state state = HL_WRITE_LOST;
+  if (!rc && hl_task_step(t) && !one_of(method, reads)) o->write = find_write(hl_task_step(t), o, &state);
+  if (!rc && o->write && (state == HL_WRITE_ANSWERED || (state == HL_WRITE_LOST && o->makes))) {
+    int n = state == HL_WRITE_ANSWERED ? push_kept(L, o) : push_lost(L, o);
+    op_free(o);
+    return n < 0 ? lua_error(L) : n;
   }
-  if (!rc) {
-    o->task = t;
-    o->transport = s->host->o.http;
-    o->hosts = s->hosts;
-    o->policy = p == NAMED ? HL_NET_NAMED : HL_NET_PUBLIC;
-    hl_buf what;
-    hl_buf_init(&what, 4096);
-    if (hl_buf_printf(&what, "%s %.*s", method, (int)strcspn(url, "?#"), url)) hl_buf_puts(&what, method);
-    o->what = hl_buf_detach(&what, NULL);
-    hl_http_request r = {.method = method, .url = url, .headers = &headers, .body = hl_buf_str(&body),
-                         .timeout_ms = timeout, .max_redirects = redirects, .policy = o->policy,
-                         .allow = allow_redirect, .allow_arg = o};
-    rc = o->transport->send(o->transport, &r, answered, o, &o->op, &err);
-  }
-  hl_headers_deinit(&headers);
-  hl_buf_deinit(&body);
+  if (!rc && state == HL_WRITE_NEW) o->intent = hl_write_intend(o->write, intended, o);
+  else if (!rc) rc = send_request(o, &err);
   if (rc) {
+    if (o->write) hl_write_refused(o->write);
     op_free(o);
     return hl_lua_raise(L, hl_err_name(rc), "http: %s", err.text);
   }
@@ -288,7 +447,7 @@ static int do_request(lua_State *L, const char *method, hl_str address, int opts
 }
 
 static const char *const known[] = {"url", "method", "headers", "json", "body", "timeout", "max_redirects",
-                                    "auth", NULL};
+                                    "auth", "idempotent", NULL};
 
 static const char *check_method(lua_State *L, const char *m) {
   for (const char *c = m; *c; c++)

@@ -178,7 +178,7 @@ int hl_sim_new(hl_loop *loop, const hl_sim_options *o, hl_sim **out, hl_error *e
   hl_sim *sim = HL_NEW(hl_sim);
   sim->loop = loop;
   sim->deliver = o->deliver;
-  sim->transport = (hl_transport){sim_send, sim_cancel, sim_transport_free};
+  sim->transport = (hl_transport){sim_send, sim_cancel, sim_transport_free, NULL};
   hl_state_options so = {.loop = loop, .name = "sim", .memory_limit = (size_t)4 << 30, .cpu_ms = CPU_MS,
                          .max_tasks = TASKS_MAX, .owner = sim};
   int rc = hl_state_new(&so, &sim->state, err);

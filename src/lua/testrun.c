@@ -226,9 +226,9 @@ static int bed_new(const char *path, const hl_testrun_options *o, hl_testbed **o
   hl_testbed *bed = HL_NEW(hl_testbed);
   hl_buf_init(&bed->logged, LOG_MAX);
   bed->seed = o->seed ? o->seed : 1;
-  bed->api = (hl_transport){api_send, api_cancel, transport_nothing};
+  bed->api = (hl_transport){api_send, api_cancel, transport_nothing, NULL};
   hl_testweb_init(bed);
-  bed->door = (hl_transport){door_send, door_cancel, transport_nothing};
+  bed->door = (hl_transport){door_send, door_cancel, transport_nothing, NULL};
   char copy[PATH_MAX], full[PATH_MAX];
   snprintf(copy, sizeof copy, "%s", realpath(path, full) ? full : path);
   bed->dir = hl_strdup(dirname(copy));

@@ -193,4 +193,4 @@ static void web_cancel(hl_transport *t, hl_http_op *op) {
 
 static void web_free(hl_transport *t) { (void)t; }
 
-void hl_testweb_init(hl_testbed *bed) { bed->web = (hl_transport){web_send, web_cancel, web_free}; }
+void hl_testweb_init(hl_testbed *bed) { bed->web = (hl_transport){web_send, web_cancel, web_free, NULL}; }

@@ -932,6 +932,8 @@ static void client_cancel(hl_transport *t, hl_http_op *op) {
   op_free(op);
 }
 
+static bool client_sent(const hl_http_op *op) { return op->sent; }
+
 static void client_free(hl_transport *t) {
   if (!t) return;
   client *c = (client *)(void *)t;
@@ -957,7 +959,7 @@ static void client_free(hl_transport *t) {
 int hl_client_new(hl_loop *loop, hl_transport **out, hl_error *err) {
   (void)err;
   client *c = HL_NEW(client);
-  c->transport = (hl_transport){client_send, client_cancel, client_free};
+  c->transport = (hl_transport){client_send, client_cancel, client_free, client_sent};
   c->loop = loop;
   list_init(&c->out);
   list_init(&c->done);

@@ -64,6 +64,8 @@ struct hl_transport {
               hl_http_op **op, hl_error *err);
   void (*cancel)(hl_transport *t, hl_http_op *op);
   void (*free)(hl_transport *t);  /* cancels what is out */
+  /* The request may have reached the peer. NULL: every one that is out may have. */
+  bool (*sent)(const hl_http_op *op);
 };
 
 #endif

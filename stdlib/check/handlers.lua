@@ -127,6 +127,20 @@ local function texts_of(table_sets, field)
   return out
 end
 
+-- The options of an http request say that a second one changes nothing more.
+local function idempotent(options)
+  for _, value in ipairs(list_of(options)) do
+    local fields = value.kind == "table" and value.fields or {}
+    if fields.idempotent then return true end
+    for _, headers in ipairs(list_of(fields.headers)) do
+      for name in pairs(headers.fields or {}) do
+        if type(name) == "string" and name:lower() == "idempotency-key" then return true end
+      end
+    end
+  end
+  return false
+end
+
 -- A function of an API is called; args: sets.
 local function call_api(self, value, args, node, ctx)
   if value.kind == "calling" then
@@ -136,10 +150,10 @@ local function call_api(self, value, args, node, ctx)
   elseif value.kind == "request" or value.name == "http.request" then
     local path = texts_of(args[1], "path")[1] or ""
     for _, method in ipairs(texts_of(args[1], "method")) do
-      write(self, value.name or "hubspot.request", method:upper(), path, node, ctx)
+      write(self, value.name or "hubspot.request", value.name and idempotent(args[1]) and "PUT" or method:upper(), path, node, ctx)
     end
   elseif HTTP[value.name] then
-    write(self, value.name, HTTP[value.name], "", node, ctx)
+    write(self, value.name, idempotent(args[2]) and "PUT" or HTTP[value.name], "", node, ctx)
   end
 end
 

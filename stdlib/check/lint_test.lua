@@ -125,7 +125,9 @@ local FINE = {
   { "a handler from elsewhere", 'local h = require "text"\non("contact.creation", h.email)\non("deal.creation", kv.get("h"))' },
   { "a step around it", in_handler('step("a", function() hubspot.deals.create {} http.post("https://example.com/") end)') },
   { "what changes nothing when made again", in_handler('hubspot.contacts.update("1", {})\nhubspot.contacts.upsert("email", {})\n'
-    .. 'hubspot.contacts.archive("1")\nhubspot.associations.create("contacts", "1", "deals", "2")\nhttp.put("https://example.com/")') },
+    .. 'hubspot.contacts.archive("1")\nhubspot.associations.create("contacts", "1", "deals", "2")\nhttp.put("https://example.com/")\n'
+    .. 'http.post("https://example.com/", { idempotent = true })\nhttp.request { url = "x", method = "POST", idempotent = true }\n'
+    .. 'http.post("https://example.com/", { headers = { ["Idempotency-Key"] = event.id } })') },
   { "reads", in_handler('for d in hubspot.deals.search {} do print(d) end\nhubspot.deals.batch_read { "1" }\n'
     .. 'hubspot.request { method = "POST", path = "/crm/objects/{version}/deals/search" }') },
   { "a handler that is not tried again", in_handler("hubspot.deals.create {}", "{ retries = 0 }, ") },

@@ -206,8 +206,8 @@ export function deliver(url, events, { version = 'v3', secret = SECRET, agent, h
 
 // ---- fakes ----
 
-// An HTTP server on a free port: {url, port, server, requests}.
-export async function fake(t, handler) {
+// An HTTP server, on a free port unless told: {url, port, server, requests}.
+export async function fake(t, handler, at = 0) {
   const requests = [];
   const server = http.createServer((req, res) => {
     const chunks = [];
@@ -218,7 +218,7 @@ export async function fake(t, handler) {
       handler(r, res);
     });
   });
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  await new Promise((resolve) => { server.listen(at, '127.0.0.1', resolve); });
   t.after(() => { server.closeAllConnections(); server.close(); });
   const { port } = server.address();
   return { url: `http://127.0.0.1:${port}`, port, server, requests };

@@ -93,7 +93,7 @@ static world *world_new(bool serving) {
   hl_log_set_sink(w->log, on_log, w);
   hl_loop_options lo = {.is_virtual = true, .seed = 3};
   assert_int_equal(hl_loop_new(&lo, w->log, &w->loop, &err), 0);
-  w->transport = (hl_transport){transport_send, transport_cancel, transport_free};
+  w->transport = (hl_transport){transport_send, transport_cancel, transport_free, NULL};
   w->status = 200;
   w->body = "{}";
   w->hubspot = hl_hubspot_new(w->loop, &w->transport);

@@ -68,7 +68,7 @@ static world *world_new(const char *json, const char *record) {
   w->log = hl_log_new(HL_LOG_OFF, false);
   hl_loop_options lo = {.is_virtual = true, .seed = 3};
   assert_int_equal(hl_loop_new(&lo, w->log, &w->loop, &err), 0);
-  w->door = (hl_transport){door_send, door_cancel, NULL};
+  w->door = (hl_transport){door_send, door_cancel, NULL, NULL};
   hl_sim_options so = {.json = json, .record = record, .deliver = &w->door};
   if (hl_sim_new(w->loop, &so, &w->sim, &err)) fail_msg("%s", err.text);
   hl_headers_add(&w->headers, HL_STR("Authorization"), HL_STR("Bearer token-of-the-test"));
