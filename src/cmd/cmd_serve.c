@@ -125,7 +125,7 @@ static void on_changed(void *arg) {
 static int watch(serving *s, hl_error *err) {
   const char *store = s->rt->project->store;
   char *folder = hl_strndup(store, (size_t)(strrchr(store, '/') - store));
-  int rc = hl_files_new(s->rt->loop, s->rt->root, folder, on_changed, s, &s->files, err);
+  int rc = hl_files_new(s->rt->loop, &(hl_files_options){.root = s->rt->root, .except = folder}, on_changed, s, &s->files, err);
   hl_free(folder);
   if (!rc) hl_log_write(s->rt->log, HL_LOG_INFO, "serve", "watching %s: changed scripts are loaded again", s->rt->root);
   return rc;

@@ -1,11 +1,14 @@
 #include <dirent.h>
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/test_report.h"
+#include "loop/files.h"
 #include "lua/testrun.h"
 
 /* `hubloop test`: finds *_test.lua below the given paths and runs each test in a
@@ -14,6 +17,7 @@
 static const hl_flag flags[] = {
     {"filter", "TEXT", "only tests whose name holds TEXT"},
     {"seed", "N", "another order of chance; a failing test prints its seed"},
+    {"watch", NULL, "run them again whenever a script or a test changes; Ctrl-C ends it"},
     {"quiet", NULL, "print failures and the closing line only"},
     {"coverage", NULL, "print which lines of the scripts ran, and which did not"},
     {"lcov", "FILE", "write that for other tools, in lcov's format"},
@@ -90,7 +94,7 @@ static void report(void *arg, const hl_test_result *r) {
   printf("      again: hubloop test %s --seed %llu --filter '%s'\n", r->file, (unsigned long long)r->seed, r->name);
 }
 
-static int run(const hl_args *a) {
+static int once(const hl_args *a) {
   found files = {NULL, 0};
   hl_error err = {0};
   hl_test_counts counts = {0};
@@ -135,10 +139,47 @@ out:
   return rc;
 }
 
+static void again(void *arg) {
+  puts("\nchanged: once more");
+  once(arg);
+  fflush(stdout);
+}
+
+/* What changes during a run is told after it. */
+static int watch(const hl_args *a) {
+  hl_error err;
+  hl_log *log = hl_log_new(HL_LOG_WARN, false);
+  hl_loop *loop;
+  hl_files *files[HL_ARGS_MAX + 1] = {NULL};
+  int rc = hl_loop_new(NULL, log, &loop, &err);
+  if (rc) return hl_cmd_error(&err);
+  for (size_t i = 0; !rc && i < (a->n ? a->n : 1); i++) {
+    char root[PATH_MAX];
+    struct stat st;
+    snprintf(root, sizeof root, "%s", a->n ? a->positional[i] : ".");
+    bool file = stat(root, &st) == 0 && !S_ISDIR(st.st_mode);
+    rc = hl_files_new(loop, &(hl_files_options){.root = file ? dirname(root) : root, .tests = true}, again, (void *)a, &files[i], &err);
+  }
+  rc = rc ? hl_cmd_error(&err) : once(a);
+  fflush(stdout);
+  if (rc == HL_EXIT_OK || rc == HL_EXIT_FAILED) {
+    hl_loop_hold(loop);
+    hl_loop_run(loop); /* until a signal ends the process */
+  }
+  for (size_t i = 0; files[i]; i++) hl_files_free(files[i]);
+  hl_loop_run(loop);
+  hl_loop_free(loop);
+  hl_log_free(log);
+  return rc;
+}
+
+static int run(const hl_args *a) { return hl_args_has(a, "watch") ? watch(a) : once(a); }
+
 const hl_command hl_cmd_test = {
     .name = "test", .operands = "[PATH…]", .summary = "run *_test.lua against the simulator, in virtual time",
     .flags = flags, .max = HL_ARGS_MAX, .run = run,
     .examples = "  hubloop test                          every test below this folder\n"
                 "  hubloop test lead_routing_test.lua --filter cap\n"
+                "  hubloop test --watch                  again at each change\n"
                 "  hubloop test --coverage --junit report.xml\n",
 };

@@ -19,6 +19,7 @@ typedef struct folder {
 struct hl_files {
   hl_loop *loop;
   char *root, *except;
+  bool tests;
   folder *folders;
   size_t n;
   void (*changed)(void *arg);
@@ -73,7 +74,7 @@ static bool ends(const char *name, const char *with) {
 static bool counts(const folder *d, const char *name, int events) {
   char path[PATH_MAX];
   if (!name) return true;
-  if (ends(name, ".lua")) return *name != '.' && !ends(name, "_test.lua");
+  if (ends(name, ".lua")) return *name != '.' && (d->f->tests || !ends(name, "_test.lua"));
   /* Folders come and go; what is written to other files is of no interest. */
   return (events & UV_RENAME) && snprintf(path, sizeof path, "%s/%s", d->path, name) < (int)sizeof path &&
          !is_left_out(d->f, path, name) && is_folder(d->f, path);
@@ -116,12 +117,12 @@ static int watch(hl_files *f, const char *path, int depth, hl_error *err) {
 
 static int watch_all(hl_files *f, hl_error *err) { return watch(f, f->root, 0, err); }
 
-int hl_files_new(hl_loop *loop, const char *root, const char *except, void (*changed)(void *arg), void *arg, hl_files **out,
-                 hl_error *err) {
+int hl_files_new(hl_loop *loop, const hl_files_options *o, void (*changed)(void *arg), void *arg, hl_files **out, hl_error *err) {
   hl_files *f = HL_NEW(hl_files);
   f->loop = loop;
-  f->root = hl_strdup(root);
-  f->except = hl_strdup(except);
+  f->root = hl_strdup(o->root);
+  f->except = hl_strdup(o->except);
+  f->tests = o->tests;
   f->changed = changed;
   f->arg = arg;
   f->timer.unref = true;

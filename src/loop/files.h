@@ -9,10 +9,14 @@
 
 typedef struct hl_files hl_files;
 
-/* `except` (NULL: none) is a folder that is left out, as all are whose name begins with '.', and node_modules. Tests
- * (*_test.lua) do not count. HL_EIO: the system watches no more, HL_ELIMIT: more than 500 folders. */
-int hl_files_new(hl_loop *loop, const char *root, const char *except, void (*changed)(void *arg), void *arg, hl_files **out,
-                 hl_error *err);
+typedef struct hl_files_options {
+  const char *root;            /* a folder */
+  const char *except;          /* a folder that is left out, as all are whose name begins with '.', and node_modules; NULL: none */
+  bool tests;                  /* *_test.lua count too */
+} hl_files_options;
+
+/* HL_EIO: the system watches no more, HL_ELIMIT: more than 500 folders. */
+int hl_files_new(hl_loop *loop, const hl_files_options *o, void (*changed)(void *arg), void *arg, hl_files **out, hl_error *err);
 /* Its handles close later: the loop has to turn. */
 void hl_files_free(hl_files *f);
 

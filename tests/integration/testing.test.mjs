@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { project, run } from './lib.mjs';
+import { poll, project, run, start } from './lib.mjs';
 
 // Line numbers count. Between `far` and what is before it lie more lines than a step of Lua's line table holds.
 const script = `local shared = require "shared"
@@ -87,4 +87,28 @@ test('a report that cannot be written fails the run', async (t) => {
   const r = await run(t, ['test', '--junit', 'no/such/folder.xml'], { cwd: dir });
   assert.equal(r.code, 1);
   assert.match(r.err, /cannot write the JUnit report to no\/such\/folder\.xml: No such file or directory/);
+});
+
+test('--watch runs them again when a script or a test changes', async (t) => {
+  const body = (want) => `it("adds", function() expect(require("shared").sum(1, 2)).to.equal(${want}) end)\n`;
+  const sum = (sign) => `return { sum = function(a, b) return a ${sign} b end }\n`;
+  const dir = project(t, { 'lib/shared.lua': sum('+'), 'sum_test.lua': body(3) });
+  const p = start(t, ['test', '--watch'], { cwd: dir });
+  const ran = (n, end) => poll(() => {
+    const ends = p.out.match(/\d+ passed, \d+ failed/g) ?? [];
+    return ends.length === n && ends.at(-1) === end;
+  }, `run ${n}: ${end}`);
+  await ran(1, '1 passed, 0 failed');
+  fs.writeFileSync(path.join(dir, 'lib/shared.lua'), sum('-'));
+  await ran(2, '0 passed, 1 failed');
+  fs.writeFileSync(path.join(dir, 'sum_test.lua'), body(-1));
+  await ran(3, '1 passed, 0 failed');
+  fs.writeFileSync(path.join(dir, 'sum_test.lua'), 'it("');
+  await ran(4, '0 passed, 1 failed');
+});
+
+test('--watch ends where there is nothing to run', async (t) => {
+  const r = await run(t, ['test', '--watch'], { cwd: project(t, { 'script.lua': '' }) });
+  assert.equal(r.code, 2);
+  assert.match(r.err, /no \*_test\.lua found/);
 });

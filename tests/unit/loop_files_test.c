@@ -18,7 +18,7 @@ typedef struct world {
   hl_files *files;
   char root[PATH_MAX];
   int told;
-  bool flag;
+  bool flag, tests;
 } world;
 
 static void on_change(void *arg) {
@@ -39,14 +39,14 @@ static void put(const char *path, const char *text) {
   fclose(f);
 }
 
-static void open_world(world *w, const char *except) {
+static void open_world(world *w, const char *except, bool tests) {
   hl_error err;
   char path[PATH_MAX + 16];
-  *w = (world){.log = hl_log_new(HL_LOG_OFF, false)};
+  *w = (world){.log = hl_log_new(HL_LOG_OFF, false), .tests = tests};
   assert_int_equal(hl_loop_new(NULL, w->log, &w->loop, &err), 0);
   assert_non_null(getcwd(w->root, sizeof w->root));
   snprintf(path, sizeof path, "%s/%s", w->root, except ? except : "");
-  if (hl_files_new(w->loop, w->root, except ? path : NULL, on_change, w, &w->files, &err)) fail_msg("%s", err.text);
+  if (hl_files_new(w->loop, &(hl_files_options){.root = w->root, .except = except ? path : NULL, .tests = w->tests}, on_change, w, &w->files, &err)) fail_msg("%s", err.text);
 }
 
 static void end_world(world *w) {
@@ -81,7 +81,7 @@ static void lua_files_and_folders_count(void **state) {
   world w;
   mkdir("lib", 0700);
   put("a.lua", "1");
-  open_world(&w, NULL);
+  open_world(&w, NULL, false);
   put("a.lua", "2");
   is_told(&w, "written over");
   put(".tmp", "3");
@@ -111,7 +111,7 @@ static void other_things_do_not(void **state) {
   mkdir(".git", 0700);
   mkdir("node_modules", 0700);
   put("a.lua", "1");
-  open_world(&w, "data");
+  open_world(&w, "data", false);
   put("a_test.lua", "1");
   put(".#a.lua", "1");
   put("a.lua~", "1");
@@ -128,6 +128,16 @@ static void other_things_do_not(void **state) {
   end_world(&w);
 }
 
+static void tests_count_when_asked(void **state) {
+  (void)state;
+  world w;
+  put("a_test.lua", "1");
+  open_world(&w, NULL, true);
+  put("a_test.lua", "2");
+  is_told(&w, "a test");
+  end_world(&w);
+}
+
 static void a_folder_that_is_not_there(void **state) {
   (void)state;
   hl_log *log = hl_log_new(HL_LOG_OFF, false);
@@ -135,7 +145,7 @@ static void a_folder_that_is_not_there(void **state) {
   hl_files *files = NULL;
   hl_error err;
   assert_int_equal(hl_loop_new(NULL, log, &loop, &err), 0);
-  assert_int_equal(hl_files_new(loop, "/nowhere/at/all", NULL, on_change, NULL, &files, &err), HL_EIO);
+  assert_int_equal(hl_files_new(loop, &(hl_files_options){.root = "/nowhere/at/all"}, on_change, NULL, &files, &err), HL_EIO);
   assert_non_null(strstr(err.text, "cannot watch the folder /nowhere/at/all: "));
   hl_loop_free(loop);
   hl_log_free(log);
@@ -145,6 +155,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lua_files_and_folders_count),
       cmocka_unit_test(other_things_do_not),
+      cmocka_unit_test(tests_count_when_asked),
       cmocka_unit_test(a_folder_that_is_not_there),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
