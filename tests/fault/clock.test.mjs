@@ -16,7 +16,7 @@ test('steps of the clock under load', { skip: noShim, timeout: 240000 }, async (
   const store = path.join(dir, 'events.db');
   const port = await freePort();
   let p = await serve(t, dir, { store, port, env: f.env });
-  const client = new Client(t, port, rng, { clock: () => f.ahead });
+  const client = new Client(t, port, rng, told, { clock: () => f.ahead });
   client.begin();
   const steps = FULL ? 60 : 8;
   for (let i = 0; i < steps; i++) {
@@ -57,7 +57,7 @@ on("later", function(e) tell("later", e) end)
   to('2026-09-01T11:59:58Z');
   const store = path.join(dir, 'events.db');
   const p = await serve(t, dir, { store, env: f.env });
-  const client = new Client(t, p.port, random(SEED), { clock: () => f.ahead });
+  const client = new Client(t, p.port, random(SEED), null, { clock: () => f.ahead });
   await until(() => ran.length === 1);
   to('2026-09-01T11:30:00Z'); // back, and over noon again
   assert.equal((await client.deliver([event()])).status, 204);

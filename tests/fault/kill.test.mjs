@@ -16,7 +16,7 @@ test(`kill -9 at ${KILLS} random instants`, { timeout: FULL ? 3600000 : 240000 }
   const store = path.join(dir, 'events.db');
   const port = await freePort();
   let p = await serve(t, dir, { store, port });
-  const client = new Client(t, port, rng);
+  const client = new Client(t, port, rng, told);
   let moment = null; // { count, at, fire }
   const look = () => { if (moment && moment.count() >= moment.at) { const m = moment; moment = null; m.fire(); } };
   told.onTold = () => setImmediate(look);

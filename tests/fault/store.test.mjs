@@ -16,7 +16,7 @@ async function busy(t, { folder, env } = {}) {
   const port = await freePort();
   const again = (more = {}) => serve(t, dir, { store, port, env, ...more });
   const p = await again();
-  const client = new Client(t, port, random(SEED));
+  const client = new Client(t, port, random(SEED), told);
   client.begin();
   await client.more(100);
   return { told, dir, store, port, p, client, again };
@@ -117,7 +117,7 @@ test('the disk becomes read-only', { skip: noShim, timeout: 120000 }, async (t) 
   const store = path.join(dir, 'events.db');
   const port = await freePort();
   let p = await serve(t, dir, { store, port, env: f.env });
-  const client = new Client(t, port, random(SEED));
+  const client = new Client(t, port, random(SEED), told);
   client.begin();
   await client.more(100);
   f.set(READ_ONLY);
@@ -165,7 +165,7 @@ test('the writer crashes in a commit', { skip: noShim, timeout: 120000 }, async 
   const rng = random(SEED);
   const admin = await freePort();
   const p = await serve(t, dir, { store, port, env: f.env, args: ['--admin', `127.0.0.1:${admin}`] });
-  const client = new Client(t, port, rng);
+  const client = new Client(t, port, rng, told);
   client.begin();
   for (let crash = 1; crash <= 3; crash++) {
     await client.more(100);
@@ -186,7 +186,7 @@ in_full('the disk does not answer for a while', { skip: noShim, timeout: 120000 
   const store = path.join(dir, 'events.db');
   const port = await freePort();
   const p = await serve(t, dir, { store, port, env: f.env });
-  const client = new Client(t, port, random(SEED));
+  const client = new Client(t, port, random(SEED), told);
   client.begin();
   await client.more(100);
   f.set(HANG);

@@ -114,13 +114,13 @@ export async function run(t, args, options = {}) {
 }
 
 // `hubloop serve` on free ports. url: webhooks and routes; status(): the status page.
-export async function serve(t, dir, { env = {}, args = [], store, secret = SECRET, token = TOKEN, port = 0 } = {}) {
+export async function serve(t, dir, { env = {}, args = [], store, secret = SECRET, token = TOKEN, port = 0, ms = PATIENCE } = {}) {
   const p = start(t, ['serve', dir, '--listen', `127.0.0.1:${port}`, '--admin', '127.0.0.1:0',
     ...(store ? ['--store', store] : []), ...args], {
     cwd: dir, env: { HUBSPOT_TOKEN: token, ...(secret ? { HUBSPOT_CLIENT_SECRET: secret } : {}), HUBSPOT_BASE_URL: 'http://127.0.0.1:9', ...env },
   });
-  const at = await p.line(/listening on (http:\/\/[\d.]+:(\d+))/);
-  const admin = await p.line(/status on (http:\/\/[\d.]+:\d+)/);
+  const at = await p.line(/listening on (http:\/\/[\d.]+:(\d+))/, 'err', ms);
+  const admin = await p.line(/status on (http:\/\/[\d.]+:\d+)/, 'err', ms);
   p.url = at[1];
   p.port = Number(at[2]);
   p.hook = `${p.url}/hubspot`;
