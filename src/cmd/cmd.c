@@ -14,6 +14,7 @@ const hl_command *const hl_commands[] = {
     &hl_cmd_serve,
     &hl_cmd_test,
     &hl_cmd_sim,
+    &hl_cmd_record,
     &hl_cmd_demo,
     &hl_cmd_check,
     &hl_cmd_webhooks,

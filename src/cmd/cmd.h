@@ -58,6 +58,7 @@ extern const hl_command hl_cmd_run;
 extern const hl_command hl_cmd_serve;
 extern const hl_command hl_cmd_test;
 extern const hl_command hl_cmd_sim;
+extern const hl_command hl_cmd_record;
 extern const hl_command hl_cmd_demo;
 extern const hl_command hl_cmd_check;
 extern const hl_command hl_cmd_webhooks;

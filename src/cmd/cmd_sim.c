@@ -26,6 +26,7 @@ static const hl_flag flags[] = {
     {"oauth-redirect", "URL", "where consent may lead back; default /callback on this machine, at any port"},
     {"oauth-expires", "SECONDS", "how long its access tokens hold; default 1800"},
     {"oauth-rotate", "WHEN", "a refresh ends the old refresh token: now, on_use, or never (default)"},
+    {"fixture", "FILE", "answer as the account did whose traffic hubloop record kept, and 501 to all else"},
     {"record", "FILE", "append every request and answer as JSON lines"},
     {NULL, NULL, NULL},
 };
@@ -161,6 +162,7 @@ static int run(const hl_args *a) {
   if (hl_args_has(a, "tier")) cJSON_AddStringToObject(json, "tier", hl_args_get(a, "tier"));
   if (hl_args_has(a, "time-zone")) cJSON_AddStringToObject(json, "time_zone", hl_args_get(a, "time-zone"));
   if (hl_args_has(a, "webhook-url")) cJSON_AddStringToObject(json, "webhook_url", hl_args_get(a, "webhook-url"));
+  if (hl_args_has(a, "fixture")) cJSON_AddStringToObject(json, "fixture", hl_args_get(a, "fixture"));
   s.log = hl_log_new(HL_LOG_INFO, false);
   if ((rc = hl_loop_new(NULL, s.log, &s.loop, &err))) goto out;
   credential(json, "token", "HUBSPOT_TOKEN", hl_loop_rng(s.loop), "pat-na1-", &exports);

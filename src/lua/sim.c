@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "lua/task.h"
 
-enum { CPU_MS = 120 * 1000, JSON_MAX = 256 * 1024 * 1024, TASKS_MAX = 200000 };
+enum { CPU_MS = 120 * 1000, JSON_MAX = 256 * 1024 * 1024, TASKS_MAX = 200000, FIXTURE_MAX = 256 << 20 };
 
 typedef struct sim_call sim_call;
 
@@ -19,6 +19,7 @@ struct hl_sim {
   int server_ref;
   hl_transport *deliver;
   FILE *record;
+  char *dir;
   sim_call *calls;
 };
 
@@ -153,6 +154,30 @@ static int h_deliver(lua_State *L) {
   return hl_task_yield(L);
 }
 
+/* host.read(path) -> text */
+static int h_read(lua_State *L) {
+  hl_sim *sim = sim_of(L);
+  const char *path = luaL_checkstring(L, 1);
+  if (sim->dir && (path[0] == '/' || strstr(path, "..")))
+    return luaL_error(L, "%s: a fixture lies in the folder of its test", path);
+  const char *full = sim->dir ? lua_pushfstring(L, "%s/%s", sim->dir, path) : path;
+  FILE *f = fopen(full, "rb");
+  if (!f) return luaL_error(L, "cannot read %s: %s", path, strerror(errno));
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (size_t n = 1, total = 0; n && total <= FIXTURE_MAX; total += n) {
+    n = fread(luaL_prepbuffer(&b), 1, LUAL_BUFFERSIZE, f);
+    luaL_addsize(&b, n);
+  }
+  int error = ferror(f) ? errno : 0;
+  bool more = !error && fgetc(f) != EOF;
+  fclose(f);
+  if (error) return luaL_error(L, "cannot read %s: %s", path, strerror(error));
+  if (more) return luaL_error(L, "%s is larger than %d MiB", path, FIXTURE_MAX >> 20);
+  luaL_pushresult(&b);
+  return 1;
+}
+
 /* ---- life ---- */
 static int parse_args(lua_State *L, hl_str json, hl_error *err) {
   if (!json.n) {
@@ -174,10 +199,11 @@ static void sim_transport_free(hl_transport *t);
 
 int hl_sim_new(hl_loop *loop, const hl_sim_options *o, hl_sim **out, hl_error *err) {
   static const luaL_Reg fns[] = {{"now", h_now}, {"random", h_random}, {"spawn", h_spawn},
-                                 {"deliver", h_deliver}, {NULL, NULL}};
+                                 {"deliver", h_deliver}, {"read", h_read}, {NULL, NULL}};
   hl_sim *sim = HL_NEW(hl_sim);
   sim->loop = loop;
   sim->deliver = o->deliver;
+  sim->dir = hl_strdup(o->dir);
   sim->transport = (hl_transport){sim_send, sim_cancel, sim_transport_free, NULL};
   hl_state_options so = {.loop = loop, .name = "sim", .memory_limit = (size_t)4 << 30, .cpu_ms = CPU_MS,
                          .max_tasks = TASKS_MAX, .owner = sim};
@@ -229,6 +255,7 @@ void hl_sim_free(hl_sim *sim) {
   for (sim_call *c = sim->calls; c; c = c->next) c->cb = NULL;
   hl_state_free(sim->state); /* its tasks end, and with them the calls */
   if (sim->record) fclose(sim->record);
+  hl_free(sim->dir);
   hl_free(sim);
 }
 

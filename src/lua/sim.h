@@ -14,6 +14,7 @@ typedef struct hl_sim_options {
   const char *json;        /* options of stdlib/sim as a JSON object: tier, seed, contacts, … ; NULL: defaults */
   hl_transport *deliver;   /* webhook deliveries leave through it; NULL: none are sent. Borrowed */
   const char *record;      /* append each request and answer to this file as JSON lines; NULL: no */
+  const char *dir;         /* fixtures are read below this folder only; NULL: from anywhere */
 } hl_sim_options;
 
 int hl_sim_new(hl_loop *loop, const hl_sim_options *o, hl_sim **out, hl_error *err);

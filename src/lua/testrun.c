@@ -86,7 +86,7 @@ int hl_testbed_sim(hl_testbed *bed, const char *json, hl_error *err) {
   if (!hl_json_get(o, "subscriptions")) cJSON_AddItemToObject(o, "subscriptions", cJSON_CreateArray());
   if (!hl_json_get(o, "seed")) cJSON_AddNumberToObject(o, "seed", (double)bed->seed);
   char *text = hl_json_print(o);
-  hl_sim_options so = {.json = text, .deliver = &bed->door};
+  hl_sim_options so = {.json = text, .deliver = &bed->door, .dir = bed->dir};
   rc = hl_sim_new(bed->loop, &so, &bed->sim, err);
   hl_free(text);
   cJSON_Delete(o);

@@ -14,6 +14,7 @@
 --   latency_ms  lag_ms (of search)  rate_limit  search_limit  search_results (10000)  daily_limit
 --   time_zone ("UTC")  log (calls kept)
 --   offset_cursors (of lists and submissions: places, not items)  developer_key (of webhook settings, beside tokens)
+--   fixture (a file of hubloop record: fixture.lua)
 --   journal_publish_ms (1000)  journal_expired (404; 204: what an unknown offset answers)
 --
 -- A request goes: faults, credentials, limits, then the room that its path names.
@@ -38,6 +39,7 @@ local F = require "sim.forms"
 local account = require "sim.account"
 local T = require "sim.oauth"
 local scopes = require "sim.scopes"
+local fixture = require "sim.fixture"
 local json = json
 
 local Server = {}
@@ -50,7 +52,7 @@ local KNOWN = {}
 for name in ([[tier seed owners companies contacts deals portal region token tokens oauth_apps client_secret webhook_url
   subscriptions webhook_signature webhook_shuffle webhook_duplicates webhook_batch max_concurrent redelivery_ms creation_changes
   latency_ms lag_ms rate_limit search_limit search_results daily_limit time_zone log offset_cursors developer_key journal_publish_ms
-  journal_expired]]):gmatch("%S+") do KNOWN[name] = true end
+  journal_expired fixture]]):gmatch("%S+") do KNOWN[name] = true end
 
 ---Makes an account. Raises a text when an option is unknown or wrong.
 ---@param options table|nil
@@ -99,6 +101,7 @@ function Server:start()
   T.attach(S)
   J.attach(S)
   N.seed(S)
+  S.fixture = o.fixture and fixture.read(S.host.read(o.fixture), o.fixture)
   local contacts = S.types.contacts
   S.seeded = { live = contacts.live, owners = {} }
   for id, n in pairs(contacts.owners) do S.seeded.owners[id] = n end
@@ -285,6 +288,7 @@ local function work(S, req)
     req.limits = M.admit(S, req.token, searching)
     scopes.check(req)
   end
+  if S.fixture and seg[1] ~= "account-info" then return S.fixture:answer(S, req, seg) end
   local status, body = dispatch(S, req, seg)
   if not status then
     E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path
