@@ -12,15 +12,19 @@ end
 
 local function account(...)
   local text = table.concat({ ... }, "\n") .. "\n"
-  local S = server.new({ token = TOKEN, fixture = "shop.jsonl" }, { now = function() return 1788249600000 end, random = function() return 0.5 end,
-    spawn = function() end, read = function() return text end })
-  return function(method, target, body)
+  local host = { now = function() return 1788249600000 end, random = function() return 0.5 end, spawn = function() end,
+    read = function() return text end }
+  local S = server.new({ token = TOKEN, fixture = "shop.jsonl" }, host)
+  local function call(method, target, body)
     local path, query = target:match("^([^?]*)%??(.*)$")
     local answer = S:handle { method = method, path = path, query = query,
       headers = { authorization = "Bearer " .. TOKEN }, body = body and json.encode(body) or "" }
     return answer.status, answer.body ~= "" and json.decode(answer.body) or nil, answer.headers
   end
+  return call, S
 end
+
+local SEARCH, BATCH_READ = "/crm/objects/2026-09/deals/search", "/crm/objects/2026-09/contacts/batch/read"
 
 local function record(id, properties)
   return { id = id, properties = properties, createdAt = "2026-01-01T00:00:00Z", updatedAt = "2026-01-01T00:00:00Z", archived = false }
@@ -33,14 +37,16 @@ describe("a fixture", function()
     expect(body.total).to.equal(3)
     local status, e = call("POST", "/crm/objects/2026-09/deals/search?b=2&a=1", { after = "y", limit = 5 })
     expect(status).to.equal(501)
-    expect(e.message).to.contain("shop.jsonl has no answer to POST /crm/objects/2026-09/deals/search with this query and body (1 other recorded)")
+    expect(e.message)
+      .to.contain("shop.jsonl has no answer to POST /crm/objects/2026-09/deals/search with this query and body (1 other recorded)")
   end)
 
   it("does not count times, nor the version of a CRM path", function()
-    local call = account(exchange("POST", "/crm/v3/objects/deals/search", { since = "2026-01-01T10:11:12.123Z", from = 1767261072123 }, 200, { total = 3 }))
-    local status = call("POST", "/crm/objects/2026-09/deals/search", { since = "2026-05-06T00:00:00Z", from = 1788249600000 })
+    local call = account(exchange("POST", "/crm/v3/objects/deals/search", { since = "2026-01-01T10:11:12.123Z", from = 1767261072123 }, 200,
+      { total = 3 }))
+    local status = call("POST", SEARCH, { since = "2026-05-06T00:00:00Z", from = 1788249600000 })
     expect(status).to.equal(200)
-    expect((call("POST", "/crm/objects/2026-09/deals/search", { since = "2026-05-06T00:00:00Z", from = 5 }))).to.equal(501)
+    expect((call("POST", SEARCH, { since = "2026-05-06T00:00:00Z", from = 5 }))).to.equal(501)
   end)
 
   it("gives several answers to one request in their order, and then the last", function()
@@ -56,27 +62,28 @@ describe("a fixture", function()
 
   it("reads records one by one or together, however they were read", function()
     local call = account(
-      exchange("POST", "/crm/objects/2026-09/contacts/batch/read", { inputs = { { id = "1" }, { id = "2" } }, properties = { "email", "city" } }, 200,
-        { status = "COMPLETE", results = { record("1", { email = "a@x.example", city = "Ulm" }), record("2", { email = "b@x.example", city = json.null }) } }),
+      exchange("POST", BATCH_READ, { inputs = { { id = "1" }, { id = "2" } }, properties = { "email", "city" } }, 200, { results = {
+        record("1", { email = "a@x.example", city = "Ulm" }), record("2", { email = "b@x.example", city = json.null }) } }),
       exchange("GET", "/crm/objects/2026-09/contacts/3?properties=email", nil, 200, record("3", { email = "c@x.example" })))
     local _, one = call("GET", "/crm/objects/2026-09/contacts/2?properties=city,email")
     expect(one.properties.email).to.equal("b@x.example")
-    local status, both = call("POST", "/crm/objects/2026-09/contacts/batch/read", { inputs = { { id = "3" }, { id = "1" } }, properties = { "email" } })
+    local status, both = call("POST", BATCH_READ,
+      { inputs = { { id = "3" }, { id = "1" } }, properties = { "email" } })
     expect(status).to.equal(200)
     expect({ both.results[1].id, both.results[2].properties.email }).to.equal { "3", "a@x.example" }
     expect(both.results[2].properties.city).to.be_nil()
-    local _, by = call("POST", "/crm/objects/2026-09/contacts/batch/read",
+    local _, by = call("POST", BATCH_READ,
       { inputs = { { id = "C@x.example" } }, idProperty = "email", properties = { "email" } })
     expect(by.results[1].id).to.equal("3")
     -- What was never asked for, or never seen, is not made up.
     expect((call("GET", "/crm/objects/2026-09/contacts/3?properties=city"))).to.equal(501)
     expect((call("GET", "/crm/objects/2026-09/contacts/9?properties=email"))).to.equal(501)
-    expect((call("POST", "/crm/objects/2026-09/contacts/batch/read", { inputs = { { id = "1" }, { id = "9" } }, properties = { "email" } }))).to.equal(501)
+    expect((call("POST", BATCH_READ,
+      { inputs = { { id = "1" }, { id = "9" } }, properties = { "email" } }))).to.equal(501)
   end)
 
   it("still wants a token", function()
-    local S = server.new({ token = TOKEN, fixture = "x" }, { now = function() return 1788249600000 end, random = function() return 0.5 end,
-      spawn = function() end, read = function() return exchange("GET", "/crm/owners/2026-09", nil, 200, {}) end })
+    local S = select(2, account(exchange("GET", "/crm/owners/2026-09", nil, 200, {})))
     expect(S:handle({ method = "GET", path = "/crm/owners/2026-09", headers = {} }).status).to.equal(401)
   end)
 
