@@ -88,7 +88,7 @@ describe("a fixture", function()
   end)
 
   it("names the file and the line that are wrong", function()
-    expect(function() fixture.read('{"method":"GET","path":"/x","status":200}\n{"method":1}\n', "a.jsonl") end).to.raise("^a.jsonl:2: no exchange")
+    expect(function() fixture.read('{"method":"GET","path":"/x","status":200}\n{}\n', "a.jsonl") end).to.raise("^a.jsonl:2: no exchange")
     expect(function() fixture.read("PK\3\4", "a.jsonl") end).to.raise("^a.jsonl:1: no exchange")
     expect(function() fixture.read("", "a.jsonl") end).to.raise("^a.jsonl: the fixture is empty")
   end)
