@@ -27,6 +27,31 @@ bool hl_str_starts(hl_str a, const char *z) {
   return a.n >= n && memcmp(a.p, z, n) == 0;
 }
 
+void hl_letters(const void *bytes, size_t n, char *out) {
+  const unsigned char *b = bytes;
+  for (size_t i = 0; i < n; i++) {
+    out[2 * i] = (char)('g' + (b[i] >> 4));
+    out[2 * i + 1] = (char)('g' + (b[i] & 15));
+  }
+  out[2 * n] = 0;
+}
+
+static int letter(char c) {
+  if (c >= 'g' && c <= 'v') return c - 'g';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return c >= '0' && c <= '9' ? c - '0' : -1;
+}
+
+bool hl_letters_read(hl_str letters, void *out) {
+  unsigned char *b = out;
+  for (size_t i = 0; i + 1 < letters.n; i += 2) {
+    int high = letter(letters.p[i]), low = letter(letters.p[i + 1]);
+    if (high < 0 || low < 0) return false;
+    *b++ = (unsigned char)(high << 4 | low);
+  }
+  return letters.n % 2 == 0;
+}
+
 bool hl_str_same_secret(hl_str a, hl_str b) {
   if (a.n != b.n) return false;
   volatile unsigned char differs = 0;

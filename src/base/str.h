@@ -30,6 +30,10 @@ int hl_str_int64(hl_str s, int64_t *out);
 unsigned hl_str_distance(hl_str a, hl_str b);
 /* The nearest of `names` (NULL-terminated) within a third of its length, or NULL. */
 const char *hl_str_nearest(hl_str word, const char *const *names);
+/* Bytes as 2 * n letters and a NUL: a record's id, which is a number, is never found in them. */
+void hl_letters(const void *bytes, size_t n, char *out);
+/* The bytes of such letters, or of hexadecimal digits; false: they are none. */
+bool hl_letters_read(hl_str letters, void *out);
 
 /* A growable buffer the caller owns. Always NUL-terminated after an append
  * (the NUL is not counted). `max` bounds n; going over returns HL_ELIMIT, no

@@ -21,6 +21,7 @@ struct hl_forget {
   hl_forget *next;           /* e->forgets */
   hl_engine *e;              /* NULL: freed */
   bool dry_run, unwanted;
+  bool due;                  /* what waited may be, with the commit */
   bool flying;               /* the store, a commit or a worker will call back */
   hl_person who;             /* its own texts */
   char *account;             /* NULL: any */
@@ -287,6 +288,7 @@ static void take_out_of_step(hl_forget *f, const hl_trace *t) {
   if (f->dry_run) return;
   if (hl_person_in(&f->who, t->name)) {
     hl_tx_step_text(f->e->tx, t->id, (hl_str){0}, (hl_str){0});
+    f->due = true;
     return;
   }
   bool changed = scrubbed(f, t->text, &json);
@@ -324,8 +326,10 @@ static void take_out_of_kv(hl_forget *f, const hl_trace *t, hl_run *run) {
 
 static void on_committed(void *arg, int code) {
   hl_forget *f = arg;
-  (void)code;
-  if (back(f)) go(f);
+  if (!back(f)) return;
+  if (f->due && !code) hl_parked_due(f->e, hl_loop_now(f->e->loop));
+  f->due = false;
+  go(f);
 }
 
 static void on_found(void *arg, const hl_trace_page *page) {

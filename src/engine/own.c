@@ -4,10 +4,10 @@
 #include "base/siphash.h"
 #include "engine/inside.h"
 #include "hubspot/paths.h"
+#include "store/waits.h"
 
 enum { MAX_RECORDS = 200000 };  /* beyond, the oldest goes: then its handler runs */
 enum { MAX_WROTE = 128 };       /* of one run, for its waits */
-static const int64_t KEEP_MS = 10 * 60 * 1000;
 
 typedef struct record {
   hl_node node;
@@ -114,7 +114,7 @@ static record *after(const record *r) {
 
 static void expire(hl_engine *e) {
   hl_own *o = e->own;
-  int64_t before = hl_loop_now(e->loop) - KEEP_MS, gone = 0;
+  int64_t before = hl_loop_now(e->loop) - HL_OWN_MS, gone = 0;
   while (o->first && (o->first->at <= before || o->n > MAX_RECORDS)) {
     record *r = o->first;
     o->first = r->next;
@@ -193,9 +193,47 @@ static bool heard(const hl_engine *e, const char *type_id, const char *what) {
 }
 
 struct hl_wrote {
-  struct { uint64_t hash[2]; int64_t at; char id[24]; } v[MAX_WROTE];
+  struct { hl_wait_own own; char id[24]; } v[MAX_WROTE]; /* id "": of a step that was done before, any */
   size_t n;                    /* ever */
 };
+
+static void note_wrote(hl_run *run, const hl_wait_own *own, const char *id) {
+  if (!run->wrote) run->wrote = HL_NEW(hl_wrote);
+  size_t k = run->wrote->n++ % MAX_WROTE;
+  run->wrote->v[k].own = *own;
+  snprintf(run->wrote->v[k].id, sizeof run->wrote->v[k].id, "%s", id);
+}
+
+size_t hl_own_count(const hl_run *run) { return run->wrote ? run->wrote->n : 0; }
+
+#define WROTE "wrote "
+enum { LETTERS = 2 * sizeof(hl_wait_own) };
+
+void hl_own_print(const hl_run *run, size_t since, hl_buf *out) {
+  size_t n = hl_own_count(run);
+  char letters[LETTERS + 1];
+  if (since + MAX_WROTE < n) since = n - MAX_WROTE;
+  int rc = since < n ? hl_buf_printf(out, "%s" WROTE, out->n ? " " : "") : 0;
+  for (; since < n && !rc; since++) {
+    hl_letters(&run->wrote->v[since % MAX_WROTE].own, sizeof(hl_wait_own), letters);
+    rc = hl_buf_puts(out, letters);
+  }
+  if (rc) hl_mem_ended();
+}
+
+static bool has_wrote(const hl_wrote *w, const hl_wait_own *own) {
+  for (size_t k = 0; w && k < w->n && k < MAX_WROTE; k++)
+    if (memcmp(&w->v[k].own, own, sizeof *own) == 0) return true;
+  return false;
+}
+
+void hl_own_read(hl_run *run, hl_str text) {
+  hl_wait_own own;
+  const char *p = text.n ? memmem(text.p, text.n, WROTE, sizeof WROTE - 1) : NULL, *end = text.p + text.n;
+  if (!p) return;
+  for (p += sizeof WROTE - 1; end - p >= LETTERS && hl_letters_read((hl_str){p, LETTERS}, &own); p += LETTERS)
+    if (!has_wrote(run->wrote, &own)) note_wrote(run, &own, "");
+}
 
 /* `heard`: others than a wait of the run may want to know. */
 static void wrote_one(hl_run *run, const char *handler, const told *t, bool heard_of, hl_own_mark *mark) {
@@ -203,25 +241,21 @@ static void wrote_one(hl_run *run, const char *handler, const told *t, bool hear
   uint64_t hash[2];
   hash_told(e, t, hash);
   int64_t id = e->own->next_id, at = hl_loop_now(e->loop);
-  if (!run->wrote) run->wrote = HL_NEW(hl_wrote);
-  size_t k = run->wrote->n++ % MAX_WROTE;
-  memcpy(run->wrote->v[k].hash, hash, sizeof hash);
-  run->wrote->v[k].at = at;
-  snprintf(run->wrote->v[k].id, sizeof run->wrote->v[k].id, "%s", t->id);
+  hl_wait_own own = {.at = at};
+  memcpy(own.hash, hash, sizeof own.hash);
+  note_wrote(run, &own, t->id);
   if (!heard_of) return;
   add(e->own, id, at, hash, handler, run->depth);
   hl_tx_own(e->tx, id, handler, (hl_str){(const char *)hash, sizeof hash}, at, run->depth);
   if (!mark->n++) mark->first = id;
 }
 
-void hl_own_wrote(const hl_run *run, const char *object_id, size_t max, hl_buf *out, int64_t *until) {
+void hl_own_wrote(const hl_run *run, const char *object_id, size_t max, hl_buf *out) {
   const hl_wrote *w = run->wrote;
-  int64_t now = hl_loop_now(run->e->loop);
-  for (size_t i = w ? w->n : 0, least = i > MAX_WROTE ? i - MAX_WROTE : 0; i > least && max; i--) {
+  for (size_t i = hl_own_count(run), least = i > MAX_WROTE ? i - MAX_WROTE : 0; i > least && max; i--) {
     size_t k = (i - 1) % MAX_WROTE;
-    if (w->v[k].at + KEEP_MS <= now || (object_id && strcmp(object_id, w->v[k].id) != 0)) continue;
-    if (!out->n) *until = w->v[k].at + KEEP_MS;
-    if (hl_buf_append(out, w->v[k].hash, sizeof w->v[k].hash)) hl_mem_ended();
+    if (object_id && *w->v[k].id && strcmp(object_id, w->v[k].id) != 0) continue;
+    if (hl_buf_append(out, &w->v[k].own, sizeof w->v[k].own)) hl_mem_ended();
     max--;
   }
 }

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-#define CHILD "child"      /* what the row of a child task's step says */
+#define CHILD "child"      /* what the row of a child task's step begins with */
 
 hl_step_op *hl_step_op_new(hl_run *run, hl_step_cb cb, void *arg) {
   hl_engine *e = run->e;
@@ -198,9 +198,9 @@ static void on_rows(void *arg, int code, const hl_step_row *rows, size_t n) {
       step->kind = r->kind;
       step->place = r->place;
       step->stored = true;
-      step->child = hl_str_eqz(r->what, CHILD);
+      step->child = hl_str_starts(r->what, CHILD);
       set_json(step, r->json);
-      if (r->what.n && !step->child) hl_wait_read(step, r->what);
+      if (!hl_wait_read(step, r->what)) hl_own_read(run, r->what);
     }
   }
   hl_step_op_end(op, code ? HL_EIO : 0);
@@ -310,6 +310,7 @@ int hl_run_step(hl_run *run, hl_str name, hl_step **out, hl_error *err) {
   int rc = hl_step_ask(run, name, false, &step, err);
   if (rc) return rc;
   step->active = step->kind == HL_STEP_NONE;
+  step->wrote = hl_own_count(run);
   step->raised = false;
   if (step->kind == HL_STEP_DONE || step->kind == HL_STEP_UNSTORABLE) hl_run_drop_effects_of(run, step->writer);
   *out = step;
@@ -360,7 +361,12 @@ hl_step_op *hl_step_finish(hl_step *step, hl_str json, bool unstorable, hl_step_
   step->kind = unstorable ? HL_STEP_UNSTORABLE : HL_STEP_DONE;
   set_json(step, json);
   hl_run_apply_of(run, step->writer);
-  hl_step_store(step, 0, step->kind, step->child ? HL_STR(CHILD) : (hl_str){0}, hl_step_result(step));
+  hl_buf what;
+  hl_buf_init(&what, 1 << 16);
+  if (step->child && hl_buf_puts(&what, CHILD)) hl_mem_ended();
+  hl_own_print(run, step->wrote, &what);
+  hl_step_store(step, 0, step->kind, hl_buf_str(&what), hl_step_result(step));
+  hl_buf_deinit(&what);
   return after_commit(run, cb, arg);
 }
 

@@ -28,6 +28,7 @@ struct hl_step {
   bool child;            /* of a child task: its place says nothing */
   bool uncertain;        /* what one of its writes did is not known */
   bool raised;           /* in this attempt, and has not been called again; json: the error */
+  size_t wrote;          /* hl_own_count when it began */
   hl_step_kind kind;
   hl_write *writes;
   struct hl_wait *wait;  /* NULL: a step */
@@ -63,7 +64,7 @@ void hl_step_store(hl_step *step, unsigned n, hl_step_kind kind, hl_str what, hl
 hl_step_key hl_step_key_of(const hl_run *run, hl_buf *name); /* `name` holds its text */
 
 /* wait.c: what a row of a wait says */
-void hl_wait_read(hl_step *step, hl_str what);
+bool hl_wait_read(hl_step *step, hl_str what); /* false: it is none */
 void hl_wait_free(struct hl_wait *wait);
 
 #endif

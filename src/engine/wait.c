@@ -57,7 +57,7 @@ typedef struct awaited {       /* what a script's text says that it waits for */
 typedef struct looked {        /* a wait of the pass */
   hl_node node;
   what_hash hash;
-  int64_t parked, row, own_until;
+  int64_t parked, row;
   unsigned index;
   bool met;
   hl_str own;                  /* a copy */
@@ -321,7 +321,7 @@ static uint64_t slot_of(const what_hash *h) {
 
 static bool is_own(hl_engine *e, const looked *l, const hl_store_row *r, const hl_element *el) {
   what_hash told;
-  return l->own.n && r->received < l->own_until && told_of(e, r->account, el, &told) && memmem(l->own.p, l->own.n, told.b, sizeof told.b);
+  return l->own.n && told_of(e, r->account, el, &told) && hl_wait_is_own(l->own, told.b, r->received);
 }
 
 static void look_at(hl_engine *e, const hl_store_row *r, unsigned index, const hl_element *el) {
@@ -400,7 +400,7 @@ static void on_waits(void *arg, int code, const hl_wait_row *rows, size_t n) {
   w->upto = 0;
   for (size_t k = 0; k < n; k++) {
     looked *l = &w->pass[k];
-    *l = (looked){.parked = rows[k].parked, .row = rows[k].row, .index = rows[k].index, .own_until = rows[k].own_until};
+    *l = (looked){.parked = rows[k].parked, .row = rows[k].row, .index = rows[k].index};
     if (rows[k].own.n) l->own = (hl_str){hl_strndup(rows[k].own.p, rows[k].own.n), rows[k].own.n};
     if (rows[k].hash.n == sizeof l->hash.b) memcpy(l->hash.b, rows[k].hash.p, sizeof l->hash.b);
     if (rows[k].upto > w->upto) w->upto = rows[k].upto;
@@ -492,7 +492,8 @@ void hl_waits_free(hl_engine *e) {
 
 /* ---- a wait of a run ---- */
 
-static const char HEX[] = "0123456789abcdef";
+#define WHAT "wait"
+enum { WHAT_HASH = sizeof WHAT, WHAT_BYTES = WHAT_HASH + 2 * HL_HASH_BYTES };
 
 void hl_wait_free(struct hl_wait *wait) {
   if (!wait) return;
@@ -502,28 +503,21 @@ void hl_wait_free(struct hl_wait *wait) {
   hl_free(wait);
 }
 
-/* The row of a wait says "wait", and its hash as hexadecimal digits. */
-static void print_what(const struct hl_wait *wait, char out[5 + 2 * HL_HASH_BYTES + 1]) {
-  char *p = out + 4;
-  memcpy(out, "wait", 5);
+/* The row of a wait says "wait", and its hash. */
+static void print_what(const struct hl_wait *wait, char out[WHAT_BYTES + 1]) {
+  memcpy(out, WHAT, sizeof WHAT);
   if (wait->timed) return;
-  *p++ = ' ';
-  for (size_t k = 0; k < HL_HASH_BYTES; k++) {
-    *p++ = HEX[wait->hash.b[k] >> 4];
-    *p++ = HEX[wait->hash.b[k] & 15];
-  }
-  *p = 0;
+  out[WHAT_HASH - 1] = ' ';
+  hl_letters(wait->hash.b, sizeof wait->hash.b, out + WHAT_HASH);
 }
 
-void hl_wait_read(hl_step *step, hl_str what) {
+bool hl_wait_read(hl_step *step, hl_str what) {
+  if (!hl_str_starts(what, WHAT)) return false;
   struct hl_wait *wait = step->wait ? step->wait : HL_NEW(struct hl_wait);
-  wait->timed = what.n != 5 + 2 * HL_HASH_BYTES;
-  for (size_t k = 0; k < HL_HASH_BYTES && !wait->timed; k++) {
-    const char *hi = strchr(HEX, what.p[5 + 2 * k]), *lo = strchr(HEX, what.p[6 + 2 * k]);
-    wait->hash.b[k] = (unsigned char)(((hi ? hi - HEX : 0) << 4) | (lo ? lo - HEX : 0));
-  }
+  wait->timed = what.n != WHAT_BYTES || !hl_letters_read((hl_str){what.p + WHAT_HASH, 2 * HL_HASH_BYTES}, wait->hash.b);
   if (step->kind == HL_STEP_WAITING && hl_str_int64(hl_step_result(step), &wait->until)) wait->until = HL_WAIT_FOREVER;
   step->wait = wait;
+  return true;
 }
 
 static int compare_names(const void *a, const void *b) {
@@ -699,14 +693,14 @@ static void keep_raised(hl_steps *s) {
 static void store_wait(hl_run *run, hl_step *step, int64_t due, hl_str event) {
   hl_engine *e = run->e;
   struct hl_wait *wait = step->wait;
-  char what[5 + 2 * HL_HASH_BYTES + 1], until[24];
+  char what[WHAT_BYTES + 1], until[24];
   hl_buf why;
   print_what(wait, what);
   int n = snprintf(until, sizeof until, "%lld", (long long)wait->until);
   step->kind = HL_STEP_WAITING;
   hl_step_store(step, 0, step->kind, hl_str_of(what), (hl_str){until, (size_t)n});
   hl_buf own;
-  hl_buf_init(&own, MAX_OWN * sizeof wait->hash.b);
+  hl_buf_init(&own, MAX_OWN * sizeof(hl_wait_own));
   hl_wait_row row = {.parked = run->parked, .type = wait->type, .fields = wait->fields, .name = {step->name, step->name_n}};
   if (!wait->timed) {
     row.hash = (hl_str){(char *)wait->hash.b, sizeof wait->hash.b};
@@ -714,7 +708,7 @@ static void store_wait(hl_run *run, hl_step *step, int64_t due, hl_str event) {
     row.index = wait->index;
     bool last = run->ev->row && wait->row == run->ev->row->id && wait->index + 1 == run->ev->row->n && wait->row == e->next_row - 1;
     row.upto = last ? 0 : e->next_row - 1;
-    hl_own_wrote(run, wait->object, MAX_OWN, &own, &row.own_until);
+    hl_own_wrote(run, wait->object, MAX_OWN, &own);
     if (own.n) row.own = hl_buf_str(&own);
     filter_add(e, &wait->hash);
     if (row.upto) hl_waiter_add(e, false, 0, on_stored, e);

@@ -371,10 +371,10 @@ static int read_makes(lua_State *L, int opts, const http_op *o) {
 static void add_hash(cJSON *json, const char *name, hl_str text) {
   static const unsigned char key[HL_SIPHASH_KEY_BYTES];
   uint64_t h[2];
-  char hex[33];
+  char letters[2 * sizeof h + 1];
   hl_siphash128(key, text.p, text.n, h);
-  snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)h[0], (unsigned long long)h[1]);
-  cJSON_AddStringToObject(json, name, hex);
+  hl_letters(h, sizeof h, letters);
+  cJSON_AddStringToObject(json, name, letters);
 }
 
 /* What tells it from other requests of its step. A URL may hold what is secret, so of that there are hashes. */

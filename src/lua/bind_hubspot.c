@@ -276,7 +276,7 @@ static size_t push_what(lua_State *L) {
   cJSON *head = cJSON_CreateObject(), *all = cJSON_CreateObject();
   hl_buf body;
   uint64_t digest[2];
-  char hex[40];
+  char letters[2 * sizeof digest + 1];
   hl_buf_init(&body, BODY_MAX);
   cJSON_AddStringToObject(all, "account", hl_script_account(L));
   cJSON_AddStringToObject(head, "account", hl_script_account(L));
@@ -297,8 +297,8 @@ static size_t push_what(lua_State *L) {
   lua_pop(L, 1);
   hl_siphash128(key, body.p, body.n, digest);
   hl_buf_deinit(&body);
-  snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)digest[0], (unsigned long long)digest[1]);
-  cJSON_AddStringToObject(all, "body", hex);
+  hl_letters(digest, sizeof digest, letters);
+  cJSON_AddStringToObject(all, "body", letters);
   char *text = hl_json_print(all), *start = hl_json_print(head);
   size_t n = strlen(start) - 1; /* without its closing brace */
   cJSON_Delete(all);

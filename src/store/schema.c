@@ -59,8 +59,7 @@ static const char *const SCHEMA_5 =
     "CREATE INDEX parked_lane ON parked(handler, lane, occurred, id) WHERE lane IS NOT NULL AND kind=4;"
     "CREATE TABLE started(until INTEGER NOT NULL, at INTEGER NOT NULL, handler TEXT NOT NULL, lane BLOB NOT NULL);"
     "CREATE INDEX started_until ON started(until);"
-    "ALTER TABLE wait ADD COLUMN own BLOB;"
-    "ALTER TABLE wait ADD COLUMN own_until INTEGER NOT NULL DEFAULT 0;";
+    "ALTER TABLE wait ADD COLUMN own BLOB;";
 
 int sql_create(hl_db *db, const unsigned char *key) {
   sqlite3_stmt *st = NULL;

@@ -11,6 +11,10 @@
 #include "store/operate.h"
 #include "store/sqlite.h"
 
+#define SQL_WAIT_OF_STEP                                                                                   \
+  "(SELECT w.id FROM step s CROSS JOIN parked p ON p.row=s.row AND p.idx=s.idx AND p.handler=s.handler"    \
+  " CROSS JOIN wait w ON w.id=p.id AND w.name=s.name WHERE s.rowid=?1)"
+
 #define STATEMENTS(X)                                                                                      \
   X(BEGIN, "BEGIN IMMEDIATE")                                                                              \
   X(COMMIT, "COMMIT")                                                                                      \
@@ -61,7 +65,7 @@
   X(STEPS_LOST_DEL, "DELETE FROM step WHERE n>0 AND kind=3 AND EXISTS(SELECT 1 FROM parked p WHERE p.id=?1" \
                     " AND p.row=step.row AND p.idx=step.idx AND p.handler=step.handler)")                  \
   X(STEPS, "SELECT name,n,place,kind,what,json FROM step WHERE row=?1 AND idx=?2 AND handler=?3 ORDER BY place,n") \
-  X(WAIT, "INSERT OR REPLACE INTO wait(id,hash,type,fields,name,row,idx,upto,own,own_until) VALUES(?,?,?,?,?,?,?,?,?,?)") \
+  X(WAIT, "INSERT OR REPLACE INTO wait(id,hash,type,fields,name,row,idx,upto,own) VALUES(?,?,?,?,?,?,?,?,?)")   \
   X(WAIT_PARKED, "UPDATE parked SET due=?2, failed=0, error=?3, event=coalesce(?4,event), lane=NULL WHERE id=?1") \
   X(WAIT_ON, "UPDATE parked SET due=?2, lane=NULL WHERE id=?1 AND EXISTS(SELECT 1 FROM wait WHERE id=?1)")            \
   X(WAIT_RESULT, "UPDATE step SET kind=1, json=?2 FROM wait w JOIN parked p ON p.id=w.id WHERE w.id=?1 AND step.row=p.row" \
@@ -70,11 +74,10 @@
   X(WAIT_DEL, "DELETE FROM wait WHERE id=?1")                                                              \
   X(WAIT_UPTO, "SELECT upto FROM wait WHERE id=?1")                                                        \
   X(WAIT_LOOKED, "UPDATE wait SET upto=CASE WHEN upto>?2 THEN upto ELSE 0 END, row=?2, idx=?3 WHERE id=?1") \
-  X(WAITS_FOR, "SELECT id FROM wait WHERE hash=?1 AND upto=0 AND (own IS NULL OR own_until<=?3 OR coalesce(instr(own,?4),0)=0)" \
-               " LIMIT ?2")                                                                                \
+  X(WAITS_FOR, "SELECT id,own FROM wait WHERE hash=?1 AND upto=0")                                         \
   X(WAITS_LOOK, "UPDATE wait SET row=CASE WHEN upto=0 THEN ?2-1 ELSE row END,"                             \
                 " idx=CASE WHEN upto=0 THEN ?3 ELSE idx END, upto=?2 WHERE hash=?1")                       \
-  X(WAITS, "SELECT id,hash,row,idx,upto,own,own_until FROM wait WHERE upto>0 ORDER BY row LIMIT ?1")                     \
+  X(WAITS, "SELECT id,hash,row,idx,upto,own FROM wait WHERE upto>0 ORDER BY row LIMIT ?1")             \
   X(WAIT_INDEX, "SELECT hash,type,fields FROM wait WHERE hash IS NOT NULL")                                \
   X(OWN, "INSERT INTO own(id,at,depth,handler,hash) VALUES(?1,?2,?3,?4,?5)")                               \
   X(OWN_DROP, "DELETE FROM own WHERE id=?1")                                                               \
@@ -121,6 +124,8 @@
   X(LOG_BODY, "UPDATE log SET body=?2 WHERE id=?1")                                                        \
   X(PARKED_ERROR, "UPDATE parked SET error=?2 WHERE id=?1")                                                \
   X(STEP_TEXT, "UPDATE step SET what=?2, json=?3 WHERE rowid=?1")                                          \
+  X(STEP_WAIT_DUE, "UPDATE parked SET due=received WHERE id=" SQL_WAIT_OF_STEP)                            \
+  X(STEP_WAIT_DEL, "DELETE FROM wait WHERE id=" SQL_WAIT_OF_STEP)                                          \
   X(STEP_ROW_DEL, "DELETE FROM step WHERE rowid=?1")                                                       \
   X(AUDIT_TEXT, "UPDATE audit SET json=?2 WHERE id=?1")                                                    \
   X(AUDIT_EXPIRE, "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at<?1 ORDER BY at LIMIT ?2)")  \

@@ -14,7 +14,6 @@ int sql_apply_wait(hl_db *db, const hl_op *op) {
   }
   for (int k = 1; k <= 3; k++) sqlite3_bind_int64(st, 5 + k, op->i[k]);
   sql_bind_blob(st, 9, op->s[6]);
-  sqlite3_bind_int64(st, 10, op->i[5]);
   int rc = sqlite3_step(st);
   sqlite3_reset(st);
   if (rc != SQLITE_DONE) return sqlite3_extended_errcode(db->db);
@@ -36,12 +35,12 @@ int sql_apply_wait_arrived(hl_db *db, const hl_op *op) {
   int rc;
   sqlite3_stmt *st = sql_statement(db, ST_WAITS_FOR);
   sql_bind_blob(st, 1, op->s[0]);
-  sqlite3_bind_int64(st, 2, AT_ONCE);
-  sqlite3_bind_int64(st, 3, op->i[1]);
-  sql_bind_blob(st, 4, op->s[2]);
-  while ((rc = sqlite3_step(st)) == SQLITE_ROW) ids[n++] = sqlite3_column_int64(st, 0);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW && n < AT_ONCE) {
+    if (op->s[2].p && hl_wait_is_own(sql_blob(st, 1), (const unsigned char *)op->s[2].p, op->i[1])) continue;
+    ids[n++] = sqlite3_column_int64(st, 0);
+  }
   sqlite3_reset(st);
-  if (rc != SQLITE_DONE) return sqlite3_extended_errcode(db->db);
+  if (rc != SQLITE_DONE && rc != SQLITE_ROW) return sqlite3_extended_errcode(db->db);
   rc = 0;
   for (size_t k = 0; k < n && !rc; k++) rc = met(db, ids[k], op->i[1], op->s[1]);
   if (rc) return rc;
@@ -108,8 +107,7 @@ int hl_db_read_waits(hl_db *db, size_t max, hl_bag *bag, hl_wait_row **out, size
   while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
     v = room(bag, v, count, &cap, sizeof *v);
     v[count++] = (hl_wait_row){.parked = sqlite3_column_int64(st, 0), .hash = sql_copy(bag, st, 1), .row = sqlite3_column_int64(st, 2),
-                               .index = (unsigned)sqlite3_column_int64(st, 3), .upto = sqlite3_column_int64(st, 4), .own = sql_copy(bag, st, 5),
-                               .own_until = sqlite3_column_int64(st, 6)};
+                               .index = (unsigned)sqlite3_column_int64(st, 3), .upto = sqlite3_column_int64(st, 4), .own = sql_copy(bag, st, 5)};
   }
   sqlite3_reset(st);
   *out = v;

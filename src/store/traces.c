@@ -21,6 +21,12 @@ static int drop_delayed(hl_db *db, int64_t id) {
   return 0;
 }
 
+static int drop_step(hl_db *db, int64_t rowid) {
+  int rc = sql_run(db, ST_STEP_WAIT_DUE, 1, &rowid, 0, NULL);
+  if (!rc) rc = sql_run(db, ST_STEP_WAIT_DEL, 1, &rowid, 0, NULL);
+  return rc ? rc : sql_run(db, ST_STEP_ROW_DEL, 1, &rowid, 0, NULL);
+}
+
 int sql_apply_trace(hl_db *db, const hl_op *op) {
   switch (op->kind) {
     case OP_LOG_BODY: {
@@ -30,7 +36,7 @@ int sql_apply_trace(hl_db *db, const hl_op *op) {
       return step_once(db, st);
     }
     case OP_PARKED_ERROR: return sql_run(db, ST_PARKED_ERROR, 1, op->i, 1, op->s);
-    case OP_STEP_TEXT: return op->s[0].p || op->s[1].p ? sql_run(db, ST_STEP_TEXT, 1, op->i, 2, op->s) : sql_run(db, ST_STEP_ROW_DEL, 1, op->i, 0, NULL);
+    case OP_STEP_TEXT: return op->s[0].p || op->s[1].p ? sql_run(db, ST_STEP_TEXT, 1, op->i, 2, op->s) : drop_step(db, op->i[0]);
     case OP_AUDIT_TEXT: return op->s[0].p ? sql_run(db, ST_AUDIT_TEXT, 1, op->i, 1, op->s) : sql_run(db, ST_AUDIT_DEL, 1, op->i, 0, NULL);
     case OP_DROP_DELAYED: return drop_delayed(db, op->i[0]);
     default: return SQLITE_MISUSE;

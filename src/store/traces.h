@@ -39,7 +39,7 @@ void hl_store_compact(hl_store *s, int64_t max_bytes, void (*cb)(void *arg, cons
 
 void hl_tx_log_body(hl_tx *tx, int64_t row, hl_str body);
 void hl_tx_parked_error(hl_tx *tx, int64_t id, hl_str error);
-/* Of a step's row; what.p and json.p NULL: the row goes. */
+/* Of a step's row; what.p and json.p NULL: the row goes, and if it is a wait that goes on, that too: its event is due. */
 void hl_tx_step_text(hl_tx *tx, int64_t rowid, hl_str what, hl_str json);
 /* json.p NULL: the record goes. */
 void hl_tx_audit_text(hl_tx *tx, int64_t id, hl_str json);

@@ -199,10 +199,19 @@ void hl_tx_steps_drop(hl_tx *tx, const hl_step_key *key) {
   add_step(tx, OP_STEPS_DROP, key, s, HL_COUNT(s));
 }
 
+bool hl_wait_is_own(hl_str own, const unsigned char told[HL_HASH_BYTES], int64_t received) {
+  hl_wait_own w;
+  for (; own.n >= sizeof w; own.p += sizeof w, own.n -= sizeof w) {
+    memcpy(&w, own.p, sizeof w);
+    if (received > w.at - HL_OWN_EARLY_MS && received < w.at + HL_OWN_MS && memcmp(w.hash, told, sizeof w.hash) == 0) return true;
+  }
+  return false;
+}
+
 void hl_tx_wait(hl_tx *tx, const hl_wait_row *w, int64_t due, hl_str error, hl_str event) {
   hl_str none = {0}, s[] = {w->hash, w->type ? hl_str_of(w->type) : none, w->fields ? hl_str_of(w->fields) : none, w->name, error, event, w->own};
   hl_op *op = add(tx, OP_WAIT, false, s, HL_COUNT(s));
-  int64_t i[] = {w->parked, w->row, w->index, w->upto, due, w->own_until};
+  int64_t i[] = {w->parked, w->row, w->index, w->upto, due};
   memcpy(op->i, i, sizeof i);
 }
 

@@ -30,6 +30,22 @@ static void strings(void **state) {
   assert_false(hl_str_same_secret(HL_STR("abc"), HL_STR("abd")));
 }
 
+static void letters_hold_no_number(void **state) {
+  (void)state;
+  unsigned char all[256], back[256];
+  char text[513];
+  for (int i = 0; i < 256; i++) all[i] = (unsigned char)i;
+  hl_letters(all, sizeof all, text);
+  assert_int_equal(strlen(text), 512);
+  assert_int_equal(strcspn(text, "0123456789abcdef"), 512);
+  assert_true(hl_letters_read(hl_str_of(text), back));
+  assert_memory_equal(all, back, sizeof all);
+  assert_true(hl_letters_read(HL_STR("00ff1a"), back)); /* as they were written once */
+  assert_memory_equal(back, "\x00\xff\x1a", 3);
+  assert_false(hl_letters_read(HL_STR("ggg"), back));
+  assert_false(hl_letters_read(HL_STR("gw"), back));
+}
+
 static void buffers_are_bounded(void **state) {
   (void)state;
   hl_buf b;
@@ -250,7 +266,7 @@ static void errors(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(strings), cmocka_unit_test(buffers_are_bounded),
+      cmocka_unit_test(strings), cmocka_unit_test(letters_hold_no_number), cmocka_unit_test(buffers_are_bounded),
       cmocka_unit_test(memory_ends_while_parsing_and_printing), cmocka_unit_test(json_keeps_big_integers),
       cmocka_unit_test(json_refuses), cmocka_unit_test(durations), cmocka_unit_test(iso_times), cmocka_unit_test(http_dates),
       cmocka_unit_test(log_redacts), cmocka_unit_test(log_lines_are_ours),

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "engine/forget.h"
-#include "engine/step.h"
+#include "engine/wait.h"
 #include "store/operate.h"
 
 #define ID "987654321012"
@@ -251,6 +251,99 @@ static void what_runs_is_left_to_its_handler(void **state) {
   world_end(&w);
 }
 
+/* Handlers that wait: 21 by a name that names her, 22 for what she does and then for a time, 23 for something else; and
+ * one of her own event. */
+typedef struct waiting { hl_run *run; int deal, calls[30]; bool forgotten; } waiting;
+
+static void wait_on(void *arg, int code) {
+  waiting *t = arg;
+  hl_step *step;
+  hl_error err;
+  hl_wait_for what = {.type = "reply", .until = HL_WAIT_FOREVER};
+  const char *name = "reply";
+  cJSON *match = cJSON_CreateObject();
+  assert_int_equal(code, 0);
+  if (t->deal == 21) name = t->forgotten ? "reply of nobody" : "reply of " MAIL;
+  if (t->deal == 22) what.type = "contact.propertyChange", cJSON_AddStringToObject(match, "objectId", ID);
+  what.match = match;
+  for (int n = 0; n < 2; n++) {
+    int rc = hl_run_wait(t->run, hl_str_of(name), &what, &step, &err);
+    if (rc == HL_EBUSY) {
+      hl_run_steps_load(t->run, wait_on, t);
+      goto out;
+    }
+    if (rc) fail_msg("%s", err.text);
+    if (hl_wait_is(step) != HL_WAIT_OVER) {
+      hl_wait_end(step);
+      break;
+    }
+    what = (hl_wait_for){.until = HL_WAIT_FOREVER};
+    name = "later";
+  }
+  hl_run_finish(t->run, HL_RUN_DONE, (hl_str){0});
+out:
+  cJSON_Delete(match);
+}
+
+static void on_waiting(void *arg, hl_run *run, const hl_event *event) {
+  waiting *t = arg;
+  int64_t id = hl_json_int(event->json, "objectId", 0);
+  t->run = run;
+  t->deal = id < 30 ? (int)id : 0;
+  t->calls[t->deal]++;
+  wait_on(t, 0);
+}
+
+static void waits_of_her_end(void **state) {
+  (void)state;
+  for (int started = 0; started < 2; started++) {
+    world w;
+    waiting t = {0};
+    fresh();
+    for (int life = 0; life < 3; life++) {
+      world_loop(&w, false);
+      world_engine(&w, "f.db");
+      if (life != 1 || started) {
+        hl_handler_options o = {.script = "s.lua", .concurrency = 1};
+        assert_int_equal(hl_engine_on(w.e, "deal.creation", false, &o, on_waiting, &t, NULL, &w.err), 0);
+        assert_int_equal(hl_engine_on(w.e, "contact.creation", false, &o, on_waiting, &t, NULL, &w.err), 0);
+        world_start(&w);
+      }
+      if (life == 0) {
+        received(&w, "[" DEAL(21, "") "," DEAL(22, "") "," DEAL(23, "") ",{\"eventId\":1,\"occurredAt\":1,\"subscriptionType\":\"contact.creation\",\"objectId\":" ID "},"
+                     "{\"eventId\":3,\"occurredAt\":1,\"subscriptionType\":\"contact.propertyChange\",\"objectId\":" ID ",\"propertyName\":\"firstname\",\"propertyValue\":\"Ana Weber\"}]");
+        settle_down(&w);
+        assert_int_equal(stats_of(&w).waiting, 4);
+        assert_int_equal(t.calls[22], 2);
+        assert_true(traces() > 5);
+      }
+      if (life == 1) {
+        t.forgotten = true; /* where the name came from, too */
+        hl_forgotten f = forget(&w, false);
+        assert_int_equal(f.in_hand, 0);
+        assert_int_equal(f.parked, 2); /* her own, and 21's reason */
+        assert_int_equal(f.steps, 2);  /* 21's wait, and what ended 22's */
+        assert_int_equal(traces(), 0);
+      }
+      if (life == 2) settle_down(&w);
+      hl_engine_stats st = stats_of(&w);
+      assert_int_equal(st.removed, life > 0 ? 1 : 0);
+      if (life == 2) {
+        assert_int_equal(t.calls[21], 2);
+        assert_int_equal(t.calls[23], 1);
+        assert_int_equal(st.waiting, 3);
+        assert_int_equal(st.dead, 0);
+        received(&w, "[{\"subscriptionType\":\"reply\",\"payload\":{}}]");
+        settle_down(&w);
+        assert_int_equal(t.calls[23], 2); /* what waits still hears */
+        assert_int_equal(t.calls[21], 3);
+      }
+      world_end(&w);
+    }
+    assert_int_equal(traces(), 0);
+  }
+}
+
 static void on_pruned(void *arg, const hl_pruned *p) {
   assert_int_equal(p->code, 0);
   *(hl_pruned *)arg = *p;
@@ -416,7 +509,7 @@ static void it_ends_with_the_engine(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nothing_is_left_in_the_files), cmocka_unit_test(what_runs_is_left_to_its_handler),
+      cmocka_unit_test(nothing_is_left_in_the_files), cmocka_unit_test(what_runs_is_left_to_its_handler), cmocka_unit_test(waits_of_her_end),
       cmocka_unit_test(one_account_is_one), cmocka_unit_test(whatever_happened_before),     cmocka_unit_test(a_deletion_in_hubspot_is_one_here), cmocka_unit_test(it_ends_with_the_engine),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

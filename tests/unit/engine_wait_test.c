@@ -68,7 +68,7 @@ typedef struct script {
   action actions[MAX_ACTIONS];
   int n, runs, finished, done[MAX_ACTIONS];
   bool stops;                      /* hangs before `stop_at` */
-  bool writes;                     /* to the deal, before action 1 */
+  bool writes, step_writes;        /* to the deal: before action 1, or in the step that is action 0 */
   int stop_at, fail_at, fail_times;/* raises before this action, that often */
   char results[MAX_ACTIONS][200];  /* as the handler saw them last */
   unsigned attempt;
@@ -130,6 +130,10 @@ static void keep_result(act *a, const action *x) {
   }
 }
 
+static void write_deal(act *a) {
+  hl_run_wrote(a->run, HL_WRITE_UPDATE, "main", "deals", "17", HL_STR("{\"properties\":{\"dealstage\":\"ours\",\"amount\":5}}"));
+}
+
 static void go_on(act *a) {
   script *s = a->s;
   for (; a->at < s->n; a->at++, a->step = NULL) {
@@ -147,8 +151,7 @@ static void go_on(act *a) {
       }
       hl_error err;
       assert_int_equal(hl_run_emit(a->run, "noted", HL_STR("1"), 0, NULL, NULL, &err), 0);
-      if (s->writes && a->at == 1)
-        hl_run_wrote(a->run, HL_WRITE_UPDATE, "main", "deals", "17", HL_STR("{\"properties\":{\"dealstage\":\"ours\",\"amount\":5}}"));
+      if (s->writes && a->at == 1) write_deal(a);
       int rc = ask(a, x);
       if (rc == HL_EBUSY) {
         hl_run_steps_load(a->run, on_ready, a);
@@ -161,6 +164,7 @@ static void go_on(act *a) {
       }
     }
     if (!x->wait && hl_step_active(a->step)) {
+      if (s->step_writes && a->at == 0) write_deal(a);
       hl_step_finish(a->step, HL_STR("1"), false, on_committed, a);
       return;
     }
@@ -468,6 +472,35 @@ static void own_writes_do_not_end_it(void **state) {
     put(&w, "[" CHANGED(8, 17, "theirs") "]");
     calm(&w);
     assert_string_equal(s.results[1], "17 theirs");
+    assert_int_equal(s.finished, 1);
+    end_life(&w);
+    nothing_is_left();
+  }
+}
+
+/* Nor what a step has written, however many lives ago: its write is not made again, and its event may be in the log. */
+static void nor_do_those_of_a_step(void **state) {
+  (void)state;
+  for (int late = 0; late < 2; late++) {
+    world w;
+    script s = wait_script();
+    s.step_writes = true;
+    s.actions[1] = (action)WAIT("cool", NULL, NULL, late ? 2 * HL_DAY : HL_MINUTE);
+    s.actions[2] = (action)WAIT("signed", "deal.propertyChange", DEAL(17), HL_DAY);
+    fresh();
+    begin_life(&w, &s);
+    put(&w, "[" CREATED(1, 10, 100) "]");
+    calm(&w);
+    put(&w, "[" CHANGED(7, 17, "ours") "]");
+    kill_life(&w);
+    begin_life(&w, &s);
+    pass(&w, (late ? 2 * HL_DAY : HL_MINUTE) + 1000);
+    calm(&w);
+    assert_int_equal(stats_of(&w).waiting, 1);
+    assert_int_equal(s.finished, 0);
+    put(&w, "[" CHANGED(8, 17, "ours") "," CHANGED(9, 17, "theirs") "]");
+    calm(&w);
+    assert_string_equal(s.results[2], late ? "17 ours" : "17 theirs");
     assert_int_equal(s.finished, 1);
     end_life(&w);
     nothing_is_left();
@@ -999,6 +1032,7 @@ int main(void) {
       cmocka_unit_test(what_came_before_is_looked_up),
       cmocka_unit_test(the_earliest_event_ends_it),
       cmocka_unit_test(own_writes_do_not_end_it),
+      cmocka_unit_test(nor_do_those_of_a_step),
       cmocka_unit_test(what_is_not_committed_ends_nothing),
       cmocka_unit_test(a_read_that_fails_is_tried_again),
       cmocka_unit_test(the_store_decides_at_the_last_moment),

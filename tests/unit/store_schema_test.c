@@ -145,7 +145,6 @@ static void check_wait(hl_db *db) {
   assert_int_equal(rows[0].parked, 7);
   assert_int_equal(rows[0].upto, 9);
   assert_int_equal(rows[0].own.n, 0);
-  assert_int_equal(rows[0].own_until, 0);
   hl_bag_deinit(&bag);
 }
 
