@@ -459,9 +459,10 @@ function sim.calls()
   return answer.calls or answer
 end
 
----Makes calls fail: { match = { method=, path= }, status = 500, times = 2 }, { drop = true }, { html = true }, …
----@param fault table
-function sim.fail(fault) call(T.sim, "fail", fault) end
+---What goes wrong from now on (hubloop help sim): { status = 503, times = 2 }, { drop = "half", path = "/search" },
+---{ latency_ms = "p50:80,p99:900", times = 0 }, { webhook = "lost", share = 0.1 }, or a text as for --fault. {} ends all.
+---@param fault table|string
+function sim.fail(fault) call(T.sim, "fail", type(fault) == "string" and { spec = fault } or fault) end
 
 ---What another host answers to http requests; without it a request raises. fn gets { method, url, headers, body,
 ---json() } and returns a status, a text or { status=, headers=, body= or json= }; an error breaks the connection.

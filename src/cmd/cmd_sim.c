@@ -19,7 +19,8 @@ static const hl_flag flags[] = {
     {"seed", "N", "another seed, another population; default 7"},
     {"portal", "N", "the account's id; default 62515"},
     {"time-zone", "ZONE", "where the account is, which is when its day ends; default UTC"},
-    {"latency", "MS", "answer after MS milliseconds"},
+    {"latency", "MS", "answer after MS milliseconds; 20..200: between the two; p50:80,p99:900: lognormal with these percentiles"},
+    {"fault", "SPEC", "what goes wrong, such as \"status=503 times=3\"; may be given again; hubloop help sim lists the words"},
     {"webhook-url", "URL", "deliver webhooks here (subscriptions are set through /_sim/subscribe)"},
     {"oauth-app", "CLIENT_ID", "an OAuth app for /oauth/authorize and /oauth/2026-09/token; its secret: HUBSPOT_APP_SECRET"},
     {"oauth-scopes", "LIST", "the scopes that the app requires, with spaces between; default: any that are asked for"},
@@ -43,9 +44,11 @@ typedef struct simulating {
   bool stop;
 } simulating;
 
-static void answered(void *arg, const hl_http_response *r) {
-  if (r->status) hl_request_reply(arg, r->status, &r->headers, r->body);
-  else hl_request_drop(arg); /* a fault: the connection breaks */
+static void answered(void *arg, const hl_http_response *r, const hl_sim_way *way) {
+  size_t cut = way->half ? r->body.n / 2 : r->body.n;
+  if (!r->status || (way->half && !cut)) hl_request_drop(arg); /* a fault: the connection breaks */
+  else if (way->half || way->trickle_ms) hl_request_reply_badly(arg, r->status, &r->headers, r->body, way->trickle_ms, cut);
+  else hl_request_reply(arg, r->status, &r->headers, r->body);
 }
 
 static void copy_header(void *arg, const char *name, const char *value) {
@@ -140,7 +143,6 @@ static int run(const hl_args *a) {
   static const struct { const char *flag, *option; int64_t max; } numbers[] = {
       {"contacts", "contacts", 1000000}, {"companies", "companies", 1000000}, {"deals", "deals", 1000000},
       {"owners", "owners", 10000},       {"seed", "seed", INT32_MAX},         {"portal", "portal", INT32_MAX},
-      {"latency", "latency_ms", 60000},
   };
   simulating s = {0};
   hl_error err = {0};
@@ -159,6 +161,10 @@ static int run(const hl_args *a) {
     }
     if (v >= 0) cJSON_AddItemToObject(json, numbers[i].option, hl_json_int64(v));
   }
+  cJSON *faults = cJSON_AddArrayToObject(json, "faults");
+  for (size_t i = 0; i < a->n_flags; i++)
+    if (strcmp(a->flag[i], "fault") == 0) cJSON_AddItemToArray(faults, cJSON_CreateString(a->value[i]));
+  if (hl_args_has(a, "latency")) cJSON_AddStringToObject(json, "latency_ms", hl_args_get(a, "latency"));
   if (hl_args_has(a, "tier")) cJSON_AddStringToObject(json, "tier", hl_args_get(a, "tier"));
   if (hl_args_has(a, "time-zone")) cJSON_AddStringToObject(json, "time_zone", hl_args_get(a, "time-zone"));
   if (hl_args_has(a, "webhook-url")) cJSON_AddStringToObject(json, "webhook_url", hl_args_get(a, "webhook-url"));

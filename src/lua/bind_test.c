@@ -24,11 +24,11 @@ static int t_sim(lua_State *L) {
   if (!rc) rc = hl_testbed_sim(bed, NULL, &err);
   if (!rc) rc = hl_sim_control(bed->sim, name, hl_buf_str(&args), &out, &err);
   hl_buf_deinit(&args);
-  if (rc) return luaL_error(L, "sim: %s", err.text);
+  if (rc) return luaL_error(L, "%s", err.text);
   cJSON *tree = NULL;
   rc = hl_json_parse(hl_str_of(out), &tree, &err);
   hl_free(out);
-  if (rc) return luaL_error(L, "sim: %s", err.text);
+  if (rc) return luaL_error(L, "%s", err.text);
   hl_lua_push_json_take(L, tree, true);
   return 1;
 }
@@ -42,7 +42,7 @@ static int t_start(lua_State *L) {
   int rc = hl_lua_to_json(L, 1, &json, &err);
   if (!rc) rc = hl_testbed_sim(bed_of(L), json.p, &err);
   hl_buf_deinit(&json);
-  return rc ? luaL_error(L, "sim: %s", err.text) : 0;
+  return rc ? luaL_error(L, "%s", err.text) : 0;
 }
 
 /* ---- load ---- */

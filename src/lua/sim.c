@@ -29,7 +29,8 @@ struct sim_call {
   hl_sim *sim;
   hl_task *task;
   hl_timer timeout;
-  hl_http_cb cb;             /* NULL: cancelled, or timed out and answered */
+  hl_http_cb cb;             /* of the transport, or */
+  hl_sim_cb door;            /* of hl_sim_handle; both NULL: cancelled, or timed out and answered */
   void *arg;
   char *method, *target, *body; /* kept for the record only */
   size_t body_n;
@@ -239,6 +240,11 @@ fail:
   return rc;
 }
 
+static void forget(sim_call *c) {
+  c->cb = NULL;
+  c->door = NULL;
+}
+
 static void call_free(sim_call *c) {
   if (c->prev) c->prev->next = c->next;
   else c->sim->calls = c->next;
@@ -252,7 +258,7 @@ static void call_free(sim_call *c) {
 
 void hl_sim_free(hl_sim *sim) {
   if (!sim) return;
-  for (sim_call *c = sim->calls; c; c = c->next) c->cb = NULL;
+  for (sim_call *c = sim->calls; c; c = c->next) forget(c);
   hl_state_free(sim->state); /* its tasks end, and with them the calls */
   if (sim->record) fclose(sim->record);
   hl_free(sim->dir);
@@ -260,7 +266,8 @@ void hl_sim_free(hl_sim *sim) {
 }
 
 /* ---- requests ---- */
-static void record(sim_call *c, const hl_http_response *r) {
+/* broken: a fault left no answer that a reader could take for one of HubSpot's. */
+static void record(sim_call *c, const hl_http_response *r, bool broken) {
   FILE *f = c->sim->record;
   if (!f || !c->method) return;
   const char *q = strchr(c->target, '?');
@@ -276,6 +283,7 @@ static void record(sim_call *c, const hl_http_response *r) {
     cJSON_AddStringToObject(headers, r->headers.v[i].name, r->headers.v[i].value);
   cJSON_AddItemToObject(line, "responseHeaders", headers);
   cJSON_AddStringToObject(line, "responseBody", body);
+  if (broken) cJSON_AddTrueToObject(line, "broken");
   char *text = hl_json_print(line);
   fprintf(f, "%s\n", text);
   fflush(f);
@@ -285,17 +293,26 @@ static void record(sim_call *c, const hl_http_response *r) {
   cJSON_Delete(line);
 }
 
-static void answer(sim_call *c, const hl_http_response *r) {
-  hl_http_cb cb = c->cb;
-  c->cb = NULL;
+static void answer(sim_call *c, const hl_http_response *r, const hl_sim_way *way) {
+  sim_call was = *c;
+  forget(c);
   hl_timer_stop(c->sim->loop, &c->timeout);
-  if (cb) cb(c->arg, r);
+  if (was.cb) was.cb(was.arg, r);
+  else if (was.door) was.door(was.arg, r, way);
+}
+
+static bool flag_field(lua_State *L, int idx, const char *key) {
+  lua_getfield(L, idx, key);
+  bool set = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return set;
 }
 
 static void call_ended(void *arg, hl_task *t, int code, lua_State *L, int nresults, hl_str text) {
   sim_call *c = arg;
   (void)t;
   hl_http_response r = {.sent = true};
+  hl_sim_way way = {0};
   if (code == 0 && nresults >= 1 && lua_istable(L, -nresults)) {
     int at = lua_absindex(L, -nresults);
     int top = lua_gettop(L);
@@ -304,17 +321,20 @@ static void call_ended(void *arg, hl_task *t, int code, lua_State *L, int nresul
     lua_getfield(L, at, "body");
     if (lua_type(L, -1) == LUA_TSTRING) r.body.p = lua_tolstring(L, -1, &r.body.n);
     read_headers(L, at, &r.headers);
+    way.half = flag_field(L, at, "half");
+    lua_getfield(L, at, "trickle_ms");
+    way.trickle_ms = lua_tointeger(L, -1);
     if (r.status == 0) hl_fail(&r.err, HL_ENET, "the simulator dropped the connection");
-    record(c, &r);
-    answer(c, &r);
+    record(c, &r, way.half || flag_field(L, at, "broken"));
+    answer(c, &r, &way);
     lua_settop(L, top);
-  } else if (c->cb) {
+  } else if (c->cb || c->door) {
     static const char failed[] = "{\"status\":\"error\",\"message\":\"the simulator failed\"}";
     hl_log_write(hl_loop_log(c->sim->loop), HL_LOG_ERROR, "sim", HL_STR_FMT,
                  HL_STR_ARG(code ? text : HL_STR("the answer is no table")));
     r.status = 500;
     r.body = HL_STR(failed);
-    answer(c, &r);
+    answer(c, &r, &way);
   }
   hl_headers_deinit(&r.headers);
   call_free(c);
@@ -326,7 +346,7 @@ static void call_timeout(hl_timer *timer, void *arg) {
   hl_http_response r = {.sent = true};
   hl_fail(&r.err, HL_ETIMEOUT, "no answer within the time limit");
   hl_task_cancel(c->task, HL_ECANCELLED, "nobody waits for the answer any more");
-  answer(c, &r);
+  answer(c, &r, &(hl_sim_way){0});
 }
 
 static void push_lower(lua_State *L, const char *s) {
@@ -337,13 +357,15 @@ static void push_lower(lua_State *L, const char *s) {
 }
 
 static sim_call *start_call(hl_sim *sim, const char *method, const char *target, const hl_headers *headers,
-                            hl_str body, hl_http_cb cb, void *arg, hl_error *err) {
+                            hl_str body, bool in_process, hl_error *err) {
   lua_State *L = hl_state_lua(sim->state);
   const char *q = strchr(target, '?');
   lua_rawgeti(L, LUA_REGISTRYINDEX, sim->server_ref);
   lua_getfield(L, -1, "handle");
   lua_insert(L, -2);
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
+  lua_pushboolean(L, in_process);
+  lua_setfield(L, -2, "in_process");
   lua_pushstring(L, method);
   lua_setfield(L, -2, "method");
   lua_pushlstring(L, target, q ? (size_t)(q - target) : strlen(target));
@@ -362,8 +384,6 @@ static sim_call *start_call(hl_sim *sim, const char *method, const char *target,
 
   sim_call *c = HL_NEW(sim_call);
   c->sim = sim;
-  c->cb = cb;
-  c->arg = arg;
   if (sim->record) {
     c->method = hl_strdup(method);
     c->target = hl_strdup(target);
@@ -380,20 +400,25 @@ static sim_call *start_call(hl_sim *sim, const char *method, const char *target,
   return c;
 }
 
-typedef struct refused_call { hl_defer defer; hl_http_cb cb; void *arg; } refused_call;
+typedef struct refused_call { hl_defer defer; hl_sim_cb cb; void *arg; } refused_call;
 
 static void refuse(hl_defer *defer, void *arg) {
   refused_call *c = arg;
   (void)defer;
   hl_http_response r = {.status = 503, .body = HL_STR("the simulator is too busy")};
-  c->cb(c->arg, &r);
+  c->cb(c->arg, &r, &(hl_sim_way){0});
   hl_free(c);
 }
 
 void hl_sim_handle(hl_sim *sim, const char *method, const char *target, const hl_headers *headers,
-                   hl_str body, hl_http_cb cb, void *arg) {
+                   hl_str body, hl_sim_cb cb, void *arg) {
   hl_error err;
-  if (start_call(sim, method, target, headers, body, cb, arg, &err)) return;
+  sim_call *call = start_call(sim, method, target, headers, body, false, &err);
+  if (call) {
+    call->door = cb;
+    call->arg = arg;
+    return;
+  }
   refused_call *c = HL_NEW(refused_call);
   c->cb = cb;
   c->arg = arg;
@@ -428,8 +453,10 @@ static int sim_send(hl_transport *t, const hl_http_request *request, hl_http_cb 
   const char *host = strstr(request->url, "://");
   if (!host) return hl_fail(err, HL_EINVAL, "not an absolute URL: %s", request->url);
   const char *target = strchr(host + 3, '/');
-  sim_call *c = start_call(sim, request->method, target ? target : "/", request->headers, request->body, cb, arg, err);
+  sim_call *c = start_call(sim, request->method, target ? target : "/", request->headers, request->body, true, err);
   if (!c) return HL_ELIMIT;
+  c->cb = cb;
+  c->arg = arg;
   hl_timer_start(sim->loop, &c->timeout, request->timeout_ms ? request->timeout_ms : 30 * 1000, call_timeout, c);
   *op = (hl_http_op *)(void *)c;
   return 0;
@@ -438,14 +465,14 @@ static int sim_send(hl_transport *t, const hl_http_request *request, hl_http_cb 
 static void sim_cancel(hl_transport *t, hl_http_op *op) {
   sim_call *c = (sim_call *)(void *)op;
   (void)t;
-  c->cb = NULL;
+  forget(c);
   hl_timer_stop(c->sim->loop, &c->timeout);
   hl_task_cancel(c->task, HL_ECANCELLED, "nobody waits for the answer any more");
 }
 
 static void sim_transport_free(hl_transport *t) {
   hl_sim *sim = HL_CONTAINER(t, hl_sim, transport);
-  for (sim_call *c = sim->calls; c; c = c->next) c->cb = NULL;
+  for (sim_call *c = sim->calls; c; c = c->next) forget(c);
 }
 
 hl_transport *hl_sim_transport(hl_sim *sim) { return &sim->transport; }

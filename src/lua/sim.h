@@ -20,9 +20,18 @@ typedef struct hl_sim_options {
 int hl_sim_new(hl_loop *loop, const hl_sim_options *o, hl_sim **out, hl_error *err);
 void hl_sim_free(hl_sim *sim);
 
+/* How an answer is to leave when a fault meets its way. */
+typedef struct hl_sim_way {
+  bool half;                   /* the connection breaks in the middle of the body */
+  int64_t trickle_ms;          /* the body takes so long; 0: at once */
+} hl_sim_way;
+
+/* Borrowed for the length of the callback. Status 0: the connection is dropped. */
+typedef void (*hl_sim_cb)(void *arg, const hl_http_response *response, const hl_sim_way *way);
+
 /* `target` is path and query. `headers` may be NULL. The answer comes later. */
 void hl_sim_handle(hl_sim *sim, const char *method, const char *target, const hl_headers *headers,
-                   hl_str body, hl_http_cb cb, void *arg);
+                   hl_str body, hl_sim_cb cb, void *arg);
 /* Calls control function `name` with a JSON argument at once; *out is hl_free'd by the caller. */
 int hl_sim_control(hl_sim *sim, const char *name, hl_str json_args, char **out, hl_error *err);
 /* A transport that answers from the simulator whatever the host. The caller frees it. */

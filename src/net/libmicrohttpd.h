@@ -7,10 +7,10 @@
 #include "base/err.h"
 
 #define HL_MHD_CALLS(X)                                                                              \
-  X(add_response_header) X(create_response_from_buffer) X(destroy_response) X(get_connection_info)   \
-  X(get_connection_values) X(get_daemon_info) X(get_timeout) X(lookup_connection_value)              \
-  X(queue_response) X(quiesce_daemon) X(resume_connection) X(run) X(set_panic_func) X(start_daemon)  \
-  X(stop_daemon) X(suspend_connection)
+  X(add_response_header) X(create_response_from_buffer) X(create_response_from_callback)             \
+  X(destroy_response) X(get_connection_info) X(get_connection_values) X(get_daemon_info)             \
+  X(get_timeout) X(lookup_connection_value) X(queue_response) X(quiesce_daemon)                      \
+  X(resume_connection) X(run) X(set_panic_func) X(start_daemon) X(stop_daemon) X(suspend_connection)
 
 typedef struct hl_mhd {
 #define HL_X(name) __typeof__(MHD_##name) *name;
@@ -24,6 +24,7 @@ int hl_mhd_load(hl_error *err);
 
 #define MHD_add_response_header hl_libmhd.add_response_header
 #define MHD_create_response_from_buffer hl_libmhd.create_response_from_buffer
+#define MHD_create_response_from_callback hl_libmhd.create_response_from_callback
 #define MHD_destroy_response hl_libmhd.destroy_response
 #define MHD_get_connection_info hl_libmhd.get_connection_info
 #define MHD_get_connection_values hl_libmhd.get_connection_values

@@ -456,15 +456,7 @@ static void on_kick(hl_defer *defer, void *arg) {
 
 /* ---- replying ---- */
 
-static struct MHD_Response *build(hl_server *s, const hl_headers *headers, hl_str body) {
-  struct MHD_Response *m = NULL;
-  if (body.n) {
-    union { const char *in; void *out; } u = {.in = body.p};
-    m = MHD_create_response_from_buffer(body.n, u.out, MHD_RESPMEM_MUST_COPY); /* copies before it returns */
-  } else {
-    m = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-  }
-  if (!m) return NULL;
+static void add_headers(hl_server *s, struct MHD_Response *m, const hl_headers *headers) {
   for (size_t i = 0; headers && i < headers->n; i++) {
     const char *name = headers->v[i].name;
     if (hl_str_ieqz(hl_str_of(name), "Content-Length") || hl_str_ieqz(hl_str_of(name), "Transfer-Encoding") ||
@@ -474,7 +466,34 @@ static struct MHD_Response *build(hl_server *s, const hl_headers *headers, hl_st
       hl_log_write(hl_loop_log(s->loop), HL_LOG_WARN, "http", "a reply's header was left out: its name or value is not allowed");
   }
   if (s->draining) MHD_add_response_header(m, "Connection", "close");
+}
+
+static struct MHD_Response *build(hl_server *s, const hl_headers *headers, hl_str body) {
+  struct MHD_Response *m = NULL;
+  if (body.n) {
+    union { const char *in; void *out; } u = {.in = body.p};
+    m = MHD_create_response_from_buffer(body.n, u.out, MHD_RESPMEM_MUST_COPY); /* copies before it returns */
+  } else {
+    m = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+  }
+  if (m) add_headers(s, m, headers);
   return m;
+}
+
+static void go_on(hl_request *r) {
+  if (!r->suspended) return;
+  r->suspended = false;
+  MHD_resume_connection(r->mhd);
+  hl_defer_start(r->s->loop, &r->s->kick, on_kick, r->s);
+}
+
+/* m NULL: no answer can leave, and the peer must not wait for it. */
+static void send_reply(hl_request *r, int status, struct MHD_Response *m, int64_t more_ms) {
+  hl_server *s = r->s;
+  r->replied = true;
+  expect(r->c, SENDING, (s->idle_ms > s->request_ms ? s->idle_ms : s->request_ms) + more_ms);
+  if (!m || MHD_queue_response(r->mhd, (unsigned)status, m) != MHD_YES) shutdown(r->c->fd, SHUT_RDWR);
+  go_on(r);
 }
 
 void hl_request_reply(hl_request *r, int status, const hl_headers *headers, hl_str body) {
@@ -484,25 +503,69 @@ void hl_request_reply(hl_request *r, int status, const hl_headers *headers, hl_s
   struct MHD_Response *m, *own = NULL;
   if (body.n == 0 && (!headers || headers->n == 0)) m = s->draining ? s->empty_close : s->empty;
   else m = own = build(s, headers, body);
-  r->replied = true;
-  expect(r->c, SENDING, s->idle_ms > s->request_ms ? s->idle_ms : s->request_ms);
-  if (!m || MHD_queue_response(r->mhd, (unsigned)status, m) != MHD_YES)
-    shutdown(r->c->fd, SHUT_RDWR); /* no answer can leave: the peer must not wait for it */
+  send_reply(r, status, m, 0);
   if (own) MHD_destroy_response(own);
-  if (!r->suspended) return;
-  r->suspended = false;
-  MHD_resume_connection(r->mhd);
-  hl_defer_start(s->loop, &s->kick, on_kick, s);
+}
+
+/* An answer that leaves slowly, or breaks off. MHD asks for its bytes; while none is due
+ * the connection is suspended. */
+typedef struct bad_reply {
+  hl_request *r;
+  char *body;
+  size_t n, cut;
+  int64_t over_ms, began;
+  hl_timer timer;
+} bad_reply;
+
+enum { PIECES = 20 };
+
+static void on_piece(hl_timer *timer, void *arg) {
+  (void)timer;
+  go_on(((bad_reply *)arg)->r);
+}
+
+static ssize_t next_piece(void *arg, uint64_t pos, char *out, size_t max) {
+  bad_reply *b = arg;
+  hl_loop *loop = b->r->s->loop;
+  int64_t passed = hl_loop_mono(loop) - b->began;
+  size_t due = passed >= b->over_ms ? b->n : (size_t)((double)b->n * (double)passed / (double)b->over_ms);
+  if (due > b->cut) due = b->cut;
+  if (pos >= b->cut) return MHD_CONTENT_READER_END_WITH_ERROR; /* closes the connection */
+  if (pos >= due) {
+    b->r->suspended = true;
+    MHD_suspend_connection(b->r->mhd);
+    hl_timer_start(loop, &b->timer, b->over_ms / PIECES + 1, on_piece, b);
+    return 0;
+  }
+  size_t n = due - (size_t)pos < max ? due - (size_t)pos : max;
+  memcpy(out, b->body + pos, n);
+  return (ssize_t)n;
+}
+
+static void bad_reply_free(void *arg) {
+  bad_reply *b = arg;
+  hl_timer_stop(b->r->s->loop, &b->timer);
+  hl_free(b->body);
+  hl_free(b);
+}
+
+void hl_request_reply_badly(hl_request *r, int status, const hl_headers *headers, hl_str body, int64_t over_ms, size_t cut) {
+  hl_server *s = r->s;
+  if (r->replied) return;
+  bad_reply *b = HL_NEW(bad_reply);
+  *b = (bad_reply){.r = r, .body = hl_strndup(body.n ? body.p : "", body.n), .n = body.n, .cut = cut, .over_ms = over_ms,
+                   .began = hl_loop_mono(s->loop)};
+  struct MHD_Response *m = MHD_create_response_from_callback(body.n, 16 * 1024, next_piece, b, bad_reply_free);
+  if (m) add_headers(s, m, headers);
+  else bad_reply_free(b);
+  send_reply(r, status, m, over_ms);
+  if (m) MHD_destroy_response(m);
 }
 
 void hl_request_drop(hl_request *r) {
-  hl_server *s = r->s;
   if (r->replied) return;
   r->replied = r->dropped = true;
-  if (!r->suspended) return; /* inside the callback: on_access says it */
-  r->suspended = false;
-  MHD_resume_connection(r->mhd);
-  hl_defer_start(s->loop, &s->kick, on_kick, s);
+  go_on(r); /* inside the callback: on_access says it */
 }
 
 /* ---- draining ---- */

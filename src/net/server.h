@@ -48,6 +48,10 @@ const char *hl_request_peer(const hl_request *r);    /* address text */
 
 /* Ends the request; `r` is gone on return. headers may be NULL; body is copied. */
 void hl_request_reply(hl_request *r, int status, const hl_headers *headers, hl_str body);
+/* The same as a bad network has it, for the simulator: `body` leaves in pieces over
+ * over_ms (0: at once), and after its first `cut` bytes the connection breaks, though
+ * Content-Length promised all of it (cut >= body.n: it does not). */
+void hl_request_reply_badly(hl_request *r, int status, const hl_headers *headers, hl_str body, int64_t over_ms, size_t cut);
 /* Ends the request and closes its connection without an answer; `r` is gone on return. */
 void hl_request_drop(hl_request *r);
 

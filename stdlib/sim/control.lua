@@ -18,8 +18,7 @@
 --   populate {contacts?, companies?, per_second?}  leads as a busy form brings them
 --   subscribe {types = {"contact.creation", {type=, property=}…}, url?, secret?}
 --   trigger {type, …fields}                 builds an event and delivers it
---   fail {match = {method?, path?}, status= | drop=true|"after" | html=true | truncate=true | latency_ms=,
---         policy?, retry_after?, times? (1; 0: always), share?}      no fields: ends all faults
+--   fail {status=, times=, …}               what goes wrong from now on (faults.lua); {}: ends all   faults {}  what is left
 --   calls {limit?, method?, path?, clear?}  the API call log, oldest first
 --   sign {url, body, at?, version?}         the headers with which this account signs a webhook
 --   authorize {client_id?, redirect_uri, scope, state?, code_challenge?…}  -> {code}: a person's consent
@@ -37,6 +36,7 @@ local J = require "sim.journal"
 local L = require "sim.pipelines"
 local G = require "sim.lists"
 local F = require "sim.forms"
+local Q = require "sim.faults"
 local json = json
 
 local C = {}
@@ -250,22 +250,11 @@ function C.trigger(S, args)
 end
 
 function C.fail(S, args)
-  if next(args) == nil then
-    S.faults = {}
-    return { faults = 0 }
-  end
-  if not (args.status or args.drop or args.html or args.truncate or args.latency_ms) then
-    error("fail: say what happens: status, drop, html, truncate or latency_ms", 0)
-  end
-  local match = args.match or {}
-  S.faults[#S.faults + 1] = {
-    method = match.method and match.method:upper(), path = match.path, status = args.status, drop = args.drop,
-    html = args.html, truncate = args.truncate, latency_ms = args.latency_ms, policy = args.policy,
-    retry_after = args.retry_after, category = args.category, message = args.message,
-    left = args.times == 0 and math.huge or args.times or 1, share = args.share,
-  }
+  if next(args) == nil then Q.clear(S) else Q.add(S, args.spec or args) end
   return { faults = #S.faults }
 end
+
+function C.faults(S) return Q.list(S) end
 
 function C.calls(S, args)
   local log = S.calls
@@ -311,7 +300,8 @@ function C.stats(S)
     routed = routed, unrouted = st.live - S.seeded.live - routed,
     owners = json.array(owners),
     webhooks = { sent = H.sent, requests = H.requests, acked = H.acked, failed = H.failed, redelivered = H.redelivered,
-      duplicated = H.duplicated, given_up = H.given_up, pending = pending, in_flight = in_flight, waiting = H.delayed, last = H.last },
+      duplicated = H.duplicated, lost = H.lost, given_up = H.given_up,
+      pending = pending, in_flight = in_flight, waiting = H.delayed, last = H.last },
     count = #sorted, p50 = U.percentile(sorted, 0.5), p99 = U.percentile(sorted, 0.99), max = sorted[#sorted],
   }
 end
@@ -358,14 +348,19 @@ end
 ---Settings that may change while the simulator runs.
 local SETTINGS = { webhook_url = "string", client_secret = "string", webhook_shuffle = "boolean", webhook_duplicates = "number",
   webhook_signature = "string", webhook_batch = "number", redelivery_ms = "number", max_concurrent = "number",
-  latency_ms = "number", lag_ms = "number", offset_cursors = "boolean", journal_publish_ms = "number", journal_expired = "number" }
+  latency_ms = "delay", lag_ms = "number", offset_cursors = "boolean", journal_publish_ms = "number", journal_expired = "number" }
 
 function C.configure(S, args)
   for _, name in ipairs(U.keys(args)) do
     local kind = SETTINGS[name]
     if not kind then error("unknown setting '" .. name .. "' (" .. table.concat(U.keys(SETTINGS), ", ") .. ")", 0) end
-    if type(args[name]) ~= kind then error(name .. " must be a " .. kind, 0) end
-    S[name == "lag_ms" and "lag" or name] = args[name]
+    if kind == "delay" then
+      S:set_latency(args[name])
+    elseif type(args[name]) ~= kind then
+      error(name .. " must be a " .. kind, 0)
+    else
+      S[name == "lag_ms" and "lag" or name] = args[name]
+    end
   end
   W.pump(S)
   return { configured = true }

@@ -17,7 +17,7 @@ M.TIERS = {
 }
 
 ---A rolling window: at most `max` in any `span` milliseconds.
-local function window(max, span) return { max = max, span = span, times = {}, head = 1, tail = 0 } end
+local function window(max, span) return { max = max, span = span, times = {}, head = 1, tail = 0, done = {} } end
 
 -- Drops what is older than the window and returns how many are left in it.
 local function used(w, now)
@@ -44,6 +44,53 @@ local function day_end(S, now)
   return time.instant({ year = c.year, month = c.month, day = c.day + 1 }, S.time_zone)
 end
 
+-- ---- other programs that use the same budget (fault `foreign`) ----
+
+-- How many calls a foreign program has made until `now`.
+local function made(f, now) return now < f.from and 0 or math.floor((math.min(now, f.to) - f.from) * f.foreign / 1000) end
+
+-- The calls of others since the last look, in the order of their times: those that found room are in the window.
+local function share_window(S, w, policy, now)
+  local due
+  for _, f in ipairs(S.faults) do
+    if f.foreign and (f.policy or "TEN_SECONDLY_ROLLING") == policy then
+      local n = made(f, now)
+      local first = math.max((w.done[f] or 0) + 1, n - math.ceil(f.foreign * w.span / 1000))   -- older ones have left the window
+      w.done[f] = n
+      due = due or {}
+      for k = first, n do due[#due + 1] = f.from + math.floor(k * 1000 / f.foreign) end
+    end
+  end
+  if not due then return end
+  table.sort(due)
+  for _, at in ipairs(due) do
+    if used(w, at) < w.max then take(w, at) end
+  end
+end
+
+-- The same of the day; what a full window refuses does not count.
+local function share_day(S, now)
+  for _, f in ipairs(S.faults) do
+    if f.foreign and f.policy ~= "SECONDLY" then
+      local n = made(f, now)
+      local fits = f.policy == "DAILY" and 1 or math.min(1, S.limit * 1000 / S.window_ms / f.foreign)
+      S.day_used = math.min(S.daily, S.day_used + math.floor((n - (f.day_done or 0)) * fits))
+      f.day_done = n
+    end
+  end
+end
+
+local function turn_day(S, now)
+  if now >= S.day_ends then
+    local began = S.day_ends
+    S.day_ends, S.day_used = day_end(S, now), 0
+    for _, f in ipairs(S.faults) do
+      if f.foreign then f.day_done = made(f, math.max(began, S.day_ends - 86400000)) end
+    end
+  end
+  share_day(S, now)
+end
+
 function M.attach(S)
   local o = S.options
   local tier = M.TIERS[o.tier or "professional"]
@@ -66,12 +113,17 @@ end
 ---Counts a request of `token`; raises 429. Returns the answer's limit headers, nil for search.
 function M.admit(S, token, searching)
   local now = S.host.now()
-  if now >= S.day_ends then S.day_ends, S.day_used = day_end(S, now), 0 end
+  turn_day(S, now)
   local oauth = token.kind == "oauth"
-  if not oauth and S.day_used >= S.daily then error(E.rate_limit("DAILY"), 0) end
+  if not oauth and S.day_used >= S.daily then
+    local e = E.rate_limit("DAILY")
+    e.headers = M.refused(S, "DAILY")
+    error(e, 0)
+  end
   if searching then
     if not S.unlimited then
       local w = S.search_window
+      share_window(S, w, "SECONDLY", now)
       if used(w, now) >= w.max then error(E.rate_limit("SECONDLY"), 0) end
       take(w, now)
     end
@@ -85,6 +137,7 @@ function M.admit(S, token, searching)
   end
   local left = w.max
   if not S.unlimited then
+    if not oauth then share_window(S, w, "TEN_SECONDLY_ROLLING", now) end
     local n = used(w, now)
     if n >= w.max then
       local e = E.rate_limit("TEN_SECONDLY_ROLLING")
@@ -116,6 +169,14 @@ function M.admit_journal(S, token, room)
     error(e, 0)
   end
   take(w, now)
+end
+
+---The headers of a 429 of `policy` (of the account's own app): those of search tell nothing.
+function M.refused(S, policy)
+  if policy == "SECONDLY" then return { ["Content-Type"] = "application/json;charset=utf-8" } end
+  local headers = M.headers(S, { max = S.limit }, policy == "DAILY" and S.limit or 0, false)
+  if policy == "DAILY" then headers["X-HubSpot-RateLimit-Daily-Remaining"] = "0" end
+  return headers
 end
 
 function M.headers(S, w, left, oauth)

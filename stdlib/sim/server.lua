@@ -11,7 +11,7 @@
 --   token  tokens = {{token=, scopes=, kind=, app_id=, expires_in=}}  oauth_apps (oauth.lua)
 --   webhook_url  subscriptions = {"contact.creation", …}  webhook_signature ("v3", "v2", "v1")  webhook_shuffle
 --   webhook_duplicates (share)  webhook_batch  max_concurrent  redelivery_ms (the first gap)  creation_changes
---   latency_ms  lag_ms (of search)  rate_limit  search_limit  search_results (10000)  daily_limit
+--   latency_ms, faults = {spec, …} (faults.lua)  lag_ms (of search)  rate_limit  search_limit  search_results (10000)  daily_limit
 --   time_zone ("UTC")  log (calls kept)
 --   offset_cursors (of lists and submissions: places, not items)  developer_key (of webhook settings, beside tokens)
 --   fixture (a file of hubloop record: fixture.lua)
@@ -40,6 +40,7 @@ local account = require "sim.account"
 local T = require "sim.oauth"
 local scopes = require "sim.scopes"
 local fixture = require "sim.fixture"
+local Q = require "sim.faults"
 local json = json
 
 local Server = {}
@@ -52,7 +53,7 @@ local KNOWN = {}
 for name in ([[tier seed owners companies contacts deals portal region token tokens oauth_apps client_secret webhook_url
   subscriptions webhook_signature webhook_shuffle webhook_duplicates webhook_batch max_concurrent redelivery_ms creation_changes
   latency_ms lag_ms rate_limit search_limit search_results daily_limit time_zone log offset_cursors developer_key journal_publish_ms
-  journal_expired fixture]]):gmatch("%S+") do KNOWN[name] = true end
+  journal_expired fixture faults]]):gmatch("%S+") do KNOWN[name] = true end
 
 ---Makes an account. Raises a text when an option is unknown or wrong.
 ---@param options table|nil
@@ -67,6 +68,7 @@ local function new(options, host)
   local S = setmetatable({ options = options, host = host or chunk_host }, Server)
   S.spawn = S.host.spawn or task.spawn
   S.objects, S.search, S.associations, S.webhooks, S.pipelines, S.listing = O, X, A, W, L, G
+  S.budgets = M
   S:start()
   return S
 end
@@ -78,7 +80,7 @@ function Server:start()
   S.portal = o.portal or 62515
   S.born = S.host.now() // 1000 * 1000 - 30 * 86400000   -- definitions and owners are older than any record
   S.lag = o.lag_ms or 500
-  S.latency_ms = o.latency_ms or 0
+  S:set_latency(o.latency_ms or 0)
   S.client_secret = o.client_secret
   S.webhook_url = o.webhook_url
   S.webhook_signature = o.webhook_signature or "v3"
@@ -88,7 +90,7 @@ function Server:start()
   S.max_concurrent = o.max_concurrent or 10
   S.redelivery_ms = o.redelivery_ms or 60000
   S.offset_cursors = o.offset_cursors or false
-  S.faults = {}
+  Q.attach(S)
   S.requests, S.by_status, S.by_kind = 0, {}, {}
   S.calls = { n = 0, max = o.log or 20000 }
   M.attach(S)
@@ -110,6 +112,11 @@ function Server:start()
 end
 
 function Server:control(name, args) return C.run(self, name, args) end
+
+---What every answer waits, drawn anew each time.
+function Server:set_latency(v)
+  self.latency = Q.delay(v) or error("sim: latency_ms takes " .. Q.DELAYS, 0)
+end
 
 -- ---- what rooms use ----
 
@@ -297,46 +304,6 @@ local function work(S, req)
   return status, body
 end
 
--- ---- faults ----
-
-local FAULT_TEXT = {
-  [400] = { "VALIDATION_ERROR", "Invalid input" }, [401] = { "INVALID_AUTHENTICATION", "Authentication credentials not found." },
-  [403] = { "MISSING_SCOPES", "This app hasn't been granted all required scopes to make this call." },
-  [404] = { "OBJECT_NOT_FOUND", "resource not found" }, [409] = { "CONFLICT", "The request conflicts with another one" },
-  [423] = { "LOCKED", "The resource is locked; try again in a moment" }, [477] = { "MIGRATION_IN_PROGRESS", "The account is being moved" },
-  [500] = { "INTERNAL_ERROR", "internal error" }, [502] = { "BAD_GATEWAY", "bad gateway" },
-  [503] = { "SERVICE_UNAVAILABLE", "service unavailable" }, [504] = { "GATEWAY_TIMEOUT", "gateway timeout" },
-}
-
--- The first fault that fits this request, used up by one.
-local function pick_fault(S, req)
-  for i, f in ipairs(S.faults) do
-    if (not f.method or f.method == req.method) and (not f.path or req.path:find(f.path, 1, true))
-        and (not f.share or S.rng.chance(f.share)) then
-      f.left = f.left - 1
-      if f.left <= 0 then table.remove(S.faults, i) end
-      return f
-    end
-  end
-end
-
-local function fault_answer(S, f)
-  if f.html then
-    return f.status or 502, { ["Content-Type"] = "text/html; charset=utf-8" },
-      "<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Error " .. (f.status or 502) .. "</h1></body></html>"
-  end
-  local e
-  if f.status == 429 then
-    e = E.rate_limit(f.policy or "TEN_SECONDLY_ROLLING")
-  else
-    local text = FAULT_TEXT[f.status] or { "ERROR", "error " .. f.status }
-    e = E.new(f.status, f.category or text[1], f.message or text[2])
-  end
-  local headers = { ["Content-Type"] = "application/json;charset=utf-8" }
-  if f.retry_after then headers["Retry-After"] = tostring(f.retry_after) end
-  return f.status, headers, E.body(S, e)
-end
-
 -- ---- one request ----
 
 local function note(S, req, status)
@@ -376,21 +343,31 @@ function Server:handle(req)
   setmetatable(req, Request)
   req.method = req.method:upper()
   req.query, req.body, req.headers = req.query or "", req.body or "", req.headers or {}
-  local fault = #S.faults > 0 and pick_fault(S, req) or nil
-  local wait = S.latency_ms + (fault and fault.latency_ms or 0)
+  local happens = Q.pick(S, req)
+  local wait = S.latency(S.rng) + (happens and happens.wait or 0)
   if wait > 0 then task.sleep(wait / 1000) end
+  local fault = happens and happens.first or {}
   local status, headers, body
-  if fault and fault.drop and fault.drop ~= "after" then
+  if fault.drop == "before" then
     status = 0
-  elseif fault and (fault.status or fault.html) then
-    status, headers, body = fault_answer(S, fault)
+  elseif fault.status then
+    status, headers, body = Q.answer(S, fault)
   else
+    if fault.token then Q.end_token(S, fault.token, req.headers.authorization) end
     status, headers, body = answer(S, req)
-    if fault and fault.truncate then body = body:sub(1, #body // 2) end
-    if fault and fault.drop then status = 0 end
   end
+  if fault.truncate then body = body:sub(1, #body // 2) end
+  if fault.drop == "after" then status = 0 end
   note(S, req, status)
-  return { status = status, headers = headers or {}, body = body or "" }
+  local half, trickle = fault.drop == "half", happens and happens.trickle_ms
+  if req.in_process then
+    -- Whoever asks without a network sees an answer as a whole, late or never.
+    if trickle then task.sleep(trickle / 1000) end
+    if half then status = 0 end
+    half, trickle = nil, nil
+  end
+  return { status = status, headers = headers or {}, body = body or "", half = half or nil, trickle_ms = trickle,
+    broken = (fault.html or fault.bare or fault.truncate) and true or nil }
 end
 
 return { new = new, name = modname }

@@ -5,6 +5,7 @@
 local U = require "sim.util"
 local E = require "sim.errors"
 local J = require "sim.journal"
+local Q = require "sim.faults"
 local json = json
 
 local W = {}
@@ -23,7 +24,7 @@ function W.attach(S)
     subs = {}, next_sub = 1500001, next_event = 100,
     queue = {}, head = 1, tail = 0,     -- events to send
     in_flight = 0, flying = 0, delayed = 0,   -- requests out, events in them, events that wait for another try
-    sent = 0, requests = 0, acked = 0, failed = 0, redelivered = 0, duplicated = 0, given_up = 0,
+    sent = 0, requests = 0, acked = 0, failed = 0, redelivered = 0, duplicated = 0, given_up = 0, lost = 0,
     first_sent = {},                    -- contact id -> ms, until its owner is set
     latencies = {},
     settings = nil,
@@ -55,10 +56,48 @@ end
 
 -- ---- from changes to events ----
 
+local function push(H, item)
+  H.tail = H.tail + 1
+  H.queue[H.tail] = item
+end
+
+local function copy_of(event)
+  local copy = {}
+  for k, v in pairs(event) do copy[k] = v end
+  return copy
+end
+
+-- Puts the items into the queue after `ms`; meanwhile others overtake them.
+local function push_later(S, items, ms)
+  local H = S.hooks
+  H.delayed = H.delayed + #items
+  S.spawn(function()
+    task.sleep(ms / 1000)
+    if S.hooks ~= H then return end   -- reset
+    H.delayed = H.delayed - #items
+    for _, item in ipairs(items) do push(H, item) end
+    W.pump(S)
+  end)
+end
+
 local function queue(S, event)
   local H = S.hooks
-  H.tail = H.tail + 1
-  H.queue[H.tail] = { event = event, attempt = 0 }
+  local fault = Q.webhook(S, event)
+  local what = fault and fault.webhook
+  if what == "lost" then
+    H.lost = H.lost + 1
+    return
+  end
+  local item = { event = event, attempt = 0, unheard = what == "unheard" }
+  if what == "reordered" then
+    push_later(S, { item }, fault.delay(S.rng))
+    return
+  end
+  push(H, item)
+  if what == "doubled" then
+    H.duplicated = H.duplicated + 1
+    push(H, { event = copy_of(event), attempt = 0, twin = true })
+  end
   W.pump(S)
 end
 W.queue = queue
@@ -252,22 +291,15 @@ local function redeliver(S, items)
     return
   end
   for _, item in ipairs(items) do item.attempt = item.attempt + 1 end
-  H.delayed = H.delayed + #items
-  S.spawn(function()
-    task.sleep(gap * S.redelivery_ms * (0.9 + 0.2 * S.rng.float()) / 1000)
-    if S.hooks ~= H then return end   -- reset
-    H.delayed = H.delayed - #items
-    for _, item in ipairs(items) do
-      H.tail = H.tail + 1
-      H.queue[H.tail] = item
-    end
-    W.pump(S)
-  end)
+  push_later(S, items, gap * S.redelivery_ms * (0.9 + 0.2 * S.rng.float()))
 end
 
 local function deliver(S, items)
   local H = S.hooks
   local ok, answer = send(S, items)
+  for _, item in ipairs(items) do
+    if item.unheard then ok, answer, item.unheard = false, "the answer was lost", false end
+  end
   H.in_flight, H.flying = H.in_flight - 1, H.flying - #items
   H.last = ok and answer.status or tostring(type(answer) == "table" and (answer.status or answer.message) or answer)
   if S.hooks == H then
@@ -303,10 +335,7 @@ local function take(S)
     if S.webhook_duplicates > 0 and item.attempt == 0 and not item.twin and S.rng.chance(S.webhook_duplicates) then
       -- The same event once more: HubSpot does this; nothing but attemptNumber may differ.
       H.duplicated = H.duplicated + 1
-      H.tail = H.tail + 1
-      local copy = {}
-      for k, v in pairs(item.event) do copy[k] = v end
-      H.queue[H.tail] = { event = copy, attempt = 0, twin = true }
+      push(H, { event = copy_of(item.event), attempt = 0, twin = true })
     end
   end
   return items

@@ -197,3 +197,52 @@ describe("webhooks", function()
     expect((call("POST", P .. "/subscriptions", { eventType = "contact.creatoin", active = true }))).to.equal(400)
   end)
 end)
+
+describe("webhooks that go wrong", function()
+  local function contacts(H, n)
+    for i = 1, n do H.S:control("create", { type = "contacts", properties = { email = i .. "@example.com" } }) end
+    H.settle()
+    local ids, attempts = {}, {}
+    for i, e in ipairs(H.events()) do ids[i], attempts[i] = e.objectId - 100000, e.attemptNumber end
+    return ids, attempts
+  end
+
+  it("are lost", function()
+    local H = account { subscriptions = { "contact.creation", "contact.deletion" },
+      faults = { "webhook=lost type=contact.creation times=2" } }
+    expect((contacts(H, 4))).to.equal { 3, 4 }
+    H.S:control("delete", { type = "contacts", id = 100001 })
+    H.settle()
+    expect(H.events()[3].subscriptionType).to.equal("contact.deletion")
+    expect(H.S:control("stats", {}).webhooks.lost).to.equal(2)
+  end)
+
+  it("are doubled, and nothing of the twin differs", function()
+    local H = account { subscriptions = { "contact.creation" }, faults = { "webhook=doubled" } }
+    expect((contacts(H, 2))).to.equal { 1, 1, 2 }
+    local events = H.events()
+    expect(events[1]).to.equal(events[2])
+    expect(H.S:control("stats", {}).webhooks.duplicated).to.equal(1)
+  end)
+
+  it("are reordered: held back, so that others overtake them", function()
+    local H = account { subscriptions = { "contact.creation" } }
+    H.S:control("fail", { webhook = "reordered", times = 1, latency_ms = 3000 })
+    expect((contacts(H, 3))).to.equal { 2, 3, 1 }
+    H = account { subscriptions = { "contact.creation" }, faults = { "webhook=reordered times=0" } }
+    local ids = contacts(H, 20)
+    local sorted = table.move(ids, 1, #ids, 1, {})
+    table.sort(sorted)
+    expect(#ids).to.equal(20)
+    expect(ids).to_not.equal(sorted)
+  end)
+
+  it("are delivered and their answer is lost, so they come again", function()
+    local H = account { subscriptions = { "contact.creation" }, faults = { { webhook = "unheard" } } }
+    local ids, attempts = contacts(H, 1)
+    expect(ids).to.equal { 1, 1 }
+    expect(attempts).to.equal { 0, 1 }
+    local w = H.S:control("stats", {}).webhooks
+    expect({ w.failed, w.acked, w.pending }).to.equal { 1, 1, 0 }
+  end)
+end)

@@ -16,6 +16,7 @@ typedef struct world {
   int status, err;
   hl_buf body;
   unsigned answers;
+  hl_sim_way way;
   hl_transport door;       /* where webhooks arrive */
   hl_buf delivered;
   bool signed_v3;
@@ -29,6 +30,11 @@ static void on_answer(void *arg, const hl_http_response *r) {
   w->err = r->err.code;
   hl_buf_clear(&w->body);
   hl_buf_append(&w->body, r->body.p ? r->body.p : "", r->body.n);
+}
+
+static void at_the_door(void *arg, const hl_http_response *r, const hl_sim_way *way) {
+  ((world *)arg)->way = *way;
+  on_answer(arg, r);
 }
 
 typedef struct reply { hl_defer defer; hl_http_cb cb; void *arg; } reply;
@@ -91,7 +97,7 @@ static void world_free(world *w) {
 
 static void ask(world *w, const char *method, const char *target, const char *body) {
   w->answered = false;
-  hl_sim_handle(w->sim, method, target, &w->headers, hl_str_of(body), on_answer, w);
+  hl_sim_handle(w->sim, method, target, &w->headers, hl_str_of(body), at_the_door, w);
   assert_false(w->answered); /* never from inside */
   assert_int_equal(hl_loop_run_until(w->loop, &w->answered), 0);
 }
@@ -193,6 +199,47 @@ static void slow_answers_time_out_and_dropped_ones_fail(void **state) {
   world_free(w);
 }
 
+/* A door on a network has to break the answer itself; a transport without one tells what a client would see. */
+static void broken_and_slow_answers_have_their_way(void **state) {
+  (void)state;
+  world *w = world_new(OPTIONS, "broken.jsonl");
+  hl_free(control(w, "fail", "{\"drop\":\"half\",\"times\":2}"));
+  ask(w, "GET", "/crm/owners/2026-09", "");
+  assert_int_equal(w->status, 200);
+  assert_true(w->way.half);
+  hl_transport *t = hl_sim_transport(w->sim);
+  hl_http_request q = {.method = "GET", .url = "https://api.hubapi.com/crm/owners/2026-09", .headers = &w->headers};
+  hl_http_op *op;
+  hl_error err;
+  w->answered = false;
+  assert_int_equal(t->send(t, &q, on_answer, w, &op, &err), 0);
+  assert_int_equal(hl_loop_run_until(w->loop, &w->answered), 0);
+  assert_int_equal(w->status, 0);
+  assert_int_equal(w->err, HL_ENET);
+
+  hl_free(control(w, "fail", "{\"trickle_ms\":4000,\"times\":2}"));
+  int64_t from = hl_loop_now(w->loop);
+  ask(w, "GET", "/crm/owners/2026-09", "");
+  assert_int_equal(w->way.trickle_ms, 4000);
+  assert_false(w->way.half);
+  assert_int_equal(hl_loop_now(w->loop) - from, 0);
+  w->answered = false;
+  assert_int_equal(t->send(t, &q, on_answer, w, &op, &err), 0);
+  assert_int_equal(hl_loop_run_until(w->loop, &w->answered), 0);
+  assert_int_equal(w->status, 200);
+  assert_int_equal(hl_loop_now(w->loop) - from, 4000);
+  world_free(w);
+
+  FILE *f = fopen("broken.jsonl", "r");
+  assert_non_null(f);
+  char line[65536];
+  for (size_t i = 0; i < 4; i++) {
+    assert_non_null(fgets(line, sizeof line, f));
+    assert_true((strstr(line, "\"broken\":true") != NULL) == (i == 0)); /* the second never left */
+  }
+  fclose(f);
+}
+
 static void cancelled_calls_never_answer(void **state) {
   (void)state;
   world *w = world_new(OPTIONS, NULL);
@@ -256,6 +303,7 @@ int main(void) {
       cmocka_unit_test(wrong_options_are_named),
       cmocka_unit_test(transport_answers_for_any_host),
       cmocka_unit_test(slow_answers_time_out_and_dropped_ones_fail),
+      cmocka_unit_test(broken_and_slow_answers_have_their_way),
       cmocka_unit_test(cancelled_calls_never_answer),
       cmocka_unit_test(record_has_a_line_a_request),
       cmocka_unit_test(webhooks_leave_signed),

@@ -41,6 +41,10 @@ static void on_request(void *arg, hl_request *r) {
     f->server = NULL;
   } else if (hl_str_eqz(hl_request_path(r), "/drop")) {
     hl_request_drop(r);
+  } else if (hl_str_eqz(hl_request_path(r), "/broken")) {
+    hl_request_reply_badly(r, 200, NULL, HL_STR("hello, you"), 0, 5);
+  } else if (hl_str_eqz(hl_request_path(r), "/slow")) {
+    hl_request_reply_badly(r, 200, NULL, HL_STR("hello, you"), 60, SIZE_MAX);
   } else if (hl_str_eqz(hl_request_path(r), "/none")) {
     hl_request_reply(r, 204, NULL, HL_STR(""));
   } else {
@@ -326,6 +330,45 @@ static void dropped_without_an_answer(void **state) {
 }
 
 /* The end may come together with the last bytes: no deadline has to find it. */
+/* What a bad network does to an answer. */
+static void broken_and_slow_replies(void **state) {
+  (void)state;
+  fixture *f = open_fixture((hl_server_options){0});
+  raw *r = open_raw(f, "GET /broken HTTP/1.1\r\nHost: h\r\n\r\n");
+  until_end(f, r);
+  assert_non_null(strstr(r->got, "Content-Length: 10\r\n"));
+  assert_non_null(strstr(r->got, "\r\n\r\nhello"));
+  assert_null(strstr(r->got, "hello,"));
+  raw_close(r);
+  r = open_raw(f, "GET /slow HTTP/1.1\r\n" CLOSE "\r\n");
+  int64_t from = hl_loop_mono(f->loop);
+  until_end(f, r);
+  assert_non_null(strstr(r->got, "\r\n\r\nhello, you"));
+  assert_true(hl_loop_mono(f->loop) - from >= 60);
+  raw_close(r);
+
+  /* The connection is good for the next request; a server may go, and a peer leave, in between. */
+  r = open_raw(f, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\nGET /x HTTP/1.1\r\n" CLOSE "\r\n");
+  until_end(f, r);
+  assert_int_equal(count(r->got, "HTTP/1.1 200"), 2);
+  raw_close(r);
+  r = open_raw(f, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  f->got_two = false;
+  f->requests = 1;
+  assert_int_equal(hl_loop_run_until(f->loop, &f->got_two), 0);
+  raw_close(r);
+  expect_status(f, "GET /x HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 200");
+  r = open_raw(f, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  f->got_two = false;
+  f->requests = 1;
+  assert_int_equal(hl_loop_run_until(f->loop, &f->got_two), 0);
+  hl_server_free(f->server);
+  f->server = NULL;
+  until_end(f, r);
+  raw_close(r);
+  close_fixture(f);
+}
+
 static void half_closed(void **state) {
   (void)state;
   fixture *f = open_fixture((hl_server_options){.request_ms = 500});
@@ -508,6 +551,7 @@ int main(void) {
     cmocka_unit_test(malformed),
     cmocka_unit_test(one_length_only),
     cmocka_unit_test(dropped_without_an_answer),
+    cmocka_unit_test(broken_and_slow_replies),
     cmocka_unit_test(half_closed),
     cmocka_unit_test(slow_senders),
     cmocka_unit_test(deadlines_are_for_senders),
