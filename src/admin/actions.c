@@ -114,7 +114,7 @@ static const struct action {
   const char *name;
   void (*run)(hl_act *c);
 } actions[] = {
-    {"events.list", hl_do_list},   {"events.show", hl_do_show},   {"events.retry", hl_do_retry}, {"events.inject", hl_do_inject},
+    {"events.list", hl_do_list},   {"events.show", hl_do_show},   {"events.read", hl_do_read}, {"events.retry", hl_do_retry}, {"events.inject", hl_do_inject},
     {"events.prune", hl_do_prune}, {"audits", do_audits},         {"backup.start", hl_do_backup}, {"backup.look", hl_do_backup_look},
     {"forget.start", hl_do_forget}, {"forget.look", hl_do_forget_look},
 };

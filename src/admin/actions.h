@@ -6,6 +6,7 @@
  *
  *   events.list    state, type, script, object, since, limit  -> events
  *   events.show    id                                         -> event
+ *   events.read    since, until, type                         -> rows (in the order of receipt), kept (since when), at, of
  *   events.retry   id | state, type, script, object, since; settle ("again" "done")  -> retried, left
  *   events.inject  events, account                            -> accepted, duplicates, malformed, unhandled
  *   events.prune   before, state, type, script, dry_run       -> removed

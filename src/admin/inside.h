@@ -15,7 +15,7 @@ struct hl_act {
   hl_action_cb cb;
   void *arg;
   /* of the action */
-  int64_t number;
+  int64_t number, upto;
   cJSON *answer;               /* being made */
 };
 
@@ -53,6 +53,8 @@ bool hl_choice_takes(const hl_choice *by, const hl_parked *p);
 /* events.c, one function an action */
 void hl_do_list(hl_act *c);
 void hl_do_show(hl_act *c);
+/* recorded.c */
+void hl_do_read(hl_act *c);
 /* operate.c */
 void hl_do_retry(hl_act *c);
 void hl_do_inject(hl_act *c);

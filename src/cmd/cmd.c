@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/time.h"
 
 /* In the order of help. */
 const hl_command *const hl_commands[] = {
@@ -88,6 +89,16 @@ int hl_args_int(const hl_args *a, const char *flag, int64_t min, int64_t max, in
   if (!text || (hl_str_int64(hl_str_of(text), out) == 0 && *out >= min && *out <= max)) return 0;
   return hl_cmd_fail(HL_EXIT_MISUSE, "--%s takes a number from %lld to %lld, not “%s”", flag, (long long)min,
                      (long long)max, text);
+}
+
+int hl_args_time(const hl_args *a, const char *flag, int64_t now, int64_t *out) {
+  const char *text = hl_args_get(a, flag);
+  int64_t ms;
+  if (!text) return 0;
+  if (!hl_duration_parse(hl_str_of(text), &ms, NULL)) *out = now - ms;
+  else if (hl_time_parse(hl_str_of(text), out, NULL))
+    return hl_cmd_fail(HL_EXIT_MISUSE, "--%s takes a duration such as 15m, 1h or 2d, or a time such as 2026-09-01T08:00Z, not “%s”", flag, text);
+  return 0;
 }
 
 static void print_help(const hl_command *c) {

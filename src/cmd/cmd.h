@@ -45,6 +45,8 @@ const char *hl_args_get(const hl_args *a, const char *flag);  /* NULL: not given
 bool hl_args_has(const hl_args *a, const char *flag);
 /* 0, or HL_EXIT_MISUSE after printing what the flag takes. */
 int hl_args_int(const hl_args *a, const char *flag, int64_t min, int64_t max, int64_t fallback, int64_t *out);
+/* A time in the past, as an age or by name. 0 (*out untouched when it is not given), or HL_EXIT_MISUSE after saying so. */
+int hl_args_time(const hl_args *a, const char *flag, int64_t now, int64_t *out);
 
 /* "hubloop: …" on stderr, in red on a terminal; returns `code`. */
 int hl_cmd_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -64,6 +66,7 @@ extern const hl_command hl_cmd_check;
 extern const hl_command hl_cmd_webhooks;
 extern const hl_command hl_cmd_route;
 extern const hl_command hl_cmd_events;
+extern const hl_command hl_cmd_events_replay; /* one of events */
 extern const hl_command hl_cmd_backup;
 extern const hl_command hl_cmd_restore;
 extern const hl_command hl_cmd_forget;

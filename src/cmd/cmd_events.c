@@ -19,17 +19,6 @@ enum { FILE_MAX_BYTES = 1 << 30, CHUNK_EVENTS = 1000, CHUNK_BYTES = 1 << 20 };
 
 /* ---- requests ---- */
 
-/* A time in the past, by name or by age. 0, or HL_EXIT_MISUSE after saying so. */
-static int time_flag(const hl_args *a, const char *flag, int64_t now, int64_t *out) {
-  const char *text = hl_args_get(a, flag);
-  int64_t ms;
-  if (!text) return 0;
-  if (!hl_duration_parse(hl_str_of(text), &ms, NULL)) *out = now - ms;
-  else if (hl_time_parse(hl_str_of(text), out, NULL))
-    return hl_cmd_fail(HL_EXIT_MISUSE, "--%s takes a duration such as 15m, 1h or 2d, or a time such as 2026-09-01T08:00Z, not “%s”", flag, text);
-  return 0;
-}
-
 static cJSON *request_of(const char *action, const char *cursor) {
   cJSON *q = cJSON_CreateObject();
   cJSON_AddStringToObject(q, "do", action);
@@ -71,7 +60,7 @@ static int begin(asking *x, const hl_args *a, hl_target_use use) {
   int rc = hl_target_find(&x->t, a, &x->err);
   if (rc) return hl_cmd_error(&x->err);
   int64_t now = hl_loop_now(x->t.loop);
-  if ((rc = time_flag(a, "since", now, &x->since)) || (rc = time_flag(a, "older-than", now, &x->before))) return rc;
+  if ((rc = hl_args_time(a, "since", now, &x->since)) || (rc = hl_args_time(a, "older-than", now, &x->before))) return rc;
   return hl_target_open(&x->t, use, &x->err) ? hl_cmd_error(&x->err) : 0;
 }
 
@@ -418,11 +407,12 @@ static const hl_command events_prune = {
                 "  hubloop events prune --older-than 30d --state dead --dry-run\n",
 };
 
-static const hl_command *const subs[] = {&events_list, &events_show, &events_retry, &events_inject, &events_prune, NULL};
+static const hl_command *const subs[] = {&events_list, &events_show, &events_retry, &hl_cmd_events_replay, &events_inject, &events_prune, NULL};
 
 const hl_command hl_cmd_events = {
-    .name = "events", .operands = "COMMAND", .summary = "look at events, retry dead letters, inject, prune", .subs = subs,
+    .name = "events", .operands = "COMMAND", .summary = "look at events, retry dead letters, replay, inject, prune", .subs = subs,
     .examples = "  hubloop events list --state dead\n"
                 "  hubloop events show 151.0\n"
-                "  hubloop events retry 151.0\n",
+                "  hubloop events retry 151.0\n"
+                "  hubloop events replay --script leads.lua --since 2d --dry-run\n",
 };

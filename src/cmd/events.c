@@ -33,8 +33,7 @@ static void first_line(const char *text, hl_buf *out) {
   hl_buf_plain(out, (hl_str){text, strcspn(text, "\n")}, " ");
 }
 
-/* `text` in `width` columns, cut with an ellipsis; `last` is not filled up. */
-static void cell(FILE *out, const char *text, int width, bool last) {
+void hl_events_cell(FILE *out, const char *text, int width, bool last) {
   int n = width_of(text);
   const char *end = text;
   if (n <= width) {
@@ -103,13 +102,13 @@ void hl_events_table(FILE *out, const cJSON *events, bool parked, bool header, i
     for (int c = 0; c <= last; c++) {
       const char *text = i < 0 ? heads[c] : text_of(&lines[i].cell[c]), *paint = colour && i >= 0 && c == 1 ? colour_of(text) : "";
       fputs(paint, out);
-      cell(out, text, width[c], c == last);
+      hl_events_cell(out, text, width[c], c == last);
       fputs(*paint ? "\033[0m" : "", out);
       fputs(c == last ? "\n" : "  ", out);
     }
     if (!below || i < 0 || !lines[i].cell[count - 1].n) continue;
     fputs("    ", out);
-    cell(out, text_of(&lines[i].cell[count - 1]), columns - 4, true);
+    hl_events_cell(out, text_of(&lines[i].cell[count - 1]), columns - 4, true);
     fputc('\n', out);
   }
   for (int i = 0; i < n; i++)

@@ -43,7 +43,7 @@ static size_t whole_chars(const char *text) {
 
 /* Nobody listens: the log line is all, and the inbox is not filled with what nobody reads. */
 static void append(hl_engine *e, const char *kind, const char *text, cJSON *payload) {
-  if (e->freeing || (e->started && !hl_type_of(e, HL_ALERT_TYPE))) {
+  if (e->freeing || e->replay || (e->started && !hl_type_of(e, HL_ALERT_TYPE))) {
     cJSON_Delete(payload);
     return;
   }

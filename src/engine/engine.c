@@ -209,6 +209,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
   e->page = o->page;
   e->privacy_ms = o->privacy_ms;
   e->path = hl_strdup(o->store);
+  e->replay = o->replay;
   e->max_events = o->max_events ? o->max_events : MAX_EVENTS;
   memcpy(e->key, state.key, sizeof e->key);
   hl_rng_init(&e->rng, hl_rng_next(hl_loop_rng(loop)));
@@ -270,7 +271,7 @@ int hl_engine_start(hl_engine *e, hl_error *err) {
   if (rc) return rc;
   e->started = true;
   for (hl_handler *h = e->handlers; h; h = h->next)
-    if (h->scheduled) hl_schedule_start(e, h);
+    if (h->scheduled && !e->replay) hl_schedule_start(e, h);
   hl_privacy_start(e);
   for (hl_handler *h = e->handlers; h; h = h->next) hl_backlog_open(h);
   hl_parked_due(e, now);

@@ -31,6 +31,7 @@ typedef struct hl_engine_options {
   bool no_receipt;          /* nothing will be received: it opens at once, without the window */
   size_t wait_spare;        /* waits that begin before the filter of events that are waited for is read anew; 0: 200,000 */
   size_t max_events;        /* in memory; above it they wait in the store. 0: 20,000 */
+  bool replay;              /* see hl_engine_replay */
 } hl_engine_options;
 
 /* Opens (creates, migrates, locks) the store and rebuilds the duplicate window. HL_EBUSY: another process has it;
@@ -158,6 +159,20 @@ void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl
 /* The same when the body has been read (the webhook door has looked at its elements). */
 void hl_engine_receive_read(hl_engine *e, const char *source, const char *account, hl_str body,
                             hl_elements *elements, hl_receipt_cb cb, void *arg);
+/* ---- replay ---- */
+/* With options.replay, an engine in memory that is only shown what another one has received: what runs emit and
+ * audit goes nowhere, timers do not fire, nothing fails for good or is tried again. */
+typedef struct hl_recorded {
+  int64_t row;              /* its id there: ascending */
+  const char *source, *account;
+  hl_str body;              /* an array */
+  const bool *skipped;      /* one an element: it is not shown */
+} hl_recorded;
+/* Received now: the loop's clock is set by who replays. HL_EINVAL: the body is no array. */
+int hl_engine_replay(hl_engine *e, const hl_recorded *r, hl_error *err);
+/* Forgets rows that are done and were received before. */
+void hl_engine_replayed(hl_engine *e, int64_t before);
+
 /* ---- sources that are read (the webhooks journal) ---- */
 /* (start) How far `source` has been read, as saved last; nothing is appended when it never was. Blocks. */
 int hl_engine_place(hl_engine *e, const char *source, hl_buf *out, hl_error *err);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/siphash.h"
 #include "engine/inside.h"
+#include "store/operate.h"
 
 enum { READ_ROWS = 256, READ_BYTES = 4 << 20 };
 
@@ -246,6 +247,54 @@ void hl_engine_receive(hl_engine *e, const char *source, const char *account, hl
   if (rc) answer_later(e, new_receipt(cb, arg), rc, rc == HL_ENOMEM ? "no memory for the body" : "the body is not a JSON array of events");
   else hl_engine_receive_read(e, source, account, body, &elements, cb, arg);
   hl_elements_deinit(&elements);
+}
+
+/* No duplicates are looked for: where it came from they are known. */
+int hl_engine_replay(hl_engine *e, const hl_recorded *r, hl_error *err) {
+  hl_elements elements;
+  assert(e->replay && r->row >= e->next_row);
+  int rc = hl_elements_read(&elements, r->body, err);
+  if (rc) return rc;
+  hl_receipt_job *job = new_receipt(NULL, NULL);
+  job->n = (unsigned)elements.n;
+  job->source = hl_intern(e, r->source);
+  job->account = hl_intern(e, r->account);
+  job->received = hl_loop_now(e->loop);
+  job->received_us = hl_loop_mono_us(e->loop);
+  job->bytes = r->body.n;
+  job->id = r->row;
+  job->hash_bytes = (size_t)job->n * HL_HASH_BYTES;
+  job->hashes = hl_alloc(job->hash_bytes); /* all zero means: skip */
+  job->states = hl_alloc(job->n);
+  e->next_row = r->row + 1;
+  hl_append a = {.id = job->id, .received = job->received, .source = job->source, .account = job->account, .n = job->n};
+  for (unsigned i = 0; i < job->n; i++) {
+    const hl_fields *f = &elements.v[i].f;
+    hl_state state = HL_ST_DUPLICATE;
+    if (!r->skipped[i] && has_type(f)) {
+      hl_waits_see(e, job, i, &elements.v[i]);
+      memset(job->hashes + (size_t)i * HL_HASH_BYTES, 0xff, HL_HASH_BYTES);
+      state = type_named(e, f->type.s) ? HL_ST_PENDING : HL_ST_UNHANDLED;
+    }
+    job->states[i] = (uint8_t)state;
+    a.counts[state]++;
+  }
+  job->pending = a.counts[HL_ST_PENDING];
+  bool marked = a.counts[HL_ST_UNHANDLED] > 0;
+  a.hashes = (hl_str){(char *)job->hashes, job->hash_bytes};
+  a.body = r->body;
+  a.states = (hl_str){marked ? (char *)job->states : NULL, marked ? job->n : 0};
+  job->body = hl_tx_append(e->tx, &a, false);
+  hl_receipts_push(&e->receipts, job);
+  hl_elements_deinit(&elements);
+  hl_touch(e);
+  return 0;
+}
+
+static void forgotten(void *arg, const hl_pruned *pruned) { (void)arg, (void)pruned; }
+
+void hl_engine_replayed(hl_engine *e, int64_t before) {
+  hl_store_prune(e->store, before, 0, false, forgotten, NULL);
 }
 
 void hl_engine_save_place(hl_engine *e, const char *source, hl_str place, hl_receipt_cb cb, void *arg) {

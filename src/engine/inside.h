@@ -320,7 +320,7 @@ struct hl_engine {
   hl_store *store;
   hl_page *page;               /* NULL: nobody supervises */
   hl_log *log;
-  bool started, draining, freeing;
+  bool started, draining, freeing, replay;
   hl_rng rng;
   unsigned char key[HL_STORE_KEY_BYTES];
 

@@ -122,6 +122,8 @@ static void apply_effect(hl_run *run, const hl_effect *f) {
   int64_t now = hl_loop_now(e->loop);
   if (f->kind == EF_SET || f->kind == EF_INCR) {
     hl_kv_write(e, f);
+  } else if (e->replay) {
+    return;
   } else if (f->kind == EF_AUDIT) {
     hl_tx_audit(e->tx, now, hl_run_script(run), hl_run_account(run), f->script, f->account, (hl_str){f->text, f->text_n});
   } else if (f->number > 0) {
@@ -385,6 +387,10 @@ void hl_run_finish(hl_run *run, hl_outcome outcome, hl_str error) {
   if (run->over && run->refused) {
     outcome = HL_RUN_DEAD;
     error = hl_str_of(run->refused);
+  }
+  if (e->replay && outcome != HL_RUN_DONE && outcome != HL_RUN_CUT) {
+    if (run->refused) hl_log_write(e->log, HL_LOG_WARN, hl_run_script(run), "event %lld.%u: %s", (long long)run->ev->parked_row, run->ev->index, run->refused);
+    outcome = HL_RUN_FILTERED;
   }
   if (run->over && !run->refused) {
     hl_wait_finish(run);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "hubspot/held.h"
 #include "hubspot/identity.h"
 #include "hubspot/paths.h"
 #include "hubspot/queue.h"
@@ -269,10 +270,9 @@ int hl_api_send(hl_account *account, const hl_api_call *call, hl_api_cb cb, void
   return hl_queue_add(account, call, cb, arg, true, out, err);
 }
 
-int hl_queue_add(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg, bool ordered, hl_api_op **out,
-                 hl_error *err) {
+/* Checked; in no list. */
+static int new_op(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg, hl_api_op **out, hl_error *err) {
   hl_queue *q = account->queue;
-  if (q->hubspot->closing) return hl_fail(err, HL_ECANCELLED, "no calls are taken: hubloop is stopping");
   hl_api_op *op = HL_NEW(hl_api_op);
   hl_link_init(&op->link);
   hl_link_init(&op->in_group);
@@ -293,6 +293,27 @@ int hl_queue_add(hl_account *account, const hl_api_call *call, hl_api_cb cb, voi
     op_free(q, op);
     return rc;
   }
+  *out = op;
+  return 0;
+}
+
+int hl_api_hold(hl_account *account, const hl_api_call *call, const char *id, int64_t now, cJSON **answer, int *status,
+                hl_error *err) {
+  hl_api_op *op;
+  int rc = new_op(account, call, NULL, NULL, &op, err);
+  if (rc) return rc;
+  *answer = hl_held_answer(op, id, now, status);
+  op_free(account->queue, op);
+  return 0;
+}
+
+int hl_queue_add(hl_account *account, const hl_api_call *call, hl_api_cb cb, void *arg, bool ordered, hl_api_op **out,
+                 hl_error *err) {
+  hl_queue *q = account->queue;
+  hl_api_op *op;
+  if (q->hubspot->closing) return hl_fail(err, HL_ECANCELLED, "no calls are taken: hubloop is stopping");
+  int rc = new_op(account, call, cb, arg, &op, err);
+  if (rc) return rc;
   if (ordered) account->stats.calls++;
   if (!ordered) hl_queue_make_ready(q, op, false);
   else if (hl_order_enter(q, op)) op->state = HL_OP_WAITING;

@@ -264,6 +264,9 @@ bool hl_queue_ready(const hl_queue *q);
 /* Ends a travelling op: lets calls behind it go on, calls back, frees it. */
 void hl_queue_finish(hl_queue *q, hl_api_op *op, int status, const cJSON *json, const hl_api_error *error);
 
+/* held.c */
+cJSON *hl_held_answer(const hl_api_op *op, const char *id, int64_t now, int *status);
+
 /* leave.c */
 void hl_queue_budgets(hl_queue *q, hl_api_stats *out);
 void hl_queue_turn(hl_defer *defer, void *queue);

@@ -213,6 +213,14 @@ static hl_outcome failure(lua_State *L, int idx) {
   return dead ? HL_RUN_DEAD : says ? HL_RUN_AGAIN : HL_RUN_FAILED;
 }
 
+static void log_failure(const hl_running *r, hl_str text) {
+  const hl_handler_fn *h = r->handler;
+  char more[40] = "";
+  if (r->n_batch > 1) snprintf(more, sizeof more, " and %zu more", r->n_batch - 1);
+  hl_log_write(hl_loop_log(h->script->host->o.loop), HL_LOG_WARN, h->script->name, "%s, event %s%s, attempt %u: " HL_STR_FMT, h->label, r->id, more,
+               r->attempt, HL_STR_ARG(text));
+}
+
 static void run_ended(void *arg, int code, lua_State *L, int nresults, hl_str text) {
   hl_running *r = arg;
   hl_handler_fn *h = r->handler;
@@ -225,12 +233,12 @@ static void run_ended(void *arg, int code, lua_State *L, int nresults, hl_str te
     outcome = HL_RUN_CUT;
   } else {
     outcome = code == HL_ESCRIPT && L ? failure(L, -1) : HL_RUN_FAILED;
-    char more[40] = "";
-    if (r->n_batch > 1) snprintf(more, sizeof more, " and %zu more", r->n_batch - 1);
-    hl_log_write(hl_loop_log(h->script->host->o.loop), HL_LOG_WARN, h->script->name,
-                 "%s, event %s%s, attempt %u: " HL_STR_FMT, h->label, r->id, more, r->attempt, HL_STR_ARG(text));
+    if (!h->script->host->o.replay) log_failure(r, text);
   }
   hl_testbed_run_ended(h->script->host, r->run, outcome == HL_RUN_DONE);
+  bool waits = outcome == HL_RUN_CUT && hl_run_is_over(r->run) && code == HL_ECANCELLED;
+  hl_replay_ended(h->script->host, r->run,
+                  outcome == HL_RUN_DONE ? "ran" : outcome == HL_RUN_FILTERED ? "filtered" : waits ? "waits" : outcome == HL_RUN_CUT ? "cut" : "failed", text);
   hl_run_finish(r->run, outcome, code && outcome != HL_RUN_CUT ? text : (hl_str){NULL, 0});
   hl_free(r);
 }
@@ -255,9 +263,11 @@ void hl_handler_start(void *arg, hl_run *run, const hl_event *event) {
   r->attempt = event->attempt;
   r->n_batch = event->n_batch;
   memcpy(r->id, event->id, sizeof r->id);
+  hl_replay_began(h->script->host, run, h->label, event);
   hl_task_options o = {.run = run, .account = account, .klass = event->bulk ? HL_CLASS_BULK : h->klass, .timeout_ms = h->timeout_ms};
   if (hl_work_start(h->script, 1, &o, run_ended, r, NULL, &err)) {
     hl_free(r);
+    hl_replay_ended(h->script->host, run, "failed", hl_str_of(err.text));
     hl_run_finish(run, HL_RUN_FAILED, hl_str_of(err.text));
   }
 }
@@ -291,6 +301,13 @@ void hl_check_own_name(lua_State *L, const char *what, const char *name) {
     luaL_error(L, "%s: '%s' is HubSpot's name; choose one of your own, such as 'chase' or 'lead.%s'", what, name, "chase");
 }
 
+static void tell_emit(hl_host *host, hl_run *run, const char *name, hl_str payload, int64_t delay_ms) {
+  char on[300];
+  snprintf(on, sizeof on, "%s", name);
+  if (delay_ms > 0) snprintf(on, sizeof on, "%lld s %s", (long long)((delay_ms + 999) / 1000), name);
+  hl_replay_did(host, run, true, delay_ms > 0 ? "after" : "emit", on, payload, NULL);
+}
+
 static int do_emit(lua_State *L, const char *what, int name_at, int payload_at, int64_t delay_ms,
                    const char *object_type, const char *object_id) {
   const char *name = luaL_checkstring(L, name_at);
@@ -303,6 +320,7 @@ static int do_emit(lua_State *L, const char *what, int name_at, int payload_at, 
   int rc = lua_isnoneornil(L, payload_at) ? hl_buf_puts(&json, "null")
                                           : hl_lua_to_json(L, payload_at, &json, &err);
   if (!rc) rc = hl_run_emit(run, name, hl_buf_str(&json), delay_ms, object_type, object_id, &err);
+  if (!rc) tell_emit(hl_script_of(L)->host, run, name, hl_buf_str(&json), delay_ms);
   hl_buf_deinit(&json);
   if (rc) return hl_lua_raise(L, hl_err_name(rc), "%s '%s': %s", what, name, err.text);
   return at_once ? hl_script_commit_now(L, run) : 0;

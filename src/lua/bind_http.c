@@ -17,6 +17,7 @@ typedef struct http_op {
   hl_http_op *op;
   char **hosts;              /* the script's, borrowed: it outlives its tasks */
   hl_net_policy policy;
+  hl_replay *replay;         /* that counts it; NULL: none */
   const hl_http_response *response;
   char *what;                /* "GET https://host/path" without the query */
   bool makes;                /* made twice it does twice as much */
@@ -129,6 +130,7 @@ static void drop_request(http_op *o) {
 }
 
 static void op_free(http_op *o) {
+  if (o->replay) o->replay->out--;
   drop_request(o);
   hl_free(o->what);
   hl_free(o);
@@ -435,6 +437,16 @@ static int do_request(lua_State *L, const char *method, hl_str address, int opts
     op_free(o);
     return n < 0 ? lua_error(L) : n;
   }
+  bool held = s->host->o.replay && !one_of(method, reads);
+  if (!rc && s->host->o.replay && (held || s->host->o.replay->reads))
+    hl_replay_did(s->host, hl_task_run(t), false, "http", o->what, hl_buf_str(&o->body), NULL);
+  if (!rc && held) { /* in a replay nothing is sent that may change something */
+    const hl_http_response accepted = {.status = 202};
+    o->response = &accepted;
+    int n = push_response(L, o);
+    op_free(o);
+    return n;
+  }
   if (!rc && state == HL_WRITE_NEW) o->intent = hl_write_intend(o->write, intended, o);
   else if (!rc) rc = send_request(o, &err);
   if (rc) {
@@ -442,6 +454,7 @@ static int do_request(lua_State *L, const char *method, hl_str address, int opts
     op_free(o);
     return hl_lua_raise(L, hl_err_name(rc), "http: %s", err.text);
   }
+  if ((o->replay = s->host->o.replay)) o->replay->out++;
   hl_task_wait(t, op_cancel, o);
   return hl_task_yield(L);
 }

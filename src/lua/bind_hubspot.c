@@ -2,6 +2,7 @@
  * is what people use. */
 #include "base/mem.h"
 #include "base/siphash.h"
+#include "hubspot/held.h"
 #include "lua/script.h"
 
 enum { BODY_MAX = 16 * 1024 * 1024, PROPERTIES_MAX = 2000 };
@@ -18,10 +19,12 @@ typedef struct call_op {
   char *account, *type;   /* not NULL: remembered when the answer tells the id */
   char *body;
   hl_write *write;       /* a step's, intended; or NULL */
+  hl_replay *replay;     /* that counts it; NULL: none */
 } call_op;
 
 static void free_call(call_op *c) {
   if (!c) return;
+  if (c->replay) c->replay->out--;
   hl_free(c->account);
   hl_free(c->type);
   hl_free(c->body);
@@ -143,6 +146,35 @@ static const char *const *read_properties(lua_State *L) {
   return list;
 }
 
+/* In a replay a write is not sent, but told and answered. */
+static int hold_call(lua_State *L, const hl_api_call *call, hl_account *account, hl_run *run, hl_write *write, bool null_as_nil, hl_buf *body) {
+  hl_host *host = hl_script_of(L)->host;
+  char id[80];
+  cJSON *answer = NULL;
+  int status;
+  hl_error err;
+  hl_replay_id(host, run, call, id);
+  int rc = hl_api_hold(account, call, id, hl_loop_now(host->o.loop), &answer, &status, &err);
+  if (!rc) {
+    bool by_id = call->id && (!call->id_property || strcmp(call->id_property, "hs_object_id") == 0);
+    char *text = answer ? hl_json_print(answer) : NULL;
+    hl_replay_call(host, run, call, id);
+    if (run && by_id && (call->kind == HL_API_UPDATE || call->kind == HL_API_ARCHIVE))
+      hl_run_wrote(run, call->kind == HL_API_UPDATE ? HL_WRITE_UPDATE : HL_WRITE_DELETE, hl_account_name(account), call->type, call->id, call->body);
+    if (write) {
+      hl_write_sent(write);
+      if (!text || strlen(text) <= HL_STEP_RESULT_MAX) hl_write_answered(write, text ? hl_str_of(text) : HL_STR("null"));
+    }
+    hl_free(text);
+  }
+  hl_buf_deinit(body);
+  if (rc) return hl_lua_raise(L, hl_err_name(rc), "%s", err.text);
+  if (answer) hl_lua_push_json_take(L, answer, null_as_nil);
+  else lua_pushnil(L);
+  lua_pushinteger(L, status);
+  return 2;
+}
+
 /* The call at 1, which is all there is. `write`: NULL outside of a step. */
 static int send_call(lua_State *L, hl_write *write) {
   hl_script *s = hl_script_of(L);
@@ -193,6 +225,10 @@ static int send_call(lua_State *L, hl_write *write) {
   }
   call.body = hl_buf_str(&body);
   call_op *c = NULL;
+  if (!rc && s->host->o.replay) {
+    if (hl_api_changes(call.kind, call.method, call.path)) return hold_call(L, &call, account, hl_task_run(t), write, null_as_nil, &body);
+    hl_replay_call(s->host, hl_task_run(t), &call, NULL);
+  }
   if (!rc) {
     c = HL_NEW(call_op);
     c->task = t;
@@ -203,6 +239,7 @@ static int send_call(lua_State *L, hl_write *write) {
     c->write = write;
     rc = hl_api_send(account, &call, answered, c, &c->op, &err);
     if (!rc && c->run) remember_write(c, &call, hl_account_name(account));
+    if (!rc && (c->replay = s->host->o.replay)) c->replay->out++;
   }
   hl_buf_deinit(&body);
   if (rc) {
@@ -216,29 +253,14 @@ static int send_call(lua_State *L, hl_write *write) {
 
 /* ---- writes inside a step (SEMANTICS 16) ---- */
 
-/* POSTs that only read. */
-static bool only_reads(const char *path) {
-  static const char *const ends[] = {"/search", "/batch/read", "/batch/get", "/read", "/query"};
-  size_t n = strlen(path);
-  for (size_t i = 0; i < HL_COUNT(ends); i++) {
-    size_t m = strlen(ends[i]);
-    if (n > m && strcmp(path + n - m, ends[i]) == 0) return true;
-  }
-  return false;
-}
-
 /* True when the call at 1 changes something; *makes: and a second one would change it again. */
 static bool writes(lua_State *L, bool *makes) {
   hl_api_kind kind;
   *makes = false;
-  if (!hl_api_kind_of(hl_lua_opt_str(L, 1, "kind", ""), &kind) || kind == HL_API_GET || kind == HL_API_ASSOCIATIONS) return false;
-  *makes = kind == HL_API_CREATE;
-  if (kind != HL_API_RAW) return true;
+  if (!hl_api_kind_of(hl_lua_opt_str(L, 1, "kind", ""), &kind)) return false;
   const char *method = hl_lua_opt_str(L, 1, "method", "");
-  if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) return false;
-  if (strcmp(method, "POST") != 0) return true;
-  *makes = true;
-  return !only_reads(hl_lua_opt_str(L, 1, "path", ""));
+  *makes = kind == HL_API_CREATE || (kind == HL_API_RAW && strcmp(method, "POST") == 0);
+  return hl_api_changes(kind, method, hl_lua_opt_str(L, 1, "path", ""));
 }
 
 typedef struct intent_op {

@@ -16,8 +16,9 @@ typedef struct kv_op {
   kv_what what;
   hl_task *task;           /* NULL: the waiter was cancelled, its run may be gone */
   hl_engine *engine;
+  hl_host *host;
   hl_run *run;
-  bool at_once;
+  bool at_once, own;       /* own: the script's own values, no shipped module's */
   char *script, *account, *key, *value, *old;
   size_t key_n, value_n, old_n;
   int64_t expires_at, delta;
@@ -47,8 +48,7 @@ static int l_op_gc(lua_State *L) {
 
 static hl_kv_scope scope_of(const kv_op *op) { return (hl_kv_scope){op->script, op->account}; }
 
-/* One try. HL_EBUSY: the key has to be loaded. */
-static int attempt(kv_op *op) {
+static int try(kv_op *op) {
   hl_kv_scope scope = scope_of(op);
   hl_str key = {op->key, op->key_n};
   hl_str value = {op->value, op->value_n};
@@ -70,6 +70,17 @@ static int attempt(kv_op *op) {
       return op->swapped ? hl_kv_set(op->run, scope, key, value, op->expires_at, &op->err) : 0;
   }
   return HL_EINVAL;
+}
+
+/* One try. HL_EBUSY: the key has to be loaded. */
+static int attempt(kv_op *op) {
+  static const char *const names[] = {[KV_SET] = "kv set", [KV_CAS] = "kv set", [KV_INCR] = "kv incr", [KV_DELETE] = "kv delete"};
+  char by[32];
+  int rc = try(op);
+  if (rc || !op->own || !op->host->o.replay || op->what == KV_GET || (op->what == KV_CAS && !op->swapped)) return rc;
+  snprintf(by, sizeof by, "%lld", (long long)op->delta);
+  hl_replay_did(op->host, op->run, true, names[op->what], op->key, op->what == KV_INCR ? hl_str_of(by) : (hl_str){op->value, op->value_n}, NULL);
+  return 0;
 }
 
 static int push_result(lua_State *L, void *arg) {
@@ -176,6 +187,8 @@ static kv_op *new_op(lua_State *L, kv_what what, hl_str key) {
   kv_op *op = HL_NEW(kv_op);
   op->what = what;
   op->engine = s->host->o.engine;
+  op->host = s->host;
+  op->own = !scope;
   op->run = run;
   op->at_once = at_once;
   op->script = hl_strdup(scope ? scope : s->name);

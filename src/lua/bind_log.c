@@ -27,6 +27,11 @@ static int write_log(lua_State *L, hl_log_level level) {
     }
   }
   int len = b->n > MAX_LINE ? MAX_LINE : (int)b->n;
+  if (s->heard) {
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    if (level > HL_LOG_DEBUG) s->heard(L, names[level], (hl_str){b->p ? b->p : "", (size_t)len});
+    return 0;
+  }
   hl_log_write(hl_loop_log(s->loop), level, s->name, "%.*s%s", len, b->p ? b->p : "", b->n > MAX_LINE ? "…" : "");
   return 0;
 }

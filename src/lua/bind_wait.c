@@ -67,6 +67,16 @@ static int push_answer(lua_State *L, void *arg) {
 
 static void on_op(void *arg, int code);
 
+static void tell_wait(hl_host *host, const wait_op *w) {
+  char on[400], iso[25] = "";
+  if (!host->o.replay) return;
+  if (w->what.until < HL_WAIT_FOREVER) hl_time_iso(w->what.until, iso);
+  snprintf(on, sizeof on, "“%s”%s%s%s%s", w->name, w->type ? " " : "", w->type ? w->type : "", *iso ? " until " : "", iso);
+  char *match = w->what.match ? hl_json_print(w->what.match) : NULL;
+  hl_replay_did(host, w->run, false, "wait", on, hl_str_of(match), NULL);
+  hl_free(match);
+}
+
 /* True when there is an answer. */
 static bool proceed(lua_State *L, wait_op *w) {
   hl_script *s = hl_script_of(L);
@@ -93,6 +103,7 @@ static bool proceed(lua_State *L, wait_op *w) {
   w->code = hl_script_seal(L, w->run, &w->err);
   if (w->code) return true;
   hl_testbed_run_ended(s->host, w->run, true);
+  tell_wait(s->host, w);
   hl_wait_end(w->step);
   hl_task_cancel(w->task, HL_ECANCELLED, "it waits");
   return false;

@@ -31,6 +31,7 @@ struct hl_state {
   void *owner;
   void (*print)(void *arg, const char *line, size_t n);
   void *print_arg;
+  void (*heard)(lua_State *L, const char *level, hl_str line);
   struct hl_coverage *coverage;
   void (*module)(void *owner, hl_str text);
   size_t used, limit;

@@ -236,6 +236,12 @@ static int bind_and_compile(lua_State *L) {
   return 1;
 }
 
+/* In a replay: what a script says belongs to the tale. */
+static void heard(lua_State *L, const char *level, hl_str line) {
+  hl_task *t = hl_task_current(L);
+  hl_replay_did(hl_script_of(L)->host, t ? hl_task_run(t) : NULL, false, "log", level, line, NULL);
+}
+
 static int load(hl_host *host, const char *path, const hl_permissions *p, lua_CFunction extend, bool staged, int64_t timeout_ms,
                 hl_script **out, hl_error *err) {
   int rc;
@@ -265,7 +271,7 @@ static int load(hl_host *host, const char *path, const hl_permissions *p, lua_CF
   hl_state_options so = {.loop = host->o.loop, .name = s->name, .root = host->root,
                          .memory_limit = host->o.memory_limit, .cpu_ms = host->o.cpu_ms,
                          .max_tasks = host->o.max_tasks, .print = host->o.print,
-                         .print_arg = host->o.print_arg, .owner = s, .coverage = host->o.coverage, .module = read_awaits};
+                         .print_arg = host->o.print_arg, .heard = host->o.replay ? heard : NULL, .owner = s, .coverage = host->o.coverage, .module = read_awaits};
   if ((rc = hl_state_new(&so, &s->state, err)) != 0) goto fail;
   lua_State *L = hl_state_lua(s->state);
   compile_args a = {s, hl_buf_str(&text), extend, 0};

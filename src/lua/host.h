@@ -36,6 +36,7 @@ typedef struct hl_host_options {      /* everything is borrowed */
   void (*print)(void *arg, const char *line, size_t n);  /* print(); NULL: standard output */
   void *print_arg;
   struct hl_coverage *coverage;       /* lua/coverage.h; NULL: none */
+  struct hl_replay *replay;           /* lua/replay.h; NULL: what scripts do is done */
 } hl_host_options;
 
 int hl_host_new(const hl_host_options *o, hl_host **out, hl_error *err);

@@ -23,7 +23,9 @@ static int own_print(lua_State *L) {
   luaL_pushresult(&b);
   size_t len;
   const char *line = lua_tolstring(L, -1, &len);
-  if (s->print) {
+  if (s->heard) {
+    s->heard(L, "print", (hl_str){line, len});
+  } else if (s->print) {
     s->print(s->print_arg, line, len);
   } else {
     fwrite(line, 1, len, stdout);

@@ -4,6 +4,7 @@
 #ifndef HL_LUA_SCRIPT_H
 #define HL_LUA_SCRIPT_H
 
+#include "lua/replay.h"
 #include "lua/task.h"
 
 typedef struct hl_work hl_work;
@@ -137,7 +138,7 @@ void hl_bind_http(lua_State *L);
 void hl_bind_hubspot(lua_State *L);
 int hl_bind_test_entry(lua_State *L); /* for hl_host_load_with */
 
-/* A test keeps the audit records of finished runs (bind_test.c); without a test nothing. */
+/* A test keeps the audit records of finished runs (bind_test.c), a replay more; else nothing. */
 void hl_testbed_audited(hl_host *host, hl_run *run, const char *kind, const char *key, hl_str json);
 void hl_testbed_run_ended(hl_host *host, hl_run *run, bool stored);
 

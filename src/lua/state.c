@@ -122,6 +122,7 @@ int hl_state_new(const hl_state_options *o, hl_state **out, hl_error *err) {
   s->owner = o->owner;
   s->print = o->print;
   s->print_arg = o->print_arg;
+  s->heard = o->heard;
   s->coverage = o->coverage;
   s->module = o->module;
   s->limit = o->memory_limit ? o->memory_limit : (size_t)256 << 20;

@@ -34,6 +34,8 @@ typedef struct hl_state_options {
   unsigned max_tasks;            /* 0: 10,000 */
   void (*print)(void *arg, const char *line, size_t n);
   void *print_arg;
+  /* Takes what print() and the log are given, with "print" or the log's level; NULL: nobody. */
+  void (*heard)(lua_State *L, const char *level, hl_str line);
   void *owner;                   /* hl_script, hl_sim, … : whoever binds more functions */
   struct hl_coverage *coverage;  /* lua/coverage.h: notes which lines run; NULL: nobody asks */
   void (*module)(void *owner, hl_str text); /* of the project, has been loaded; may be NULL */

@@ -169,6 +169,7 @@ static void audit_free(hl_audit_record *a) {
 }
 
 void hl_testbed_run_ended(hl_host *host, hl_run *run, bool stored) {
+  hl_replay_settled(host, run, stored);
   if (!host->bed) return;
   for (hl_audit_record **at = &host->bed->audits; *at;) {
     hl_audit_record *a = *at;

@@ -268,6 +268,12 @@ int hl_script_commit_now(lua_State *L, hl_run *run) {
 }
 
 /* ---- host.audit ---- */
+static void tell_audit(hl_host *host, hl_run *run, const char *kind, const char *key, hl_str json) {
+  char on[300];
+  snprintf(on, sizeof on, "%s %s", kind, key);
+  hl_replay_did(host, run, true, "audit", on, json, NULL);
+}
+
 static int l_audit(lua_State *L) {
   const char *kind = luaL_checkstring(L, 1), *key = luaL_checkstring(L, 2);
   bool at_once;
@@ -278,6 +284,7 @@ static int l_audit(lua_State *L) {
   int rc = hl_lua_to_json(L, 3, &json, &err);
   if (!rc) rc = hl_run_audit(run, kind, key, hl_buf_str(&json), &err);
   if (!rc) hl_testbed_audited(hl_script_of(L)->host, run, kind, key, hl_buf_str(&json));
+  if (!rc) tell_audit(hl_script_of(L)->host, run, kind, key, hl_buf_str(&json));
   hl_buf_deinit(&json);
   if (rc) return hl_lua_raise(L, hl_err_name(rc), "audit record: %s", err.text);
   return at_once ? hl_script_commit_now(L, run) : 0;

@@ -108,6 +108,36 @@ void hl_store_list_log(hl_store *s, int64_t before, size_t max_rows, size_t max_
   hl_store_call(s, &type, a);
 }
 
+typedef struct span_ask {
+  int64_t since;
+  hl_log_span span;
+  void (*cb)(void *arg, const hl_log_span *span);
+  void *arg;
+} span_ask;
+
+static void look_at_span(hl_db *db, void *arg) {
+  span_ask *a = arg;
+  int64_t oldest = 0;
+  int rc = sql_int(db, "SELECT coalesce(min(id),0) FROM log", &oldest);
+  if (!rc) rc = sql_int(db, "SELECT coalesce(max(id),0) FROM log", &a->span.newest);
+  if (!rc) rc = sql_int(db, "SELECT coalesce((SELECT received FROM log ORDER BY id LIMIT 1),0)", &a->span.kept);
+  if (rc) a->span.code = sql_fail(db, rc, "cannot read the log", NULL);
+  else if (oldest) a->span.before = sql_skip_older(db, oldest - 1, a->span.newest, a->since);
+}
+
+static void span_found(void *arg) {
+  span_ask *a = arg;
+  a->cb(a->arg, &a->span);
+  hl_free(a);
+}
+
+void hl_store_log_since(hl_store *s, int64_t since, void (*cb)(void *arg, const hl_log_span *span), void *arg) {
+  static const hl_store_call_type type = {look_at_span, span_found, hl_free};
+  span_ask *a = HL_NEW(span_ask);
+  *a = (span_ask){.since = since, .cb = cb, .arg = arg};
+  hl_store_call(s, &type, a);
+}
+
 /* ---- parked rows ---- */
 
 typedef struct parked_ask {

@@ -34,6 +34,15 @@ typedef struct hl_logged_page {
 void hl_store_list_log(hl_store *s, int64_t before, size_t max_rows, size_t max_bytes,
                        void (*cb)(void *arg, const hl_logged_page *page), void *arg);
 
+/* Where the log has what was received since a time. */
+typedef struct hl_log_span {
+  int code;
+  int64_t before;            /* rows up to here were received earlier; some behind it may be too */
+  int64_t newest;            /* 0: the log is empty */
+  int64_t kept;              /* when the oldest row was received */
+} hl_log_span;
+void hl_store_log_since(hl_store *s, int64_t since, void (*cb)(void *arg, const hl_log_span *span), void *arg);
+
 /* Parked rows of one kind. DEAD and ORPHANED: newest first. WAITING and DELAYED: the next one due first. */
 typedef struct hl_parked_query {
   hl_state kind;

@@ -202,6 +202,7 @@ int sql_make_folders(const char *path, hl_error *err); /* those of `path` that a
 int sql_sync_folder(const char *path); /* the one it lies in; errno */
 int sql_read_logged(hl_db *db, sqlite3_stmt *st, hl_bag *bag, hl_logged *out); /* what LIST_LOG and READ_LOG give */
 void sql_read_parked_whole(sqlite3_stmt *st, hl_bag *bag, hl_parked *p); /* with failed and error, the last two columns */
+int64_t sql_skip_older(hl_db *db, int64_t lo, int64_t hi, int64_t since);
 int sql_prune(hl_db *db, int64_t before, int64_t after, bool dry_run, hl_pruned *out);
 /* Bound without a copy: `s` must outlive the step. */
 void sql_bind_blob(sqlite3_stmt *st, int at, hl_str s);

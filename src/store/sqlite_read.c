@@ -3,7 +3,7 @@
 
 /* The last id after `lo` behind which every row was received since `since`, give or
  * take the steps of a wall clock: so the log is not walked from its beginning. */
-static int64_t skip_older(hl_db *db, int64_t lo, int64_t hi, int64_t since) {
+int64_t sql_skip_older(hl_db *db, int64_t lo, int64_t hi, int64_t since) {
   static const int64_t SLACK_MS = 60 * 60 * 1000;
   sqlite3_stmt *st = sql_statement(db, ST_NEXT_ROW);
   while (lo < hi) {
@@ -21,7 +21,7 @@ int hl_db_each_hash(hl_db *db, int64_t after, int64_t upto, int64_t since,
                     void (*each)(void *arg, int64_t row, int64_t received, hl_str hashes), void *arg, hl_error *err) {
   sqlite3_stmt *st = sql_statement(db, ST_HASHES);
   int rc;
-  sqlite3_bind_int64(st, 1, skip_older(db, after, upto, since));
+  sqlite3_bind_int64(st, 1, sql_skip_older(db, after, upto, since));
   sqlite3_bind_int64(st, 2, upto);
   sqlite3_bind_int64(st, 3, since);
   while ((rc = sqlite3_step(st)) == SQLITE_ROW) each(arg, sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1), sql_blob(st, 2));
