@@ -143,6 +143,86 @@ static void a_list_looks_at_a_bounded_part(void **state) {
   close_ops(&o);
 }
 
+/* "2.0 2.1 | 3.1 " of what events.read gives. */
+static const char *rows_of(const cJSON *a) {
+  static char text[4096];
+  size_t n = 0;
+  text[0] = 0;
+  if (hl_json_get(a, "error")) fail_msg("%s", error_of(a));
+  for (const cJSON *r = hl_json_get(a, "rows")->child; r; r = r->next) {
+    for (const cJSON *e = hl_json_get(r, "events")->child; e; e = e->next)
+      n += (size_t)snprintf(text + n, sizeof text - n, "%d.%d ", (int)hl_json_int(r, "id", 0), (int)hl_json_int(e, "at", -1));
+    n += (size_t)snprintf(text + n, sizeof text - n, "%s", r->next ? "| " : "");
+  }
+  return text;
+}
+
+static void the_record_is_read_in_order(void **state) {
+  (void)state;
+  ops o;
+  open_ops(&o, NULL);
+  world_start(&o.w);
+  assert_string_equal(rows_of(ask(&o, "{\"do\":\"events.read\"}")), "");
+  assert_null(hl_json_get(o.last.json, "kept"));
+  long long first = hl_loop_now(o.w.loop);
+  received(&o.w, "[" TYPED("deal.creation", 1, 1) ",{\"no\":1}," TYPED("contact.creation", 2, 2) "," TYPED("deal.creation", 1, 1) "]");
+  pass(&o.w, 3 * HL_HOUR);
+  long long second = hl_loop_now(o.w.loop);
+  received(&o.w, "[" TYPED("deal.creation", 3, 3) "]");
+  pass(&o.w, 3 * HL_HOUR);
+  received(&o.w, "[" TYPED("contact.creation", 4, 4) "]");
+  const cJSON *a = ask(&o, "{\"do\":\"events.read\"}");
+  assert_string_equal(rows_of(a), "1.0 1.2 | 2.0 | 3.0 "); /* neither what is malformed nor the duplicate */
+  assert_int_equal(hl_json_int(a, "kept", 0), first);
+  assert_null(hl_json_get(a, "cursor"));
+  const cJSON *row = hl_json_get(a, "rows")->child;
+  assert_int_equal(hl_json_int(row, "received", 0), first);
+  assert_int_equal(hl_json_int(row, "n", 0), 4);
+  assert_string_equal(hl_json_str(row, "account", ""), "main");
+  assert_string_equal(hl_json_str(row, "source", ""), "push");
+  assert_int_equal(hl_json_int(hl_json_get(hl_json_get(row, "events")->child, "event"), "objectId", 0), 1);
+  assert_string_equal(rows_of(ask(&o, "{\"do\":\"events.read\",\"type\":\"contact.creation\"}")), "1.2 | 3.0 ");
+  assert_string_equal(rows_of(ask(&o, "{\"do\":\"events.read\",\"since\":%lld}", second)), "2.0 | 3.0 ");
+  assert_string_equal(rows_of(ask(&o, "{\"do\":\"events.read\",\"until\":%lld}", second)), "1.0 1.2 ");
+  assert_string_equal(rows_of(ask(&o, "{\"do\":\"events.read\",\"since\":%lld,\"until\":%lld}", second, second + 1)), "2.0 ");
+  /* What the retention or an operator has taken is said to be gone. */
+  pass(&o.w, 2 * HL_DAY);
+  ask(&o, "{\"do\":\"events.prune\",\"before\":%lld}", second);
+  a = ask(&o, "{\"do\":\"events.read\",\"since\":%lld}", first);
+  assert_int_equal(hl_json_int(a, "kept", 0), first); /* a dead letter keeps its row */
+  ask(&o, "{\"do\":\"events.prune\",\"before\":%lld,\"state\":\"dead\"}", second);
+  ask(&o, "{\"do\":\"events.prune\",\"before\":%lld}", second);
+  a = ask(&o, "{\"do\":\"events.read\",\"since\":%lld}", first);
+  assert_string_equal(rows_of(a), "2.0 | 3.0 ");
+  assert_int_equal(hl_json_int(a, "kept", 0), second);
+  assert_string_equal(kind_of(ask(&o, "{\"do\":\"events.read\",\"cursor\":\"x\"}")), "invalid");
+  close_ops(&o);
+}
+
+static void a_long_record_comes_in_pages(void **state) {
+  (void)state;
+  ops o;
+  char cursor[64] = "";
+  int seen = 0, pages = 0;
+  open_ops(&o, NULL);
+  world_start(&o.w);
+  for (int i = 1; i <= 700; i++) {
+    char body[200];
+    snprintf(body, sizeof body, "[{\"eventId\":%d,\"subscriptionType\":\"deal.creation\",\"occurredAt\":%d,\"objectId\":%d}]", i, i, i);
+    received(&o.w, body);
+  }
+  do {
+    const cJSON *a = ask(&o, "{\"do\":\"events.read\"%s%s%s}", *cursor ? ",\"cursor\":\"" : "", cursor, *cursor ? "\"" : "");
+    for (const cJSON *r = hl_json_get(a, "rows")->child; r; r = r->next) assert_int_equal(hl_json_int(r, "id", 0), ++seen);
+    snprintf(cursor, sizeof cursor, "%s", hl_json_str(a, "cursor", ""));
+    if (!pages) received(&o.w, "[" TYPED("deal.creation", 9, 9) "]"); /* what comes meanwhile is not of it */
+    assert_true(++pages < 6);
+  } while (*cursor);
+  assert_int_equal(seen, 700);
+  assert_true(pages > 2);
+  close_ops(&o);
+}
+
 /* Both handlers of an event give up; each goes back by itself. */
 static void a_dead_letter_runs_again(void **state) {
   (void)state;
@@ -520,7 +600,8 @@ static void nonsense_is_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_the_log_newest_first_with_states), cmocka_unit_test(since_ends_the_walk),
-      cmocka_unit_test(a_list_looks_at_a_bounded_part),         cmocka_unit_test(a_dead_letter_runs_again),
+      cmocka_unit_test(a_list_looks_at_a_bounded_part),         cmocka_unit_test(the_record_is_read_in_order),
+      cmocka_unit_test(a_long_record_comes_in_pages),           cmocka_unit_test(a_dead_letter_runs_again),
       cmocka_unit_test(what_cannot_run_again_is_left_alone),    cmocka_unit_test(an_uncertain_one_is_settled_first),
       cmocka_unit_test(an_event_is_shown_whole),                cmocka_unit_test(injected_events_are_events),
       cmocka_unit_test(pruning_spares_what_is_not_finished),    cmocka_unit_test(a_backup_is_begun_and_looked_at),        cmocka_unit_test(the_store_alone_is_enough),
