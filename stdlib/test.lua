@@ -341,8 +341,8 @@ end
 ---@param properties table
 ---@return string id
 function sim.create(object_type, properties)
-  local made = call(T.sim, "create", { type = as_type(object_type), properties = texts(properties) })
-  return tostring(made.id or (made.record and made.record.id))
+  local made = call(T.sim, "create", { type = as_type(object_type), properties = texts(properties), brief = true })
+  return made.id
 end
 
 ---Changes a record as a person in HubSpot would.
@@ -350,8 +350,7 @@ end
 ---@param id string|integer
 ---@param properties table
 function sim.update(object_type, id, properties)
-  local record = call(T.sim, "update", { type = as_type(object_type), id = tostring(id), properties = texts(properties) })
-  return record
+  call(T.sim, "update", { type = as_type(object_type), id = tostring(id), properties = texts(properties), brief = true })
 end
 
 ---A record as HubSpot holds it now, with all its properties; nil when there is none.

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "lua/task.h"
 
-enum { CPU_MS = 120 * 1000, JSON_MAX = 256 * 1024 * 1024, TASKS_MAX = 200000, FIXTURE_MAX = 256 << 20 };
+enum { CPU_MS = 120 * 1000, TASKS_MAX = 200000, FIXTURE_MAX = 256 << 20 };
 
 typedef struct sim_call sim_call;
 
@@ -428,20 +428,14 @@ void hl_sim_handle(hl_sim *sim, const char *method, const char *target, const hl
 int hl_sim_control(hl_sim *sim, const char *name, hl_str json_args, char **out, hl_error *err) {
   lua_State *L = hl_state_lua(sim->state);
   int top = lua_gettop(L), rc;
-  hl_buf json;
-  hl_buf_init(&json, JSON_MAX);
   lua_rawgeti(L, LUA_REGISTRYINDEX, sim->server_ref);
-  lua_getfield(L, -1, "control");
+  lua_getfield(L, -1, "control_text");
   lua_insert(L, -2);
   lua_pushstring(L, name);
   if ((rc = parse_args(L, json_args, err)) != 0) goto out;
   if ((rc = hl_state_call(L, 3, 1, err)) != 0) goto out;
-  if (lua_isnil(L, -1)) rc = hl_buf_puts(&json, "null");
-  else rc = hl_lua_to_json(L, -1, &json, err);
-  if (rc) goto out;
-  *out = hl_buf_detach(&json, NULL);
+  *out = hl_strdup(lua_tostring(L, -1));
 out:
-  hl_buf_deinit(&json);
   lua_settop(L, top);
   return rc;
 }

@@ -49,9 +49,10 @@ local function store(S, args)
   return st
 end
 
-local function show(st, rec)
-  return json.decode(O.render(st, rec, O.all_names(st, rec)))
-end
+-- Ready JSON, as any result of a control function may be.
+local function show(st, rec) return O.render(st, rec, O.all_names(st, rec)) end
+
+local function show_list(out, total) return ('{"results":[%s],"total":%d}'):format(table.concat(out, ","), total) end
 
 local function must(st, id, archived)
   local rec = O.find(st, id, archived)
@@ -70,9 +71,10 @@ function C.create(S, args)
   if args.list then
     local out = {}
     for i, properties in ipairs(args.list) do out[i] = show(st, make(S, st, properties.properties or properties)) end
-    return { results = json.array(out) }
+    return show_list(out, #out)
   end
-  return show(st, make(S, st, args.properties))
+  local rec = make(S, st, args.properties)
+  return args.brief and { id = tostring(rec[1]) } or show(st, rec)
 end
 
 function C.update(S, args)
@@ -80,7 +82,7 @@ function C.update(S, args)
   local rec = must(st, args.id)
   local ok, e = O.update(S, st, rec, args.properties or {}, SOURCE)
   if not ok then error(e, 0) end
-  return show(st, rec)
+  return args.brief and { id = tostring(rec[1]) } or show(st, rec)
 end
 
 function C.get(S, args)
@@ -106,7 +108,7 @@ function C.list(S, args)
       out[#out + 1] = show(st, rec)
     end
   end
-  return { results = json.array(out), total = st.live }
+  return show_list(out, st.live)
 end
 
 function C.batch_create(S, args)

@@ -111,7 +111,16 @@ function Server:start()
   if #types > 0 then C.run(S, "subscribe", { types = types }) end
 end
 
-function Server:control(name, args) return C.run(self, name, args) end
+function Server:control(name, args)
+  local result = C.run(self, name, args)
+  return type(result) == "string" and json.decode(result) or result
+end
+
+---The same as JSON text, for the host.
+function Server:control_text(name, args)
+  local result = C.run(self, name, args)
+  return type(result) == "string" and result or json.encode(result)
+end
 
 ---What every answer waits, drawn anew each time.
 function Server:set_latency(v)

@@ -13,11 +13,18 @@ local function escape(c)
   return ESCAPES[c] or fmt("\\u%04x", byte(c))
 end
 
----JSON text of a string. Answers are mostly short plain strings, so the common case is one find.
+local quoted, quoted_count = {}, 0
+
+---JSON text of a string. Values come again and again, so what was quoted lately is kept.
 ---@param s string
 function U.quote(s)
-  if find(s, '[%c"\\]') then s = gsub(s, '[%c"\\]', escape) end
-  return '"' .. s .. '"'
+  local q = quoted[s]
+  if q then return q end
+  q = '"' .. (find(s, '[%c"\\]') and gsub(s, '[%c"\\]', escape) or s) .. '"'
+  if #s > 64 then return q end
+  if quoted_count > 8192 then quoted, quoted_count = {}, 0 end
+  quoted[s], quoted_count = q, quoted_count + 1
+  return q
 end
 
 -- Days since 1970-01-01 to year, month, day and back (Howard Hinnant's civil calendar algorithms).

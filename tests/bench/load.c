@@ -1,9 +1,11 @@
 /* A load generator for the webhook door: N keep-alive connections post signed
  * bodies of distinct events, all prepared and signed before the clock starts,
- * and each answer's latency is kept. One thread, epoll.
+ * and each answer's latency is kept. One thread, epoll. With --first, --ids and
+ * a path of the API they read records instead: GET PATH/ID, ids in a random
+ * order, the secret being the token.
  *
  *   load --port P --secret S [--path /hubspot] [--batch N] [--connections N]
- *        [--requests N] [--seconds T] [--rate R] [--seed N]
+ *        [--requests N] [--seconds T] [--rate R] [--seed N] [--first ID --ids N]
  *
  * Without --rate each connection posts again as soon as it is answered (closed
  * loop). With it, requests are due at R a second and a request that waits for a
@@ -33,7 +35,7 @@ typedef struct options {
   const char *secret, *path;
   unsigned batch, connections, requests, rate;
   double seconds;
-  uint64_t seed;
+  uint64_t seed, first, ids;   /* ids: 0 posts */
 } options;
 
 typedef struct prepared { /* requests[i] is bytes[at[i] .. at[i + 1]) */
@@ -105,6 +107,29 @@ static void sign_v3(const options *o, const char *uri, const char *body, size_t 
   hl_free(text);
 }
 
+static void add(prepared *p, size_t *used, size_t *room, const char *text, size_t n) {
+  if (*used + n > *room) {
+    *room = (*used + n) * 2;
+    p->bytes = hl_realloc(p->bytes, *room);
+  }
+  memcpy(p->bytes + *used, text, n);
+  *used += n;
+}
+
+static void prepare_reads(prepared *p, const options *o) {
+  size_t used = 0, room = 0;
+  uint64_t rng = o->seed;
+  char head[HEAD_MAX];
+  p->at = hl_alloc(sizeof *p->at * (o->requests + 1));
+  for (p->n = 0; p->n < o->requests; p->n++) {
+    p->at[p->n] = used;
+    int n = snprintf(head, sizeof head, "GET %s/%" PRIu64 " HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n\r\n",
+                     o->path, o->first + next_random(&rng) % o->ids, o->port, o->secret);
+    add(p, &used, &room, head, (size_t)n);
+  }
+  p->at[p->n] = used;
+}
+
 static void prepare(prepared *p, const options *o) {
   struct timespec wall;
   clock_gettime(CLOCK_REALTIME, &wall);
@@ -123,14 +148,9 @@ static void prepare(prepared *p, const options *o) {
                      "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
                      "X-HubSpot-Signature-v3: %s\r\nX-HubSpot-Request-Timestamp: %s\r\nContent-Length: %zu\r\n\r\n",
                      o->path, o->port, signature, timestamp, n);
-    if (used + (size_t)h + n > room) {
-      room = (used + (size_t)h + n) * 2;
-      p->bytes = hl_realloc(p->bytes, room);
-    }
     p->at[p->n] = used;
-    memcpy(p->bytes + used, head, (size_t)h);
-    memcpy(p->bytes + used + h, body, n);
-    used += (size_t)h + n;
+    add(p, &used, &room, head, (size_t)h);
+    add(p, &used, &room, body, n);
   }
   p->at[p->n] = used;
   hl_free(body);
@@ -298,6 +318,8 @@ static int parse(int argc, char **argv, options *o) {
     else if (!strcmp(f, "--seconds")) o->seconds = strtod(v, NULL);
     else if (!strcmp(f, "--rate")) o->rate = (unsigned)strtoul(v, NULL, 10);
     else if (!strcmp(f, "--seed")) o->seed = strtoull(v, NULL, 10);
+    else if (!strcmp(f, "--first")) o->first = strtoull(v, NULL, 10);
+    else if (!strcmp(f, "--ids")) o->ids = strtoull(v, NULL, 10);
     else return -1;
   }
   return o->port > 0 && o->secret && o->batch > 0 && o->batch <= 100 && o->connections > 0 &&
@@ -308,11 +330,12 @@ int main(int argc, char **argv) {
   options o;
   if (argc % 2 == 0 || parse(argc, argv, &o)) {
     fputs("usage: load --port P --secret S [--path /hubspot] [--batch 1-100] [--connections N] [--requests N]\n"
-          "            [--seconds T] [--rate REQUESTS_A_SECOND] [--seed N]\n", stderr);
+          "            [--seconds T] [--rate REQUESTS_A_SECOND] [--seed N] [--first ID --ids N]\n", stderr);
     return 2;
   }
   load l = {.o = &o};
-  prepare(&l.p, &o);
+  if (o.ids) prepare_reads(&l.p, &o);
+  else prepare(&l.p, &o);
   l.c = hl_alloc(sizeof *l.c * o.connections);
   l.latency_us = hl_alloc(sizeof *l.latency_us * o.requests);
   if (connect_all(&l)) return 1;

@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import * as api from './api.mjs';
 import * as engine from './engine.mjs';
+import * as sim from './sim.mjs';
 import { HUBLOOP, ROUNDS, SECONDS, SECRET, SPAWN, TOKEN, here, line, load, median, project, quantile, round, rss, say, serve, started, stopped } from './lib.mjs';
 
 // ---- durable receipt ----
@@ -144,6 +145,7 @@ const benches = {
   startup,
   ...engine,
   ...api,
+  ...sim,
 };
 
 const wanted = process.argv.slice(2);
