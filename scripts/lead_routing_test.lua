@@ -204,6 +204,31 @@ describe("lead routing", function()
     expect(#sim.audit("routing")).to.equal(2)
   end)
 
+  it("gets through a week: an import beyond the caps, and bad hours", function()
+    local list = {}
+    local function come(n)
+      for _ = 1, n do list[#list + 1] = lead { country = "US" } end
+    end
+    for hour = 1, 7 * 24 do
+      if hour == 50 then come(1500) end             -- the caps of a day add up to 1300
+      if hour % 25 == 0 then sim.fail { match = { path = "contacts" }, status = 502, times = 4 } end
+      if hour % 40 == 0 then sim.fail { status = 429, policy = "TEN_SECONDLY_ROLLING", times = 3 } end
+      come(hour % 5)
+      sim.advance("1h")
+    end
+    local days, decided, most = {}, 0, 0
+    for _, record in ipairs(sim.audit("routing")) do
+      decided = decided + 1
+      local day = time.civil(record.at, "America/New_York").day .. " " .. record.record.pick
+      days[day] = (days[day] or 0) + 1
+      if record.record.pick == "maya.johnson@example.com" then most = math.max(most, days[day]) end
+    end
+    expect(decided).to.equal(#list)
+    expect(most).to.equal(300)
+    for _, contact in ipairs(list) do expect(owner_of(contact)).to_not.be_nil() end
+    expect(sim.events().dead).to.equal(0)
+  end)
+
   it("gives nobody who has left the account a lead", function()
     sim.control("owner", { email = "anna.weber@example.com", archived = true })
     local routed = route_many(30, "DE")

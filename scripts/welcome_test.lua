@@ -22,4 +22,14 @@ describe("welcome", function()
     sim.settle()
     expect(sim.kv("welcome.lua").get("welcomed")).to.equal(sim.events().ran)
   end)
+
+  it("greets everybody of a week, with bad hours in it", function()
+    for hour = 1, 7 * 24 do
+      if hour % 20 == 0 then sim.fail { status = 500, times = 5 } end
+      sim.create("contacts", { email = ("c%d@example.com"):format(hour) })
+      sim.advance("1h")
+    end
+    expect(sim.kv("welcome.lua").get("welcomed")).to.equal(7 * 24)
+    expect(sim.events().dead).to.equal(0)
+  end)
 end)
