@@ -221,7 +221,7 @@ describe("lead routing", function()
       decided = decided + 1
       local day = time.civil(record.at, "America/New_York").day .. " " .. record.record.pick
       days[day] = (days[day] or 0) + 1
-      if record.record.pick == "maya.johnson@example.com" then most = math.max(most, days[day]) end
+      if by_id[record.record.pick] == "maya.johnson@example.com" then most = math.max(most, days[day]) end
     end
     expect(decided).to.equal(#list)
     expect(most).to.equal(300)
