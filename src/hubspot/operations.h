@@ -13,6 +13,7 @@ typedef struct hl_operation {
   const char *api;       /* HubSpot's name of the API: "objects", "lists" */
   const char *scopes;    /* as the table has them; hl_operation_scopes is what to ask */
   unsigned releases;     /* bits; hl_operation_versions names them */
+  const char *summary;   /* HubSpot's few words; "": it has none */
 } hl_operation;
 
 typedef struct hl_object_type {

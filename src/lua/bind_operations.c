@@ -22,7 +22,7 @@ static void push_scopes(lua_State *L, hl_str text) {
   }
 }
 
-/* {api=, method=, path=, versions={…}, scopes={{…}, …}}: path is the template, scopes are
+/* {api=, method=, path=, summary=, versions={…}, scopes={{…}, …}}: path is the template, scopes are
  * alternatives ({}: any token; nil: the object type in the path is not known). nil when
  * there is no such operation, and then the dated form of a legacy path. */
 static int l_operation(lua_State *L) {
@@ -38,13 +38,15 @@ static int l_operation(lua_State *L) {
     lua_pushlstring(L, text->p, text->n);
     return 2;
   }
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
   lua_pushstring(L, op->api);
   lua_setfield(L, -2, "api");
   lua_pushstring(L, op->method);
   lua_setfield(L, -2, "method");
   lua_pushstring(L, op->path);
   lua_setfield(L, -2, "path");
+  lua_pushstring(L, op->summary);
+  lua_setfield(L, -2, "summary");
   const char *versions[HL_OPERATION_VERSIONS];
   size_t count = hl_operation_versions(op, versions, HL_OPERATION_VERSIONS);
   lua_createtable(L, (int)count, 0);

@@ -27,11 +27,11 @@ const blank = list => list.map(s => isParam(s) ? '{}' : s)
 const compare = (a, b) => a < b ? -1 : a > b ? 1 : 0
 
 const rows = fs.readFileSync(path.join(data, 'endpoints.tsv'), 'utf8').trim().split('\n').slice(1).map(line => {
-  const [, api, method, p, scopes] = line.split('\t')
+  const [, api, method, p, scopes, summary] = line.split('\t')
   const list = segments(p)
   const version = list.find(s => DATED.test(s) || LEGACY.test(s))
   if (!version) fail(`no version in ${p}`)
-  return { api, method, list, version, dated: DATED.test(version), scopes: scopes || '' }
+  return { api, method, list, version, dated: DATED.test(version), scopes: scopes || '', summary: (summary || '').trim() }
 })
 const versions = [...new Set(rows.filter(r => r.dated).map(r => r.version))].sort().reverse()
 
@@ -168,6 +168,7 @@ function fold(list) {
     if (!found.has(id)) found.set(id, { method: r.method, list: t, key: sortKey(t), api: object ? 'objects' : r.api, scopes, versions: new Set() })
     const op = found.get(id)
     if (!op.scopes && !/\boauth\b/.test(r.scopes)) op.scopes = scopes
+    if (!op.summary && (!object || r.api === 'objects')) op.summary = r.summary
     op.versions.add(r.version)
   }
   return [...found.values()].sort(byPath)
@@ -311,7 +312,7 @@ function legacyRules(dated) {
 
 // ---- the file ----
 
-const c = text => text === null ? 'NULL' : `"${text}"`
+const c = text => text === null ? 'NULL' : `"${text.replace(/[\\"]/g, '\\$&')}"`
 
 function generate() {
   const types = findTypes()
@@ -337,7 +338,7 @@ ${types.map(t => `  {${[t.name, t.id, t.read, t.write, t.schemaRead, t.schemaWri
 
 /* Sorted by segments, literal ones before {…}. A path with v1-v4 in it has no dated form. */
 static const hl_operation operations[] = { /* ${ops.length} */
-${ops.map(o => `  {"${o.method}", "/${o.list.join('/')}", "${o.api}", "${o.scopes}", ${bit(o)}},`).join('\n')}
+${ops.map(o => `  {"${o.method}", "/${o.list.join('/')}", "${o.api}", "${o.scopes}", ${bit(o)}, ${c(o.summary ?? '')}},`).join('\n')}
 };
 
 /* Legacy paths and what they are in dated form; {} is any segment, the longest match decides,
