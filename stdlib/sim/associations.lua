@@ -35,8 +35,9 @@ function A.attach(S)
   S.links = L
   local function define(from, to, default, primary)
     L[from] = L[from] or {}
-    L[from][to] = { default = default, primary = primary, types = {}, by_id = {} }
+    L[from][to] = { default = default, primary = primary, types = {}, by_id = {}, limits = {} }
   end
+  S.define_links = define
   local function add(from, to, id, inverse, label, category, name)
     local pair = L[from][to]
     if pair.by_id[id] then return end
@@ -79,6 +80,32 @@ local function record(st, id)
     E.not_found(st.upper .. " with id " .. id .. " does not exist", { context = { id = json.array { id } } })
   end
   return rec
+end
+
+-- ---- limits ----
+
+-- The records that `rec` has under a type, `other` not counted.
+local function count(rec, to, id, other)
+  local n = 0
+  for number, set in pairs(rec and rec[5] and rec[5][to.name] or {}) do
+    if set[id] and not (other and number == other[1]) then n = n + 1 end
+  end
+  return n
+end
+
+-- Refuses a link beyond what somebody has configured, in either direction. `rec` nil: a record that is about to be made.
+local function within_limits(S, st, rec, to, other, ids)
+  local pair, back = pair_of(S, st, to), pair_of(S, to, st)
+  for _, id in ipairs { pair.default, table.unpack(ids) } do
+    local t = pair.by_id[id]
+    for _, side in ipairs { { pair, id, rec, to, other, st }, { back, t.inverse, other, st, rec, to } } do
+      local max = side[1].limits[side[2]]
+      if max and count(side[3], side[4], side[2], side[5]) >= max then
+        E.bad_request(("%s %s can have at most %d associated %s of type %d, as configured"):format(side[6].singular,
+          side[3] and side[3][1] or "", max, side[4].name, side[2]), { subCategory = "crm.associations.LIMIT_EXCEEDED" })
+      end
+    end
+  end
 end
 
 -- ---- linking ----
@@ -124,6 +151,7 @@ end
 ---Links two records with the type ids given; {} means the default type.
 function A.link(S, st, rec, to, other, ids, source)
   local pair = pair_of(S, st, to)
+  within_limits(S, st, rec, to, other, ids)
   local before = types_between(rec, to, other[1])
   local want = {}
   for _, id in ipairs(ids) do want[#want + 1] = id end
@@ -232,6 +260,7 @@ function A.check_inputs(S, st, list)
     end
     if not to then E.bad_request("Invalid association type: " .. tostring(first)) end
     out[i] = { to, record(to, a.to.id), type_ids(pair_of(S, st, to), a.types) }
+    within_limits(S, st, nil, to, out[i][2], out[i][3])
   end
   return out
 end
@@ -427,53 +456,172 @@ local BATCH = {
   ["associate/default"] = batch_default, ["labels/archive"] = batch_labels_archive,
 }
 
+-- ---- labels ----
+
+local function label_of(S, st, to, id)
+  local pair = S.links[st.name] and S.links[st.name][to.name]
+  local t = pair and pair.by_id[math.tointeger(tonumber(id)) or -1]
+  if not t or t.category ~= "USER_DEFINED" then E.bad_request("Invalid association type: " .. tostring(id)) end
+  return t, pair
+end
+
+-- Takes a type out of a pair and of the records that have it.
+local function drop_type(S, st, to, id)
+  local pair = S.links[st.name][to.name]
+  for i, t in ipairs(pair.types) do
+    if t.id == id then table.remove(pair.types, i) break end
+  end
+  for _, rec in pairs(st.records) do
+    for n in pairs(rec[5] and rec[5][to.name] or {}) do drop(rec, to.name, n, id) end
+  end
+  pair.by_id[id], pair.limits[id] = nil, nil
+end
+
+local function create_label(S, st, to, body)
+  if type(body.label) ~= "string" or type(body.name) ~= "string" then
+    E.bad_request("Some required fields were not set: [label, name]")
+  end
+  local id = S.next_label
+  local paired = type(body.inverseLabel) == "string"
+  local inverse = paired and id + 1 or id
+  local back = paired and body.inverseLabel or body.label
+  -- Types between which HubSpot defines nothing are associated under the first label that is made.
+  if not (S.links[st.name] and S.links[st.name][to.name]) then
+    S.define_links(st.name, to.name, id)
+    if st ~= to then S.define_links(to.name, st.name, inverse) end
+  end
+  for _, t in ipairs(pair_of(S, st, to).types) do
+    if t.name == body.name then E.raise(409, "CONFLICT", "An association label named " .. body.name .. " already exists") end
+  end
+  S.next_label = inverse + 1
+  S.add_link_type(st.name, to.name, id, inverse, body.label, "USER_DEFINED", body.name)
+  S.add_link_type(to.name, st.name, inverse, id, back, "USER_DEFINED", body.name)
+  return 200, { results = json.array {
+    { category = "USER_DEFINED", typeId = id, label = body.label }, { category = "USER_DEFINED", typeId = inverse, label = back } } }
+end
+
 local function route_labels(S, st, to, req, seg)
-  local method = req.method
-  local pair = pair_of(S, st, to)
-  if method == "GET" and not seg[1] then
+  local method, id = req.method, seg[1]
+  if method == "GET" and not id then
     local out = {}
-    for i, t in ipairs(pair.types) do out[i] = { category = t.category, typeId = t.id, label = t.label } end
+    for i, t in ipairs(pair_of(S, st, to).types) do out[i] = { category = t.category, typeId = t.id, label = t.label } end
     return 200, { results = json.array(out) }
-  elseif method == "POST" and not seg[1] then
+  elseif method == "POST" and not id then
+    return create_label(S, st, to, S:json(req))
+  elseif method == "PUT" and not id then
     local body = S:json(req)
-    if type(body.label) ~= "string" or type(body.name) ~= "string" then
-      E.bad_request("Some required fields were not set: [label, name]")
-    end
-    for _, t in ipairs(pair.types) do
-      if t.name == body.name then E.raise(409, "CONFLICT", "An association label named " .. body.name .. " already exists") end
-    end
-    local id = S.next_label
-    local paired = type(body.inverseLabel) == "string"
-    local inverse = paired and id + 1 or id
-    S.next_label = inverse + 1
-    S.add_link_type(st.name, to.name, id, inverse, body.label, "USER_DEFINED", body.name)
-    S.add_link_type(to.name, st.name, inverse, id, paired and body.inverseLabel or body.label, "USER_DEFINED", body.name)
-    return 200, { results = json.array {
-      { category = "USER_DEFINED", typeId = id, label = body.label },
-      { category = "USER_DEFINED", typeId = inverse, label = paired and body.inverseLabel or body.label },
-    } }
-  elseif method == "PUT" and not seg[1] then
-    local body = S:json(req)
-    local t = pair.by_id[math.tointeger(tonumber(body.associationTypeId)) or -1]
-    if not t or t.category ~= "USER_DEFINED" then E.bad_request("Invalid association type: " .. tostring(body.associationTypeId)) end
+    local t = label_of(S, st, to, body.associationTypeId)
+    local back = S.links[to.name][st.name].by_id[t.inverse]
     if type(body.label) == "string" then t.label = body.label end
+    if type(body.inverseLabel) == "string" then back.label = body.inverseLabel end
     return 204
-  elseif method == "DELETE" and seg[1] and not seg[2] then
-    local id = math.tointeger(tonumber(seg[1]))
-    local t = id and pair.by_id[id]
-    if not t or t.category ~= "USER_DEFINED" then E.bad_request("Invalid association type: " .. seg[1]) end
-    for i, x in ipairs(pair.types) do
-      if x == t then table.remove(pair.types, i) break end
-    end
-    -- Records may still carry the id: it stays known, and is dropped from them lazily.
-    t.label = nil
+  elseif method == "DELETE" and id and not seg[2] then
+    local t, pair = label_of(S, st, to, id)
+    if t.id == pair.default then E.bad_request("Association type " .. id .. " is what associates " .. st.name .. " with " .. to.name) end
+    drop_type(S, st, to, t.id)
+    drop_type(S, to, st, t.inverse)
     return 204
   end
 end
 
+-- ---- configured limits: /crm/associations/V/definitions/configurations/… ----
+
+local function shown_limit(pair, t)
+  return { category = t.category, typeId = t.id, label = t.label, userEnforcedMaxToObjectIds = pair.limits[t.id] }
+end
+
+local function all_limits(S)
+  local out = {}
+  for _, from in ipairs(U.keys(S.links)) do
+    for _, to in ipairs(U.keys(S.links[from])) do
+      local pair = S.links[from][to]
+      for _, t in ipairs(pair.types) do
+        if pair.limits[t.id] then out[#out + 1] = shown_limit(pair, t) end
+      end
+    end
+  end
+  return out
+end
+
+local function limited_type(pair, input)
+  local t = pair.by_id[math.tointeger(tonumber(input.typeId)) or -1]
+  if not t or input.category ~= t.category then
+    E.bad_request("Invalid association type: " .. tostring(input.category) .. " " .. tostring(input.typeId))
+  end
+  return t
+end
+
+-- A label cannot have more than the pair as a whole.
+local function set_limit(pair, t, max)
+  if math.type(max) ~= "integer" or max < 1 then E.bad_request("maxToObjectIds must be a positive number") end
+  local low, high = 1, pair.limits[pair.default]
+  if t.id == pair.default then
+    high = nil
+    for id, n in pairs(pair.limits) do
+      if id ~= t.id then low = math.max(low, n) end
+    end
+  end
+  if max < low or (high and max > high) then
+    E.bad_request("maxToObjectIds must be between " .. low .. " and " .. (high or "the account's limit") .. ", is " .. max)
+  end
+  pair.limits[t.id] = max
+end
+
+local LIMITS = {}
+
+function LIMITS.create(pair, input)
+  local t = limited_type(pair, input)
+  set_limit(pair, t, input.maxToObjectIds)
+  return shown_limit(pair, t)
+end
+
+function LIMITS.update(pair, input)
+  local t = limited_type(pair, input)
+  if not pair.limits[t.id] then E.bad_request("Association type " .. t.id .. " has no configured limit") end
+  set_limit(pair, t, input.maxToObjectIds)
+  return { category = t.category, typeId = t.id, userEnforcedMaxToObjectIds = pair.limits[t.id] }
+end
+
+function LIMITS.purge(pair, input) pair.limits[limited_type(pair, input).id] = nil end
+
+---`seg` is the path after definitions/configurations.
+local function route_limits(S, req, seg)
+  if seg[1] == "all" and not seg[2] and req.method == "GET" then return 200, { results = json.array(all_limits(S)) } end
+  if not seg[2] then return end
+  local pair = pair_of(S, store(S, seg[1]), store(S, seg[2]))
+  if not seg[3] and req.method == "GET" then
+    local out = {}
+    for i, t in ipairs(pair.types) do out[i] = shown_limit(pair, t) end
+    return 200, { results = json.array(out) }
+  end
+  local f = seg[3] == "batch" and not seg[5] and req.method == "POST" and LIMITS[seg[4]]
+  if not f then return end
+  local started, inputs = S.host.now(), S:inputs(S:json(req), 100)
+  for _, input in ipairs(inputs) do limited_type(pair, input) end   -- an unknown type refuses the whole
+  local results, errors = each(inputs, function(input, out) out[#out + 1] = f(pair, input) end)
+  if #errors == #inputs then E.bad_request(errors[1].message) end
+  if seg[4] == "purge" and req.legacy and #errors == 0 then return 204 end
+  return S:batch_answer(200, started, results, errors)
+end
+
+-- A report by e-mail to a user of the account: that it was ordered is all that shows.
+local function route_report(S, req, seg)
+  if seg[1] ~= "high-usage-report" or not seg[2] or seg[3] or req.method ~= "POST" then return end
+  for _, o in ipairs(S.owners) do
+    if tostring(o.userId) == seg[2] and not o.archived then
+      return 200, { userId = o.userId, userEmail = o.email,
+        enqueueTime = { dateOnly = false, timeZoneShift = 0, value = S.host.now() // 1000 } }
+    end
+  end
+  E.not_found("User " .. seg[2] .. " does not exist")
+end
+
 ---/crm/associations/V/{from}/{to}/…; `seg` is the path after V.
 function A.route(S, req, seg)
-  if seg[1] == "definitions" or seg[1] == "usage" or not seg[3] then return end
+  if not seg[2] then return end
+  if seg[1] == "definitions" and seg[2] == "configurations" then return route_limits(S, req, table.move(seg, 3, #seg, 1, {})) end
+  if seg[1] == "usage" then return route_report(S, req, table.move(seg, 2, #seg, 1, {})) end
+  if not seg[3] then return end
   local st, to = store(S, seg[1]), store(S, seg[2])
   local rest = {}
   for i = 4, #seg do rest[#rest + 1] = seg[i] end

@@ -139,7 +139,7 @@ end
 function C.create_pipeline(S, args)
   local st = store(S, { type = args.type or "deals" })
   if not st.pipelines then error(st.name .. " have no pipelines", 0) end
-  return L.render(S, st, L.create(S, st, args))
+  return L.render(L.create(S, st, args))
 end
 
 function C.create_list(S, args)

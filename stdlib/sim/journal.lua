@@ -471,13 +471,13 @@ local function snapshots(S, A, req)
   return 200, { snapshotResponses = json.array(out) }
 end
 
----/webhooks-journal/…; `seg` is the whole path. Version 2026-03 alone is published.
+---/webhooks-journal/…; version 2026-03 alone is published.
 function J.route(S, req, seg)
-  local room, version = seg[2], seg[3]
+  local room, version = seg[1], seg[2]
   if version ~= "2026-03" then return end
   req.kind = "webhooks-journal"
   local A = journal_of(S, req.token.app_id)
-  local rest = table.move(seg, 4, #seg, 1, {})
+  local rest = table.move(seg, 3, #seg, 1, {})
   if room == "journal" or room == "journal-local" then
     if req.method == "POST" and table.concat(rest, "/") == "batch/read" then
       need(req, "journal")

@@ -1,12 +1,14 @@
 -- Lists (segments): definitions, static and dynamic membership with the times of joining, /crm/lists/V. A list is
 -- { id, name, st, type, branch, test, created, updated, filtered, deleted, version, members = record number -> ms, size,
--- added, removed }: the last two are the times of the last change. Dynamic lists follow the records at once, where
+-- added, removed, folder, conversion, converted }: added and removed are the times of the last change, folder stands in
+-- folders.lua, conversion is when a dynamic list is to become a static one. Dynamic lists follow the records at once, where
 -- HubSpot takes moments. Of filters those of properties under AND and OR are understood; others answer 501.
 local U = require "sim.util"
 local E = require "sim.errors"
 local O = require "sim.objects"
 local J = require "sim.journal"
-local json = json
+local H = require "sim.folders"
+local json, time = json, time
 
 local G = {}
 
@@ -16,6 +18,7 @@ local TYPES = { MANUAL = true, DYNAMIC = true, SNAPSHOT = true }
 
 function G.attach(S)
   S.lists = { by_id = {}, order = {}, next_id = 101, dynamic = {} }   -- dynamic: store -> lists that follow it
+  H.attach(S)
 end
 
 -- ---- filters ----
@@ -130,9 +133,74 @@ local function follow(S, l, rec)
   if member ~= (l.members[n] ~= nil) then changed(S, l, n, member) end
 end
 
+-- ---- conversion ----
+
+local UNITS = { DAY = { "day", 1 }, WEEK = { "day", 7 }, MONTH = { "month", 1 } }
+
+-- When a list is to be converted: midnight of a day in the account's zone, or so long after its last change.
+local function due(S, l)
+  local c = l.conversion
+  if c.conversionType == "CONVERSION_DATE" then return time.instant({ year = c.year, month = c.month, day = c.day }, S.time_zone) end
+  local at = time.civil(math.max(l.created, l.added or 0, l.removed or 0), S.time_zone)
+  local unit = UNITS[c.timeUnit]
+  at[unit[1]] = at[unit[1]] + c.offset * unit[2]
+  return time.instant(at, S.time_zone)
+end
+
+-- Converts what is due; called before anything that could show or change a list.
+local function settle(S)
+  local now = S.host.now()
+  for _, l in ipairs(S.lists.order) do
+    local at = l.conversion and not l.converted and due(S, l)
+    if at and at <= now then
+      l.converted, l.type = at, "SNAPSHOT"
+      for i, other in ipairs(S.lists.dynamic[l.st]) do
+        if other == l then table.remove(S.lists.dynamic[l.st], i) break end
+      end
+    end
+  end
+end
+
+local function integer(v, low, high) return math.type(v) == "integer" and v >= low and v <= high end
+
+local function checked_conversion(body)
+  if body.conversionType == "CONVERSION_DATE" then
+    if integer(body.year, 1970, 9999) and integer(body.month, 1, 12) and integer(body.day, 1, 31)
+        and U.ms(("%04d-%02d-%02d"):format(body.year, body.month, body.day)) then
+      return { conversionType = body.conversionType, year = body.year, month = body.month, day = body.day }
+    end
+    E.bad_request("year, month and day must be those of a date")
+  elseif body.conversionType == "INACTIVITY" then
+    if integer(body.offset, 1, 1000) and UNITS[body.timeUnit] then
+      return { conversionType = body.conversionType, offset = body.offset, timeUnit = body.timeUnit }
+    end
+    E.bad_request("offset must be a positive number, timeUnit DAY, WEEK or MONTH")
+  end
+  E.bad_request("conversionType must be CONVERSION_DATE or INACTIVITY")
+end
+
+local function route_conversion(S, req, l)
+  if req.method == "PUT" then
+    if l.type ~= "DYNAMIC" then
+      E.bad_request("Only dynamic lists can be converted; list " .. l.id .. " is " .. l.type, {
+        subCategory = "ILS.INVALID_LIST_PROCESSING_TYPE" })
+    end
+    l.conversion = checked_conversion(S:json(req))
+  elseif req.method == "DELETE" then
+    if not l.converted then l.conversion = nil end
+    return 204
+  elseif req.method ~= "GET" then
+    return
+  end
+  return 200, { listId = l.id, requestedConversionTime = l.conversion, convertedAt = l.converted and U.iso(l.converted) or nil }
+end
+
 ---A record was made or changed.
 function G.touch(S, st, rec)
-  for _, l in ipairs(S.lists.dynamic[st] or {}) do follow(S, l, rec) end
+  local dynamic = S.lists.dynamic[st]
+  if not dynamic or #dynamic == 0 then return end
+  settle(S)
+  for _, l in ipairs(dynamic) do follow(S, l, rec) end
 end
 
 ---A record went away; `heir` is what it was merged into.
@@ -195,9 +263,12 @@ function G.create(S, body)
       E.bad_request("A list with the name " .. body.name .. " exists already", { subCategory = "ILS.DUPLICATE_LIST_NAMES" })
     end
   end
+  local folder = H.of(S, U.absent(body.listFolderId) and "0" or tostring(body.listFolderId))
   local now, L = S.host.now(), S.lists
   local l = { id = tostring(L.next_id), name = body.name, st = st, type = body.processingType, created = now, updated = now,
-    version = 1, members = {}, size = 0 }
+    version = 1, members = {}, size = 0, folder = folder.id, legacy = tostring(L.next_id - 100),
+    permissions = not U.absent(body.listPermissions) and body.listPermissions or nil,
+    settings = not U.absent(body.membershipSettings) and body.membershipSettings or nil }
   if l.type ~= "MANUAL" then set_branch(S, l, body.filterBranch) end
   L.next_id = L.next_id + 1
   L.by_id[l.id] = l
@@ -235,19 +306,20 @@ end
 
 local function render(l, filters)
   local out = head(l)
-  out.size = l.size
+  out.size, out.listPermissions, out.membershipSettings = l.size, l.permissions, l.settings
   if filters then out.filterBranch = l.branch end
   return out
 end
 G.render = render
 
-local function search_result(l, names)
+local function search_result(S, l, names)
   local out = head(l)
   local known = { hs_list_size = tostring(l.size), hs_last_record_added_at = l.added and tostring(l.added),
-    hs_last_record_removed_at = l.removed and tostring(l.removed), hs_list_reference_count = "0" }
+    hs_last_record_removed_at = l.removed and tostring(l.removed), hs_list_reference_count = "0",
+    hs_folder_id = l.folder, hs_folder_name = H.of(S, l.folder).name, hs_classic_list_id = l.legacy }
   out.additionalProperties = {}
   for _, name in ipairs { "hs_list_size", "hs_last_record_added_at", "hs_last_record_removed_at", "hs_list_reference_count",
-    table.unpack(names) } do
+    "hs_folder_name", table.unpack(names) } do
     out.additionalProperties[name] = known[name] or nil
   end
   return out
@@ -427,7 +499,7 @@ local function search(S, req)
     if wants(body, l) then found[#found + 1] = l end
   end
   local names = type(body.additionalProperties) == "table" and body.additionalProperties or {}
-  for i = offset + 1, math.min(#found, offset + count) do out[#out + 1] = search_result(found[i], names) end
+  for i = offset + 1, math.min(#found, offset + count) do out[#out + 1] = search_result(S, found[i], names) end
   return 200, { lists = json.array(out), offset = offset + #out, total = #found, hasMore = offset + #out < #found }
 end
 
@@ -447,6 +519,7 @@ local function route_list(S, req, id, seg)
     l.deleted = S.host.now()
     return 204
   end
+  if what == "schedule-conversion" and not seg[2] then return route_conversion(S, req, l) end
   if what == "memberships" then return route_memberships(S, req, l, table.move(seg, 2, #seg, 1, {})) end
   if method ~= "PUT" or seg[2] then return end
   if what == "update-list-name" then
@@ -461,9 +534,31 @@ local function route_list(S, req, id, seg)
   return 200, { updatedList = render(l, filters) }
 end
 
+-- The ids that lists had in the first API.
+local function route_mapping(S, req)
+  local by_legacy = {}
+  for _, l in ipairs(S.lists.order) do
+    if not l.deleted then by_legacy[l.legacy] = { legacyListId = l.legacy, listId = l.id } end
+  end
+  if req.method == "GET" then
+    local id = U.one(req:args(), "legacyListId") or E.bad_request("Some required fields were not set: [legacyListId]")
+    if not by_legacy[id] then E.not_found("No list has the legacy id " .. id, { subCategory = "ILS.LIST_NOT_FOUND" }) end
+    return 200, by_legacy[id]
+  elseif req.method ~= "POST" then
+    return
+  end
+  local found, missing = {}, {}
+  for _, id in ipairs(ids_of(S:json(req))) do
+    local mapping = by_legacy[tostring(id)]
+    if mapping then found[#found + 1] = mapping else missing[#missing + 1] = tostring(id) end
+  end
+  return 200, { legacyListIdsToIdsMapping = json.array(found), missingLegacyListIds = json.array(missing) }
+end
+
 ---/crm/lists/V/…; returns status and body, or nothing (501).
 function G.route(S, req, seg)
   local method, first = req.method, seg[1]
+  settle(S)
   if not first then
     if method == "POST" then return 200, { list = render(G.create(S, S:json(req)), true) } end
     if method ~= "GET" then return end
@@ -475,6 +570,8 @@ function G.route(S, req, seg)
     return 200, { lists = json.array(out) }
   end
   if first == "search" and method == "POST" and not seg[2] then return search(S, req) end
+  if first == "idmapping" and not seg[2] then return route_mapping(S, req) end
+  if first == "folders" then return H.route(S, req, table.move(seg, 2, #seg, 1, {})) end
   if first == "records" then return route_records(S, req, table.move(seg, 2, #seg, 1, {})) end
   if first == "object-type-id" and seg[3] == "name" and seg[4] and not seg[5] and method == "GET" then
     local l = named(S, object_type(S, seg[2]), seg[4])

@@ -254,3 +254,110 @@ describe("forms", function()
     expect((call("POST", "/submissions/v3/integration/submit/1/" .. form.id, { fields = fields }, {}))).to.equal(404)
   end)
 end)
+
+describe("folders of lists", function()
+  local FOLDERS = LISTS .. "/folders"
+
+  local function folder(call, name, parent)
+    local status, answer = call("POST", FOLDERS, { name = name, parentFolderId = parent })
+    expect(status).to.equal(200)
+    return answer.folder.id
+  end
+
+  it("are a tree that holds lists", function()
+    local call = account()
+    local campaigns = folder(call, "Campaigns")
+    local spring = folder(call, "Spring", campaigns)
+    local list = made(call, { name = "A", objectTypeId = "0-1", processingType = "MANUAL",
+      listFolderId = math.tointeger(tonumber(spring)) })
+    local _, tree = call("GET", FOLDERS)
+    expect(tree.folder.childNodes[1].childNodes[1].childLists).to.equal { math.tointeger(tonumber(list.listId)) }
+    local _, found = call("POST", LISTS .. "/search", { listIds = json.array { list.listId }, processingTypes = json.array {},
+      additionalProperties = json.array {}, offset = 0 })
+    expect(found.lists[1].additionalProperties.hs_folder_name).to.equal("Spring")
+    expect((call("PUT", FOLDERS .. "/" .. campaigns .. "/move/" .. spring))).to.equal(400)   -- into itself
+    expect((call("DELETE", FOLDERS .. "/" .. spring))).to.equal(400)                         -- is not empty
+    expect((call("PUT", FOLDERS .. "/move-list", { listId = list.listId, newFolderId = "0" }))).to.equal(204)
+    expect((call("DELETE", FOLDERS .. "/" .. spring))).to.equal(204)
+    expect((call("GET", FOLDERS .. "?folderId=" .. spring))).to.equal(404)
+    expect((call("PUT", FOLDERS .. "/0/rename?newFolderName=x"))).to.equal(400)
+    expect((call("POST", LISTS, { name = "B", objectTypeId = "0-1", processingType = "MANUAL", listFolderId = 99 }))).to.equal(404)
+  end)
+end)
+
+describe("conversions of dynamic lists", function()
+  local function rule(call)
+    return made(call, { name = "Rule", objectTypeId = "0-1", processingType = "DYNAMIC", filterBranch = {
+      filterBranchType = "OR", filters = json.array {}, filterBranches = json.array { { filterBranchType = "AND",
+        filterBranches = json.array {}, filters = json.array { { filterType = "PROPERTY", property = "city", operation = {
+          operationType = "MULTISTRING", operator = "IS_EQUAL_TO", values = json.array { "Berlin" } } } } } } } }).listId
+  end
+  local function berliner(call, n)
+    local _, c = call("POST", "/crm/objects/2026-09/contacts", { properties = { email = "b" .. n .. "@example.com", city = "Berlin" } })
+    return c.id
+  end
+  local function shown(call, id)
+    local _, answer = call("GET", LISTS .. "/" .. id)
+    return answer.list
+  end
+
+  it("happen on their day, where the account is", function()
+    local call, _, H = account { time_zone = "America/New_York" }
+    local id = rule(call)
+    local target = LISTS .. "/" .. id .. "/schedule-conversion"
+    local date = { conversionType = "CONVERSION_DATE", year = 2026, month = 9, day = 3 }
+    local status, answer = call("PUT", target, date)
+    expect(status).to.equal(200)
+    expect(answer).to.equal { listId = id, requestedConversionTime = date }
+    H.at = time.instant({ year = 2026, month = 9, day = 3 }, "America/New_York") - 1
+    berliner(call, 1)
+    expect(shown(call, id).processingType).to.equal("DYNAMIC")
+    H.at = H.at + 1
+    berliner(call, 2)   -- comes too late
+    expect(shown(call, id).processingType).to.equal("SNAPSHOT")
+    expect(shown(call, id).size).to.equal(1)
+    local _, done = call("GET", target)
+    expect(done.convertedAt).to.equal("2026-09-03T04:00:00.000Z")
+    expect((call("PUT", target, date))).to.equal(400)   -- it is no dynamic list any more
+  end)
+
+  it("happen when nobody joined for so long, unless they are called off", function()
+    local call, _, H = account()
+    local id = rule(call)
+    local target = LISTS .. "/" .. id .. "/schedule-conversion"
+    call("PUT", target, { conversionType = "INACTIVITY", offset = 2, timeUnit = "WEEK" })
+    H.at = H.at + 13 * 86400000
+    berliner(call, 1)
+    H.at = H.at + 13 * 86400000
+    expect(shown(call, id).processingType).to.equal("DYNAMIC")
+    call("DELETE", target)
+    H.at = H.at + 13 * 86400000
+    expect(shown(call, id).processingType).to.equal("DYNAMIC")
+    call("PUT", target, { conversionType = "INACTIVITY", offset = 1, timeUnit = "MONTH" })
+    expect(shown(call, id).processingType).to.equal("DYNAMIC")
+    H.at = H.at + 10 * 86400000
+    expect(shown(call, id).processingType).to.equal("SNAPSHOT")
+    for _, bad in ipairs { { conversionType = "CONVERSION_DATE", year = 2027, month = 2, day = 30 },
+      { conversionType = "INACTIVITY", offset = 0, timeUnit = "DAY" }, { conversionType = "NEVER" } } do
+      local other = made(call, { name = "R" .. H.at, objectTypeId = "0-1", processingType = "DYNAMIC",
+        filterBranch = { filterBranchType = "AND", filters = json.array {}, filterBranches = json.array {} } }).listId
+      H.at = H.at + 1
+      expect((call("PUT", LISTS .. "/" .. other .. "/schedule-conversion", bad))).to.equal(400)
+    end
+  end)
+end)
+
+describe("ids of the first lists API", function()
+  it("lead to lists", function()
+    local call = account()
+    local list = manual(call, "A")
+    local _, found = call("POST", LISTS .. "/search", { listIds = json.array {}, processingTypes = json.array {},
+      additionalProperties = json.array { "hs_classic_list_id" }, offset = 0 })
+    local old = found.lists[1].additionalProperties.hs_classic_list_id
+    local _, one = call("GET", LISTS .. "/idmapping?legacyListId=" .. old)
+    expect(one).to.equal { legacyListId = old, listId = list.listId }
+    local _, many = call("POST", LISTS .. "/idmapping", json.array { old, "99" })
+    expect(many.missingLegacyListIds).to.equal { "99" }
+    expect((call("GET", LISTS .. "/idmapping"))).to.equal(400)
+  end)
+end)

@@ -571,6 +571,11 @@ local function route_groups(S, st, req, name)
     return 200, render_group(g)
   end
   if method == "DELETE" then
+    for _, def in pairs(st.defs) do
+      if (def.group or st.group) == name then
+        E.bad_request("Property group '" .. name .. "' holds properties (" .. def.name .. "): archive or move them first")
+      end
+    end
     st.groups[name] = nil
     return 204
   end
@@ -589,11 +594,12 @@ local function route_batch(S, st, req, action)
     return 204
   end
   local results, errors = {}, {}
+  local archived = body.archived == true
   for _, i in ipairs(inputs) do
     if action == "read" then
-      local def = st.defs[i.name]
+      local def = (archived and st.dropped or st.defs)[i.name]
       if def then
-        results[#results + 1] = P.render(S, st, def)
+        results[#results + 1] = P.render(S, st, def, archived)
       else
         errors[#errors + 1] = E.standard(E.new(404, "OBJECT_NOT_FOUND", "Property '" .. tostring(i.name) .. "' does not exist"),
           { name = json.array { tostring(i.name) } })
@@ -611,7 +617,7 @@ local function route_batch(S, st, req, action)
       return
     end
   end
-  return S:batch_answer(action == "create" and 201 or 200, started, results, errors)
+  return S:batch_answer(action == "create" and req.legacy and 201 or 200, started, results, errors)
 end
 
 ---/crm/properties/V/{type}/… `seg` is the path after the type. Returns status and a body, or nothing (501).
@@ -634,11 +640,12 @@ function P.route(S, st, req, seg)
     return
   end
   if seg[2] then return end
-  local def = st.defs[first]
+  local archived = method == "GET" and U.one(req:args(), "archived") == "true"
+  local def = (archived and st.dropped or st.defs)[first]
   if not def then
     E.not_found("Property " .. first .. " does not exist", { subCategory = "Properties.PROPERTY_NOT_FOUND" })
   end
-  if method == "GET" then return 200, P.render(S, st, def) end
+  if method == "GET" then return 200, P.render(S, st, def, archived) end
   if method == "PATCH" then return 200, P.render(S, st, P.update(S, st, def, S:json(req))) end
   if method == "DELETE" then
     P.archive(st, def)

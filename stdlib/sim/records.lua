@@ -10,9 +10,15 @@ local R = {}
 
 local concat, iso, quote = table.concat, U.iso, U.quote
 
+-- HubSpot refuses what cannot be an id with other words than one that nothing has.
+local function require_id(id)
+  if not tostring(id):find("^%d+$") then E.not_found("Object not found.  objectId are usually numeric.") end
+end
+
 local function must_find(st, id, property, archived)
   local rec = O.find_by(st, property, id, archived)
   if rec then return rec end
+  if not property then require_id(id) end
   return E.not_found("Object not found: " .. st.upper .. " " .. tostring(id), { context = { id = json.array { tostring(id) } } })
 end
 
@@ -395,6 +401,7 @@ function R.route(S, st, req, seg)
   elseif method == "PATCH" then
     return update(S, st, req, first)
   elseif method == "DELETE" then
+    require_id(first)
     local rec = O.find(st, first)
     if rec then O.archive(S, st, rec, req.source) end
     return 204

@@ -4,11 +4,13 @@ local E = require "sim.errors"
 
 local scopes = {}
 
-local function operation(method, path)
+---The published operation of a path, of the dated form of a legacy one; nil when there is none.
+function scopes.operation(method, path)
   local found, dated = host.operation(method, path)
   if not found and dated then found = host.operation(method, dated) end
   return found
 end
+local operation = scopes.operation
 
 -- Those of the alternative that the token lacks, or nil when it lacks none.
 local function lacking(alternative, have)

@@ -225,46 +225,75 @@ function CRM.owners(S, req, seg)
   return account.route_owners(S, req, seg)
 end
 
-local VERSIONS = { ["2026-03"] = true, ["2026-09"] = true, v3 = true, v4 = true }
+-- ---- rooms ----
 
--- Two families of paths: /crm/objects/2026-09/… and /crm/v3/objects/…
+local DATED = { ["2026-03"] = true, ["2026-09"] = true }
+
+-- What answers below a path; V stands for any dated version.
+local ROOMS = { crm = { v3 = CRM, v4 = { objects = CRM.objects, associations = CRM.associations } } }
+for name, room in pairs(CRM) do ROOMS.crm[name] = { V = room } end
+ROOMS.crm.associations.v4 = CRM.associations   -- as the limits of labels are published
+
+local function info(S, req, seg)
+  req.kind = "account-info"
+  return account.route_info(S, req, seg)
+end
+ROOMS["account-info"] = { V = info, v3 = info }
+
+local function webhooks(S, req, seg)
+  req.kind = "webhooks"
+  if seg[1] then return W.route(S, req, tail(seg, 2)) end
+end
+ROOMS["app-webhooks"] = { V = webhooks }
+ROOMS.webhooks = { v3 = webhooks }
+
+ROOMS["webhooks-journal"] = function(S, req, seg) return J.route(S, req, seg) end
+
+ROOMS.marketing = { v3 = { forms = function(S, req, seg)
+  req.kind = "forms"
+  return F.route(S, req, seg)
+end } }
+
+ROOMS["form-integrations"] = { v1 = { submissions = { forms = function(S, req, seg)
+  req.kind = "forms/submissions"
+  return F.route_submissions(S, req, seg)
+end } } }
+
+ROOMS.submissions = { v3 = { integration = { secure = { submit = function(S, req, seg)
+  req.kind = "forms/submit"
+  return F.route_submit(S, req, seg, true)
+end } } } }
+
+ROOMS.integrations = { v1 = { me = function(S, req)
+  if req.method ~= "GET" then return end
+  return 200, { portalId = S.portal, timeZone = "UTC", currency = "USD", utcOffset = "+00:00", utcOffsetMilliseconds = 0 }
+end } }
+
+-- Calls the room of a path with the segments behind its own; nothing when there is none.
 local function dispatch(S, req, seg)
-  local root = seg[1]
-  if root == "crm" then
-    local room, version = seg[2], seg[3]
-    if VERSIONS[room] then
-      room, version = version, room
-      if version:sub(1, 1) ~= "v" then return end
-    elseif not VERSIONS[version] or version:sub(1, 1) == "v" then
-      return
-    end
-    local f = CRM[room]
-    if not f then return end
-    req.version, req.v4 = version, version == "v4"
-    return f(S, req, tail(seg, 4))
+  local room, n = ROOMS, 0
+  repeat
+    n = n + 1
+    local name = seg[n]
+    if not name then return end
+    if DATED[name] or name:find("^v%d$") then req.version = name end
+    room = room[name] or DATED[name] and room.V
+  until type(room) ~= "table"
+  if not room then return end
+  req.v4 = req.version == "v4"
+  req.legacy = req.v4 or req.version == "v3"
+  return room(S, req, tail(seg, n + 1))
+end
+
+-- 501 names the operation as HubSpot publishes it.
+local function missing(req)
+  local found = scopes.operation(req.method, req.path)
+  local text = "HubSpot publishes no operation " .. req.method .. " " .. req.path .. "; the simulator has none of its own"
+  if found then
+    text = "The simulator does not have " .. found.method .. " " .. found.path
+      .. (found.summary ~= "" and " (" .. found.summary .. ")" or "") .. " of HubSpot's API " .. found.api
   end
-  local version = seg[2]
-  if root == "account-info" and VERSIONS[version] then
-    req.kind = "account-info"
-    return account.route_info(S, req, tail(seg, 3))
-  elseif (root == "app-webhooks" and VERSIONS[version]) or (root == "webhooks" and version == "v3") then
-    req.kind = "webhooks"
-    if not seg[3] then return end
-    return W.route(S, req, tail(seg, 4))
-  elseif root == "webhooks-journal" then
-    return J.route(S, req, seg)
-  elseif root == "marketing" and version == "v3" and seg[3] == "forms" then
-    req.kind = "forms"
-    return F.route(S, req, tail(seg, 4))
-  elseif root == "form-integrations" and version == "v1" and seg[3] == "submissions" and seg[4] == "forms" then
-    req.kind = "forms/submissions"
-    return F.route_submissions(S, req, tail(seg, 5))
-  elseif root == "submissions" and version == "v3" and seg[3] == "integration" and seg[4] == "secure" and seg[5] == "submit" then
-    req.kind = "forms/submit"
-    return F.route_submit(S, req, tail(seg, 6), true)
-  elseif root == "integrations" and version == "v1" and seg[3] == "me" and req.method == "GET" then
-    return 200, { portalId = S.portal, timeZone = "UTC", currency = "USD", utcOffset = "+00:00", utcOffsetMilliseconds = 0 }
-  end
+  E.raise(501, "NOT_IMPLEMENTED", text)
 end
 
 local function split(path)
@@ -287,7 +316,7 @@ local function work(S, req)
     req.kind = "oauth"
     local status, body = T.route(S, req, seg)
     if status then return status, body end
-    E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path)
+    missing(req)
   end
   if seg[1] == J.PREFIX and req.method == "GET" then return J.file(S, req, seg) end
   if seg[1] == "submissions" and seg[2] == "v3" and seg[3] == "integration" and seg[4] == "submit" then
@@ -306,10 +335,7 @@ local function work(S, req)
   end
   if S.fixture and seg[1] ~= "account-info" then return S.fixture:answer(S, req, seg) end
   local status, body = dispatch(S, req, seg)
-  if not status then
-    E.raise(501, "NOT_IMPLEMENTED", "The simulator does not have " .. req.method .. " " .. req.path
-      .. ": it is no operation of the part of HubSpot's API that is simulated")
-  end
+  if not status then missing(req) end
   return status, body
 end
 
