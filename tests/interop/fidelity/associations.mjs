@@ -1,0 +1,95 @@
+// Links between records, their labels, and the limits of both.
+const ASSOCIATIONS = '/crm/associations/{v}/contacts/companies';
+const LIMITS = '/crm/associations/{v}/definitions/configurations';
+const spec = (id, category = 'USER_DEFINED') => ({ associationCategory: category, associationTypeId: id });
+const pair = (a, b) => ({ from: { id: a }, to: { id: b } });
+const NOBODY = '999999999';
+
+const records = [
+  ['GET', '/crm/objects/{v}/contacts', { query: { limit: '3' }, save: { ada: 'results.0.id', bo: 'results.1.id', cy: 'results.2.id' } }],
+  ['POST', '/crm/objects/{v}/companies', { body: { properties: { name: 'Linked' }, associations: [] }, save: { company: 'id' } }],
+  ['POST', '/crm/objects/{v}/companies', { body: { properties: { name: 'Linked too' }, associations: [] }, save: { other: 'id' } }],
+];
+
+export const flows = [
+  { name: 'labels', calls: [
+    ...records,
+    ['POST', `${ASSOCIATIONS}/labels`, { body: { label: 'Advisor', name: 'advisor', inverseLabel: 'Advised' }, is: { 'results.0.label': 'Advisor', 'results.1.label': 'Advised' }, save: { advisor: 'results.0.typeId', advised: 'results.1.typeId' } }],
+    ['POST', `${ASSOCIATIONS}/labels`, { body: { label: 'Advisor', name: 'advisor' }, status: 409 }],
+    ['POST', `${ASSOCIATIONS}/labels`, { body: { label: 'Nameless' }, status: 400 }],
+    ['PUT', `${ASSOCIATIONS}/labels`, { body: { associationTypeId: '$advisor', label: 'Counsel', inverseLabel: 'Client' } }],
+    ['PUT', `${ASSOCIATIONS}/labels`, { body: { associationTypeId: 279, label: 'No' }, status: 400 }],
+    ['GET', `${ASSOCIATIONS}/labels`, { is: { results: (list, vars) => list?.some((x) => x.typeId === vars.advisor && x.label === 'Counsel') } }],
+    ['GET', '/crm/associations/{v}/companies/contacts/labels', { is: { results: (list, vars) => list?.some((x) => x.typeId === vars.advised && x.label === 'Client') } }],
+    ['GET', '/crm/associations/{v}/nonsense/companies/labels', { status: 400 }],
+    ['GET', `${LIMITS}/contacts/companies`, { is: { results: (list, vars) => list?.some((x) => x.typeId === vars.advisor && x.userEnforcedMaxToObjectIds === undefined) } }],
+    ['POST', `${LIMITS}/contacts/companies/batch/create`, { body: { inputs: [{ category: 'USER_DEFINED', typeId: '$advisor', maxToObjectIds: 1 }] }, is: { 'results.0.userEnforcedMaxToObjectIds': 1 } }],
+    ['POST', `${LIMITS}/contacts/companies/batch/create`, { body: { inputs: [{ category: 'USER_DEFINED', typeId: 9999, maxToObjectIds: 1 }] }, status: 400 }],
+    ['GET', `${LIMITS}/all`, { is: { results: (list, vars) => list?.length === 1 && list[0].typeId === vars.advisor } }],
+    ['GET', `${LIMITS}/all`, { auth: null, status: 401 }],
+    ['PUT', '/crm/objects/{v}/contacts/$ada/associations/companies/$company', { body: [spec('$advisor')], is: { toObjectId: (v, vars) => String(v) === vars.company, labels: ['Primary', 'Counsel'] } }],
+    ['PUT', '/crm/objects/{v}/contacts/$ada/associations/companies/$other', { body: [spec('$advisor')], status: 400 }],
+    ['POST', `${LIMITS}/contacts/companies/batch/update`, { body: { inputs: [{ category: 'USER_DEFINED', typeId: '$advisor', maxToObjectIds: 2 }] }, is: { 'results.0.userEnforcedMaxToObjectIds': 2 } }],
+    ['POST', `${LIMITS}/contacts/companies/batch/update`, { body: { inputs: [{ category: 'HUBSPOT_DEFINED', typeId: 279, maxToObjectIds: 2 }] }, status: 400 }],
+    ['PUT', '/crm/objects/{v}/contacts/$ada/associations/companies/$other', { body: [spec('$advisor')] }],
+    ['POST', `${LIMITS}/contacts/companies/batch/purge`, { body: { inputs: [{ category: 'USER_DEFINED', typeId: '$advisor' }] }, legacy: 204 }],
+    ['POST', `${LIMITS}/contacts/companies/batch/purge`, { body: { inputs: [] }, status: 400 }],
+    ['GET', `${LIMITS}/all`, { is: { results: [] } }],
+    ['GET', `${LIMITS}/nonsense/companies`, { status: 400 }],
+    ['DELETE', `${ASSOCIATIONS}/labels/$advisor`],
+    ['DELETE', `${ASSOCIATIONS}/labels/279`, { status: 400 }],
+    ['GET', `${ASSOCIATIONS}/labels`, { is: { results: (list, vars) => list && !list.some((x) => x.typeId === vars.advisor) } }],
+  ] },
+  { name: 'associations', calls: [
+    ...records,
+    ['POST', `${ASSOCIATIONS}/labels`, { body: { label: 'Board', name: 'board' }, save: { board: 'results.0.typeId' } }],
+    ['POST', `${ASSOCIATIONS}/batch/associate/default`, { body: { inputs: [pair('$ada', '$company'), pair('$bo', '$company')] }, is: { results: (list) => list?.length === 4 } }],
+    ['POST', `${ASSOCIATIONS}/batch/associate/default`, { body: { inputs: [] }, status: 400 }],
+    ['POST', `${ASSOCIATIONS}/batch/create`, { body: { inputs: [{ ...pair('$cy', '$company'), types: [spec('$board')] }] }, legacy: 201, is: { 'results.0.labels': ['Primary', 'Board'] } }],
+    ['POST', `${ASSOCIATIONS}/batch/create`, { body: { inputs: [{ ...pair('$cy', NOBODY), types: [spec('$board')] }, { ...pair('$bo', '$other'), types: [spec('$board')] }] }, status: 207, is: { numErrors: 1 } }],
+    ['POST', `${ASSOCIATIONS}/batch/create`, { body: { inputs: [] }, status: 400 }],
+    ['POST', `${ASSOCIATIONS}/batch/read`, { body: { inputs: [{ id: '$cy' }] }, is: { 'results.0.to.0.associationTypes': (list, vars) => list?.some((x) => x.typeId === vars.board && x.label === 'Board') } }],
+    ['POST', `${ASSOCIATIONS}/batch/read`, { body: { inputs: [] }, status: 400 }],
+    ['POST', `${ASSOCIATIONS}/batch/labels/archive`, { body: { inputs: [{ ...pair('$cy', '$company'), types: [spec('$board')] }] }, legacy: 204 }],
+    ['POST', `${ASSOCIATIONS}/batch/labels/archive`, { body: { inputs: [] }, status: 400 }],
+    ['POST', `${ASSOCIATIONS}/batch/read`, { body: { inputs: [{ id: '$cy' }] }, is: { 'results.0.to.0.associationTypes': (list, vars) => list?.length === 2 && !list.some((x) => x.typeId === vars.board) } }],
+    ['POST', `${ASSOCIATIONS}/batch/archive`, { body: { inputs: [{ from: { id: '$ada' }, to: [{ id: '$company' }] }] }, legacy: 204 }],
+    ['POST', `${ASSOCIATIONS}/batch/archive`, { body: { inputs: [] }, status: 400 }],
+    ['PUT', '/crm/objects/{v}/contacts/$ada/associations/default/companies/$company', { is: { status: 'COMPLETE', results: (list) => list?.length === 2 } }],
+    ['PUT', `/crm/objects/{v}/contacts/${NOBODY}/associations/default/companies/$company`, { status: 404 }],
+    ['PUT', '/crm/objects/{v}/contacts/$ada/associations/companies/$other', { body: [spec('$board')], is: { labels: ['Board'] } }],
+    ['PUT', '/crm/objects/{v}/contacts/$ada/associations/companies/$other', { body: [spec(280, 'HUBSPOT_DEFINED')], status: 400 }],
+    ['DELETE', '/crm/objects/{v}/contacts/$ada/associations/companies/$other'],
+    ['DELETE', '/crm/objects/{v}/contacts/$ada/associations/nonsense/$other', { status: 400 }],
+    ['POST', `${ASSOCIATIONS}/batch/read`, { body: { inputs: [{ id: '$ada' }] }, is: { 'results.0.to': (list, vars) => list?.some((x) => String(x.toObjectId) === vars.company) && !list.some((x) => String(x.toObjectId) === vars.other) } }],
+    ['GET', '/crm/owners/{v}', { query: { limit: '1' }, save: { user: 'results.0.userId' } }],
+    ['POST', '/crm/associations/{v}/usage/high-usage-report/$user', { is: { userId: '$user', userEmail: /@/ } }],
+    ['POST', '/crm/associations/{v}/usage/high-usage-report/7', { status: 404 }],
+  ] },
+];
+
+const v4 = 'crm.associations.v4';
+export const typed = [
+  ['crm.contacts.basicApi.getPage', [3], { save: { ada: 'results.0.id', bo: 'results.1.id', cy: 'results.2.id' } }],
+  ['crm.companies.basicApi.create', [{ properties: { name: 'Linked' }, associations: [] }], { save: { company: 'id' } }],
+  [`${v4}.schema.definitionsApi.create`, ['contacts', 'companies', { label: 'Board', name: 'board' }], { save: { board: 'results.0.typeId' } }],
+  [`${v4}.schema.definitionsApi.update`, ['contacts', 'companies', { associationTypeId: '$board', label: 'Panel' }]],
+  [`${v4}.schema.definitionsApi.getAll`, ['contacts', 'companies'], { is: { results: (list) => list.some((x) => x.label === 'Panel') } }],
+  [`${v4}.basicApi.create`, ['contacts', '$ada', 'companies', '$company', [spec('$board')]], { is: { labels: ['Primary', 'Panel'] } }],
+  [`${v4}.basicApi.createDefault`, ['contacts', '$bo', 'companies', '$company']],
+  [`${v4}.basicApi.getPage`, ['contacts', '$ada', 'companies'], { is: { 'results.0.toObjectId': '$company' } }],
+  [`${v4}.basicApi.archive`, ['contacts', '$ada', 'companies', '$company']],
+  [`${v4}.basicApi.getPage`, ['contacts', NOBODY, 'companies'], { code: 404 }],
+  [`${v4}.batchApi.create`, ['contacts', 'companies', { inputs: [{ _from: { id: '$cy' }, to: { id: '$company' }, types: [spec('$board')] }] }], { is: { 'results.0.labels': ['Primary', 'Panel'] } }],
+  [`${v4}.batchApi.createDefault`, ['contacts', 'companies', { inputs: [{ _from: { id: '$ada' }, to: { id: '$company' } }] }]],
+  [`${v4}.batchApi.getPage`, ['contacts', 'companies', { inputs: [{ id: '$ada' }] }], { is: { 'results.0.to': (list) => list.length === 1 } }],
+  [`${v4}.batchApi.archiveLabels`, ['contacts', 'companies', { inputs: [{ _from: { id: '$cy' }, to: { id: '$company' }, types: [spec('$board')] }] }]],
+  [`${v4}.batchApi.archive`, ['contacts', 'companies', { inputs: [{ _from: { id: '$cy' }, to: [{ id: '$company' }] }] }]],
+  [`${v4}.schema.definitionsApi.remove`, ['contacts', 'companies', '$board']],
+  ['crm.owners.ownersApi.getPage', [undefined, undefined, 1], { save: { user: 'results.0.userId' } }],
+  [`${v4}.reportApi.request`, ['$user'], { is: { userId: '$user' } }],
+  ['crm.associations.schema.typesApi.getAll', ['contacts', 'companies'], { is: { results: (list) => list.length > 0 } }],
+  ['crm.associations.batchApi.create', ['contacts', 'companies', { inputs: [{ _from: { id: '$bo' }, to: { id: '$company' }, type: 'contact_to_company' }] }]],
+  ['crm.associations.batchApi.read', ['contacts', 'companies', { inputs: [{ id: '$bo' }] }], { is: { 'results.0.to.0.id': '$company' } }],
+  ['crm.associations.batchApi.archive', ['contacts', 'companies', { inputs: [{ _from: { id: '$bo' }, to: { id: '$company' }, type: 'contact_to_company' }] }]],
+];
