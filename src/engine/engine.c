@@ -262,6 +262,7 @@ int hl_engine_start(hl_engine *e, hl_error *err) {
   assert(!e->started);
   int64_t now = hl_loop_now(e->loop);
   int rc = hl_absent_start(e, err);
+  if (!rc) rc = hl_crews_start(e, err);
   if (!rc) rc = hl_store_reconcile(e->store, fate_of, e, &e->counts, err);
   if (!rc) rc = hl_store_each_schedule(e->store, remember_schedule, e, err);
   if (!rc) rc = hl_own_start(e, err);
@@ -363,12 +364,7 @@ static void engine_free(hl_engine *e, bool keep) {
     hl_free(lane);
   }
   free_handlers(e);
-  while (e->crews) {
-    hl_crew *crew = e->crews;
-    e->crews = crew->next;
-    hl_free(crew->script);
-    hl_free(crew);
-  }
+  hl_crews_deinit(e);
   hl_mass_deinit(e);
   free_waiters(e->waiters);
   free_waiters(e->answered);

@@ -112,6 +112,11 @@ int hl_engine_on(hl_engine *e, const char *type, bool own, const hl_handler_opti
                  hl_handler_cb cb, void *arg, hl_handler **out, hl_error *err);
 /* How many runs of all its handlers a script has at once; 0: the default, 5,000. */
 void hl_engine_limit(hl_engine *e, const char *script, unsigned concurrency);
+/* Nothing of the script begins, but what listens to HL_ALERT_TYPE: its events wait, and its schedules. What runs ends. */
+void hl_engine_hold(hl_engine *e, const char *script, bool hold);
+/* The same for this reason, over restarts and whatever hl_engine_hold says; NULL: it goes on. */
+void hl_engine_halt(hl_engine *e, const char *script, const char *why);
+const char *hl_engine_halted(const hl_engine *e, const char *script); /* (start) why; NULL: it is not */
 /* True if `type` is one of HubSpot's. nearest: may be NULL. */
 bool hl_event_type_known(const char *type, const char **nearest);
 

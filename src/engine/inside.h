@@ -53,11 +53,13 @@ typedef struct hl_pause hl_pause;
 typedef struct hl_batch hl_batch;
 typedef struct hl_load hl_load;
 
-/* The handlers of one script share a limit. */
+/* The handlers of one script. */
 typedef struct hl_crew {
   struct hl_crew *next;
   char *script;
   unsigned running, limit;
+  bool held;
+  char *halted;                /* why; NULL: it is not */
 } hl_crew;
 
 /* A log row with events that are not done. */
@@ -450,6 +452,12 @@ bool hl_inbox_room(const hl_engine *e);
 bool hl_inbox_blocked(const hl_engine *e);   /* rows of the log wait for room */
 void hl_row_progress(hl_engine *e);          /* dirty rows and the mark into e->tx */
 hl_type *hl_type_of(const hl_engine *e, const char *type);
+
+/* crew.c */
+hl_crew *hl_crew_of(hl_engine *e, const char *script); /* made when there is none */
+bool hl_handler_stands(const hl_handler *h);  /* its script is held or halted, so none of its runs begins */
+int hl_crews_start(hl_engine *e, hl_error *err);
+void hl_crews_deinit(hl_engine *e);
 
 /* lanes.c */
 void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n);

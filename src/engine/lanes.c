@@ -42,21 +42,6 @@ static char **copy_names(const char *const *names) {
   return out;
 }
 
-static hl_crew *crew_of(hl_engine *e, const char *script) {
-  for (hl_crew *c = e->crews; c; c = c->next)
-    if (strcmp(c->script, script) == 0) return c;
-  hl_crew *c = HL_NEW(hl_crew);
-  c->script = hl_strdup(script);
-  c->limit = SCRIPT_CONCURRENCY;
-  c->next = e->crews;
-  e->crews = c;
-  return c;
-}
-
-void hl_engine_limit(hl_engine *e, const char *script, unsigned concurrency) {
-  crew_of(e, script)->limit = concurrency ? concurrency : SCRIPT_CONCURRENCY;
-}
-
 static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_options *o, const char *name,
                                hl_handler_cb cb, void *arg) {
   hl_handler *h = HL_NEW(hl_handler);
@@ -87,7 +72,7 @@ static hl_handler *add_handler(hl_engine *e, const char *type, const hl_handler_
   h->throttle_n = o->throttle_n;
   h->throttle_ms = o->throttle_ms;
   h->throttle_all = o->throttle_n && o->throttle_all;
-  h->crew = crew_of(e, h->script);
+  h->crew = hl_crew_of(e, h->script);
   for (int k = 0; k < 2; k++) h->ready[k].tail = &h->ready[k].first;
   h->wanting_tail = &h->wanting;
   hl_handler **p = o->swap ? hl_swap_list(o->swap) : &e->handlers;
@@ -396,7 +381,8 @@ static bool may_start_bulk(const hl_handler *h) {
 }
 
 static bool may_start(hl_handler *h) {
-  return h->running < h->concurrency && h->crew->running < h->crew->limit && (h->ready[0].first || may_start_bulk(h)) && !hl_pauses(h);
+  return h->running < h->concurrency && h->crew->running < h->crew->limit && (h->ready[0].first || may_start_bulk(h)) &&
+         !hl_handler_stands(h) && !hl_pauses(h);
 }
 
 void hl_pump_handler(hl_handler *h) {

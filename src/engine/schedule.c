@@ -122,7 +122,7 @@ static void on_timer(hl_timer *t, void *arg) {
   hl_handler *h = arg;
   hl_engine *e = h->e;
   int64_t now = hl_loop_now(e->loop);
-  if (h->firing || !hl_may_dispatch(e)) return; /* hl_schedule_finish or _resume arms again */
+  if (h->firing || !hl_may_dispatch(e) || hl_handler_stands(h)) return; /* hl_schedule_finish or _resume arms again */
   if (!h->again && now - h->due > LATE_MS && h->due > h->catch_until) plan(h, now);
   if (now < (h->again ? h->again : h->due)) {
     arm(h);

@@ -54,6 +54,7 @@ static const char *const SCHEMA_4 =
 /* What version 5 adds. */
 static const char *const SCHEMA_5 =
     "CREATE INDEX audit_at ON audit(at);"
+    "CREATE TABLE halted(script TEXT PRIMARY KEY, why TEXT NOT NULL) WITHOUT ROWID;"
     "ALTER TABLE parked ADD COLUMN lane BLOB;"
     "ALTER TABLE parked ADD COLUMN occurred INTEGER;"
     "CREATE INDEX parked_lane ON parked(handler, lane, occurred, id) WHERE lane IS NOT NULL AND kind=4;"

@@ -92,6 +92,9 @@
   X(LISTENER, "INSERT INTO listener(script,type,name,account,property) VALUES(?1,?2,?3,?4,?5)")            \
   X(LISTENERS_DROP, "DELETE FROM listener WHERE script=?1")                                                \
   X(LISTENERS, "SELECT script,type,name,account,property FROM listener ORDER BY script,type,name")         \
+  X(HALT, "INSERT OR REPLACE INTO halted(script,why) VALUES(?1,?2)")                                       \
+  X(HALT_DROP, "DELETE FROM halted WHERE script=?1")                                                       \
+  X(HALTED, "SELECT script,why FROM halted")                                                               \
   X(SCHEDULES, "SELECT name,last FROM schedule ORDER BY name")                                             \
   X(HASHES, "SELECT id,received,hashes FROM log WHERE id>?1 AND id<=?2 AND received>=?3 ORDER BY id")      \
   X(NEXT_ROW, "SELECT received FROM log WHERE id>?1 ORDER BY id LIMIT 1")                                  \

@@ -161,6 +161,15 @@ void hl_db_close(hl_db *db) {
   hl_free(db);
 }
 
+int hl_db_each_halted(hl_db *db, void (*each)(void *arg, const char *script, const char *why), void *arg, hl_error *err) {
+  sqlite3_stmt *st = sql_statement(db, ST_HALTED);
+  int rc;
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+    each(arg, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1));
+  sqlite3_reset(st);
+  return rc == SQLITE_DONE ? 0 : sql_fail(db, rc, "cannot read which scripts are halted", err);
+}
+
 int hl_db_each_listened(hl_db *db, void (*each)(void *arg, const hl_listened *l), void *arg, hl_error *err) {
   sqlite3_stmt *st = sql_statement(db, ST_LISTENERS);
   int rc;
@@ -412,6 +421,7 @@ static int apply(hl_db *db, const hl_op *op) {
     case OP_AUDIT_TEXT:
     case OP_DROP_DELAYED: return sql_apply_trace(db, op);
     case OP_LISTENER: return sql_run(db, ST_LISTENER, 0, NULL, 5, op->s);
+    case OP_HALTED: return op->s[1].p ? sql_run(db, ST_HALT, 0, NULL, 2, op->s) : sql_run(db, ST_HALT_DROP, 0, NULL, 1, op->s);
     case OP_LISTENERS_DROP: return sql_run(db, ST_LISTENERS_DROP, 0, NULL, 1, op->s);
     case OP_PLACE: return sql_run(db, ST_PLACE_SET, 0, NULL, 2, op->s);
     case OP_AUDIT: return sql_run(db, ST_AUDIT, 1, op->i, 5, op->s);

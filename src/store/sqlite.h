@@ -32,6 +32,7 @@ int hl_db_each_own(hl_db *db, void (*each)(void *arg, const hl_own_row *row), vo
 int hl_db_each_debounce(hl_db *db, void (*each)(void *arg, const hl_debounce_row *row), void *arg, hl_error *err);
 int hl_db_each_held(hl_db *db, int64_t since, int64_t hold_ms, void (*each)(void *arg, const hl_parked *p), void *arg,
                     hl_error *err);
+int hl_db_each_halted(hl_db *db, void (*each)(void *arg, const char *script, const char *why), void *arg, hl_error *err);
 int hl_db_each_listened(hl_db *db, void (*each)(void *arg, const hl_listened *l), void *arg, hl_error *err);
 int hl_db_reconcile(hl_db *db, hl_state (*fate)(void *arg, const char *handler), void *arg, hl_error *err);
 

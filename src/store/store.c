@@ -425,6 +425,13 @@ int hl_store_wait_index(hl_store *s, hl_wait_index_cb cb, void *arg, hl_error *e
   return rc;
 }
 
+int hl_store_each_halted(hl_store *s, void (*each)(void *arg, const char *script, const char *why), void *arg, hl_error *err) {
+  uv_mutex_lock(&s->db_lock);
+  int rc = hl_db_each_halted(s->db, each, arg, err);
+  uv_mutex_unlock(&s->db_lock);
+  return rc;
+}
+
 int hl_store_each_listened(hl_store *s, void (*each)(void *arg, const hl_listened *l), void *arg, hl_error *err) {
   uv_mutex_lock(&s->db_lock);
   int rc = hl_db_each_listened(s->db, each, arg, err);

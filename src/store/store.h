@@ -77,6 +77,7 @@ typedef struct hl_listened { /* a script's handler of events, as of its last loa
   const char *script, *type, *name, *account, *property; /* the last two may be NULL */
 } hl_listened;
 int hl_store_each_listened(hl_store *s, void (*each)(void *arg, const hl_listened *l), void *arg, hl_error *err);
+int hl_store_each_halted(hl_store *s, void (*each)(void *arg, const char *script, const char *why), void *arg, hl_error *err);
 /* What becomes of parked rows that wait, are orphaned or are pending: `fate` of their handler is WAITING (it exists; due
  * when they were), ORPHANED (it does not) or PENDING (its script could not be loaded; what is orphaned stays so). *counts is what is
  * true afterwards. */
@@ -159,6 +160,7 @@ void hl_tx_debounce_drop(hl_tx *tx, int64_t id);
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at);
 void hl_tx_listened(hl_tx *tx, const hl_listened *l);
 void hl_tx_listened_drop(hl_tx *tx, const char *script);
+void hl_tx_halted(hl_tx *tx, const char *script, const char *why); /* NULL: no more */
 /* How far a source that we read (the webhooks journal) has been read, in its own words. With `receipt`
  * it goes when the bodies of the transaction go. */
 void hl_tx_place(hl_tx *tx, const char *source, hl_str place, bool receipt);

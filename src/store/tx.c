@@ -281,6 +281,11 @@ void hl_tx_listened_drop(hl_tx *tx, const char *script) {
   add(tx, OP_LISTENERS_DROP, false, &s, 1);
 }
 
+void hl_tx_halted(hl_tx *tx, const char *script, const char *why) {
+  hl_str s[] = {hl_str_of(script), hl_str_of(why)};
+  add(tx, OP_HALTED, false, s, HL_COUNT(s));
+}
+
 void hl_tx_fired(hl_tx *tx, const char *schedule, int64_t at) {
   hl_str s = hl_str_of(schedule);
   add(tx, OP_FIRED, false, &s, 1)->i[0] = at;

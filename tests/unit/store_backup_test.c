@@ -319,7 +319,7 @@ static void an_earlier_version_is_brought_up_to_date(void **state) {
   sqlite3 *db;
   make_backup();
   assert_int_equal(sqlite3_open("b.db", &db), SQLITE_OK);
-  assert_int_equal(sqlite3_exec(db, "DROP TABLE started; DROP TABLE listener; DROP TABLE place; DROP TABLE wait; DROP INDEX parked_given_up; DROP INDEX parked_lane; DROP INDEX audit_at; "
+  assert_int_equal(sqlite3_exec(db, "DROP TABLE started; DROP TABLE halted; DROP TABLE listener; DROP TABLE place; DROP TABLE wait; DROP INDEX parked_given_up; DROP INDEX parked_lane; DROP INDEX audit_at; "
     "ALTER TABLE parked DROP COLUMN lane; ALTER TABLE parked DROP COLUMN occurred; ALTER TABLE tally DROP COLUMN s10; PRAGMA user_version=3", NULL, NULL, NULL), SQLITE_OK);
   sqlite3_close(db);
   hl_restore r = {.from = "b.db", .store = "a.db", .aside = "a.db.old"};
