@@ -1,13 +1,13 @@
 #include "base/mem.h"
+#include "cmd/ask.h"
 #include "cmd/cmd.h"
-#include "cmd/properties.h"
 #include "cmd/sources.h"
 #include "lua/check.h"
 
 /* `hubloop check`: what is wrong in scripts, read out of their text. */
 
 static const hl_flag flags[] = {
-    {"properties", NULL, "ask HubSpot which properties and values there are, too"},
+    {"properties", NULL, "ask HubSpot which properties, values, stages and owners there are, too"},
     {"account", "NAME", "the same of this one of several accounts, or one stored by hubloop auth"},
     {"sim", NULL, "the same of the built-in simulator"},
     {"json", NULL, "one object: findings with rule, level, file, line, column, message"},
@@ -15,12 +15,12 @@ static const hl_flag flags[] = {
     {NULL, NULL, NULL},
 };
 
-/* What the account has of the properties that the scripts name, which a first look has told. */
+/* What the account has of what the scripts name, which a first look has told. */
 static int ask(const hl_args *a, cJSON *request, const cJSON *first, hl_error *err) {
   hl_buf notes;
-  hl_properties_of of = {.path = a->n ? a->positional[0] : ".", .account = hl_args_get(a, "account"), .simulator = hl_args_has(a, "sim")};
+  hl_ask_where where = {.path = a->n ? a->positional[0] : ".", .account = hl_args_get(a, "account"), .simulator = hl_args_has(a, "sim")};
   hl_buf_init(&notes, 64 * 1024);
-  int rc = hl_properties_ask(&of, cJSON_GetObjectItemCaseSensitive(first, "types"), cJSON_AddObjectToObject(request, "properties"), &notes, err);
+  int rc = hl_ask_now(&where, cJSON_GetObjectItemCaseSensitive(first, "questions"), cJSON_AddObjectToObject(request, "answers"), &notes, err);
   fputs(notes.p ? notes.p : "", stderr);
   hl_buf_deinit(&notes);
   return rc;
@@ -47,12 +47,12 @@ static int run(const hl_args *a) {
   if (rc) goto out;
   cJSON_AddStringToObject(request, "as", as_json ? "json" : sarif ? "sarif" : "people");
   cJSON_AddStringToObject(request, "version", HL_VERSION);
-  if ((rc = hl_check_call(loop, "check", request, &answer, &err))) goto out;
+  if ((rc = hl_check_call(loop, "check", 0, request, &answer, &err))) goto out;
   if (hl_args_has(a, "properties") || hl_args_has(a, "account") || hl_args_has(a, "sim")) {
     if ((rc = ask(a, request, answer, &err))) goto out;
     cJSON_Delete(answer);
     answer = NULL;
-    if ((rc = hl_check_call(loop, "check", request, &answer, &err))) goto out;
+    if ((rc = hl_check_call(loop, "check", 0, request, &answer, &err))) goto out;
   }
   fputs(hl_json_str(answer, "text", ""), stdout);
   fflush(stdout);

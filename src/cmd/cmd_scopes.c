@@ -96,7 +96,7 @@ static int run(const hl_args *a) {
     goto out;
   cJSON_AddStringToObject(request, "as", hl_args_has(a, "json") ? "json" : hl_args_has(a, "app") ? "app" : "table");
   cJSON_AddNumberToObject(request, "columns", hl_cmd_columns());
-  if ((rc = hl_check_call(rt->loop, "scopes", request, &answer, &err))) goto out;
+  if ((rc = hl_check_call(rt->loop, "scopes", 0, request, &answer, &err))) goto out;
   fputs(hl_json_str(answer, "text", ""), stdout);
   fflush(stdout);
   fputs(hl_json_str(answer, "notes", ""), stderr);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/fit.h"
 #include "cmd/journals.h"
 #include "cmd/reload.h"
 #include "cmd/runtime.h"
@@ -202,6 +203,7 @@ static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
   if (page) on_beat(&s.beat, &s);
   watched(&s, true);
   if (hl_args_has(a, "watch") && (rc = watch(&s, &err))) goto out;
+  s.rt->fit = hl_fit_new(s.rt);
   hl_runtime_load(s.rt, &s.stop, &loaded);
   if (s.stop) goto stopped;
   s.failed = loaded.failed;
@@ -236,6 +238,7 @@ static int serve_project(const hl_args *a, int64_t drain_ms, hl_page *page) {
   if (s.admin)
     hl_log_write(s.rt->log, HL_LOG_INFO, "serve", "status on http://%.*s:%u/status", (int)(strrchr(admin, ':') - admin), admin,
                  hl_server_port(s.admin));
+  hl_fit_start(s.rt->fit);
   s.reload = hl_reload_new(s.rt, drain_ms);
   if (s.hangup) reload(&s);
   hl_loop_run_until(s.rt->loop, &s.stop);

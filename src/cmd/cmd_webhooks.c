@@ -77,7 +77,7 @@ static int run(const hl_args *a, const char *function, bool applying) {
   cJSON_AddBoolToObject(request, "applying", applying);
   cJSON_AddNumberToObject(request, "columns", hl_cmd_columns());
   cJSON_AddStringToObject(request, "as", hl_args_has(a, "hsmeta") ? "hsmeta" : json && !applying ? "json" : "table");
-  if ((rc = hl_check_call(x.rt->loop, function, request, &answer, &err))) goto out;
+  if ((rc = hl_check_call(x.rt->loop, function, 0, request, &answer, &err))) goto out;
   if (!applying || !json) fputs(hl_json_str(answer, "text", ""), stdout);
   if (applying) code = apply(&x, answer, json);
   print_problems(answer);

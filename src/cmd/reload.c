@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "cmd/accounts.h"
+#include "cmd/fit.h"
 
 enum { LOAD_MS = 30 * 1000 };  /* a script that takes longer at a reload is not taken */
 
@@ -111,6 +112,8 @@ static size_t take(batch *b, int64_t drain_ms) {
   for (size_t i = first_gone; i < n; i++)
     hl_log_write(b->rt->log, HL_LOG_WARN, changes[i].name, "it is gone from the project, and with it its handlers and routes");
   hl_host_swap(b->rt->host, changes, n, drain_ms);
+  for (size_t i = 0; i < first_gone && b->rt->fit; i++)
+    if (!changes[i].err.code) hl_fit_taken(b->rt->fit, changes[i].name, from[i]->path);
   for (size_t i = 0; i < first_gone; i++) from[i]->err = changes[i].err;
   for (size_t i = 0; i < b->n; i++) b->v[i].script = NULL;
   hl_free(changes);
@@ -262,6 +265,7 @@ static void loaded(void *arg) {
   hl_project_free(rt->project);
   rt->project = r->fresh;
   r->fresh = NULL;
+  if (rt->fit) hl_fit_start(rt->fit);
   size_t handlers = hl_host_handlers(rt->host);
   snprintf(text, sizeof text, "reloaded: %zu script%s, %zu handler%s", result.taken, result.taken == 1 ? "" : "s", handlers, handlers == 1 ? "" : "s");
   tell(r, result.failed ? HL_LOG_WARN : HL_LOG_INFO, "serve", text);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "cmd/accounts.h"
+#include "cmd/fit.h"
 #include "cmd/journals.h"
 
 /* ---- the simulator's webhooks, delivered in process ---- */
@@ -220,6 +221,7 @@ void hl_runtime_drain(hl_runtime *rt, int64_t deadline_ms) {
 
 void hl_runtime_free(hl_runtime *rt) {
   if (!rt) return;
+  hl_fit_free(rt->fit);
   hl_host_free(rt->host);
   hl_journals_free(rt->journals);
   hl_webhook_free(rt->webhook);
@@ -284,6 +286,11 @@ void hl_runtime_status(const hl_runtime *rt, hl_buf *out) {
   for (size_t i = 0; i < HL_COUNT(webhook_rows); i++)
     cJSON_AddItemToObject(webhook, webhook_rows[i].name, hl_json_int64((int64_t)webhook_rows[i].v));
   hl_journals_status(rt->journals, cJSON_AddObjectToObject(root, "journal"));
+  cJSON *halted = cJSON_AddObjectToObject(root, "halted");
+  for (hl_script *s = hl_host_scripts(rt->host); s; s = hl_script_next(s)) {
+    const char *why = hl_engine_halted(rt->engine, hl_script_name(s));
+    if (why) cJSON_AddStringToObject(halted, hl_script_name(s), why);
+  }
   hl_account *accounts[64];
   size_t n = hl_hubspot_accounts(rt->hubspot, accounts, HL_COUNT(accounts));
   for (size_t i = 0; i < n && i < HL_COUNT(accounts); i++) {

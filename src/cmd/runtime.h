@@ -26,6 +26,7 @@ typedef struct hl_runtime {
   hl_webhook *webhook;
   struct hl_journals *journals; /* cmd/journals.h; NULL: none is read */
   hl_host *host;
+  struct hl_fit *fit;        /* cmd/fit.h; NULL: nobody holds the scripts against the account */
   hl_actions *actions;
   hl_control *control;       /* NULL: commands cannot reach it */
   hl_project *project;       /* NULL for a lone script */
@@ -68,7 +69,7 @@ void hl_runtime_free(hl_runtime *rt);
 
 /* The state folder of `hubloop run` stores: $XDG_STATE_HOME/hubloop, made when missing. */
 int hl_runtime_state_path(const char *script, hl_buf *out, hl_error *err);
-/* {"engine":{…},"webhook":{…},"api":{…}} for the status page and hubloop.h. */
+/* {"engine":{…},"webhook":{…},"halted":{…},"api":{…}} for the status page and hubloop.h. */
 void hl_runtime_status(const hl_runtime *rt, hl_buf *out);
 
 #endif

@@ -275,7 +275,7 @@ void hl_engine_forgive_loading(hl_engine *e, const char *script);
 #define HL_ALERT_TYPE "hubloop.alert"
 /* Something a person should know: logged, and, when a script listens to HL_ALERT_TYPE,
  * appended as an event with the payload {kind, text, …details}. kind: "dead_letter"
- * "uncertain_step" "schedule_failed" "journal_expired" "budget_ending" "store_stalled"
+ * "uncertain_step" "schedule_failed" "script_halted" "journal_expired" "budget_ending" "store_stalled"
  * "supervisor_restart" "depth". `details`: an object of more fields, taken over; NULL: none. Of one kind ten a
  * minute are told alone, the rest as one with `count`. What goes wrong with an alert's own
  * handler must not be alerted. */

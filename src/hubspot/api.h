@@ -155,6 +155,8 @@ typedef void (*hl_identity_cb)(void *arg, const hl_identity *id, const hl_api_er
  * `cb` runs later, never from inside. An error only when neither told anything;
  * then it is asked again the next time. Stopping ends it with "cancelled". */
 int hl_account_identify(hl_account *a, hl_identity_cb cb, void *arg, hl_error *err);
+/* The next one asks anew, unless somebody waits for an answer now. */
+void hl_account_forget_identity(hl_account *a);
 
 typedef struct hl_api_stats {
   uint64_t calls;      /* asked for by scripts */

@@ -254,6 +254,11 @@ int hl_account_identify(hl_account *a, hl_identity_cb cb, void *arg, hl_error *e
   return 0;
 }
 
+void hl_account_forget_identity(hl_account *a) {
+  hl_whose *w = a->queue->whose;
+  if (w && w->step == KNOWN && !w->waiters) hl_identity_free(a->queue);
+}
+
 static bool may_share(const hl_queue *q) {
   for (const hl_queue *o = q->hubspot->queues; o; o = o->next)
     if (o != q && strcmp(o->base_url, q->base_url) == 0 && (!o->portal->id || !q->portal->id || o->portal->id == q->portal->id)) return true;
@@ -277,6 +282,7 @@ void hl_identity_free(hl_queue *q) {
   if (!w) return;
   q->whose = NULL;
   hl_defer_stop(q->hubspot->loop, &w->answer);
+  if (q->hubspot->closing && w->step == KNOWN) answer(NULL, w);
   w->told = false;
   while (w->waiters) {
     waiter *next = w->waiters->next;

@@ -40,10 +40,10 @@ static int answer_of(lua_State *L, cJSON **out, hl_error *err) {
   return rc;
 }
 
-int hl_check_call(hl_loop *loop, const char *name, const cJSON *request, cJSON **out, hl_error *err) {
+int hl_check_call(hl_loop *loop, const char *name, int64_t cpu_ms, const cJSON *request, cJSON **out, hl_error *err) {
   static const luaL_Reg fns[] = {{"source", h_source}, {NULL, NULL}};
   hl_state *s;
-  hl_state_options o = {.loop = loop, .name = "check", .cpu_ms = CPU_MS};
+  hl_state_options o = {.loop = loop, .name = "check", .cpu_ms = cpu_ms ? cpu_ms : CPU_MS};
   int rc = hl_state_new(&o, &s, err);
   if (rc) return rc;
   lua_State *L = hl_state_lua(s);

@@ -8,7 +8,8 @@
 #include "loop/loop.h"
 
 /* Calls function `name` of stdlib/check/report.lua. *out is the answer, cJSON_Delete'd
- * by the caller. HL_EINVAL: a script does not compile or cannot be read; the text has the place. */
-int hl_check_call(hl_loop *loop, const char *name, const cJSON *request, cJSON **out, hl_error *err);
+ * by the caller. HL_EINVAL: a script does not compile or cannot be read; the text has the place.
+ * cpu_ms: how long it may take; 0: two minutes. */
+int hl_check_call(hl_loop *loop, const char *name, int64_t cpu_ms, const cJSON *request, cJSON **out, hl_error *err);
 
 #endif

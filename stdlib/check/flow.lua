@@ -671,11 +671,13 @@ end
 
 ---A HubSpot call that the script can make.
 ---@param label string as the script's author would say it
-function Program:use(node, label, method, path)
+---@param heard boolean|nil no call is made: it is what a subscription needs
+function Program:use(node, label, method, path, heard)
   local key = ("%s:%d:%s %s"):format(self.file, node.line, method, path)
   if not self.recording or self.told[key] then return end
   self.told[key] = true
-  self.uses[#self.uses + 1] = { file = self.file, line = node.line, col = node.col, label = label, method = method, path = path }
+  self.uses[#self.uses + 1] = { file = self.file, line = node.line, col = node.col, label = label, method = method, path = path,
+    heard = heard }
 end
 
 ---@param api table

@@ -58,6 +58,7 @@ local DERIVED_EVENTS = {
 local HUB = { kind = "hub" }
 local OBJECTS = { kind = "objects function" }
 local REQUEST = { kind = "request" }
+local POOL = { kind = "pool" }
 
 -- The type in the path of hubspot.NAME; nil when it is no object type.
 local function type_of(name)
@@ -205,7 +206,7 @@ function api.index(program, base, keys, unknown_key, out, node)
       for _, needed in ipairs(MODULES[base.name][key] or {}) do
         program:use(node, base.name .. "." .. key, needed[1], needed[2])
       end
-      program:add(out, flow.UNKNOWN)
+      program:add(out, base.name == "routing" and key == "pool" and POOL or flow.UNKNOWN)
     end
   end
 end
@@ -309,11 +310,11 @@ function api.event(program, text, node, object_types)
   local label = ('on("%s")'):format(text)
   for _, needed in ipairs(DERIVED_EVENTS[text] or {}) do program:use(node, label, needed[1], needed[2]) end
   if EVENT_OBJECTS[object] then
-    program:use(node, label, "GET", "/crm/objects/{version}/" .. object)
+    program:use(node, label, "GET", "/crm/objects/{version}/" .. object, true)
   elseif object == "conversation" then
-    program:use(node, label, "GET", CONVERSATIONS)
+    program:use(node, label, "GET", CONVERSATIONS, true)
   elseif object == "object" and object_types[1] then
-    for _, type_ in ipairs(object_types) do program:use(node, label, "GET", "/crm/objects/{version}/" .. type_) end
+    for _, type_ in ipairs(object_types) do program:use(node, label, "GET", "/crm/objects/{version}/" .. type_, true) end
   elseif object == "object" and what then
     program:cannot_tell(node, label .. ": which object type it is about is not written out")
   end

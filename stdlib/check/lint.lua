@@ -1,6 +1,7 @@
 --- What `hubloop check` finds in scripts, without running them. The values are followed by check/flow.lua, handlers by
 --- check/handlers.lua; what is only text (secrets, old paths) by check/text.lua.
 local _, host = ...
+local account = require "check.account"
 local flow = require "check.flow"
 local handlers = require "check.handlers"
 local hubspot = require "check.hubspot"
@@ -17,7 +18,8 @@ lint.rules = {
   { "unknown-name", "error", "a name that a module does not have" },
   { "registration", "error", "on, every, cron, serve, emit or after with what they do not take, or inside a handler" },
   { "module", "error", "a module that is not there" },
-  { "property", "error", "a property, or a value of one, that the account does not have" },
+  { "property", "error", "a property, a value of one, a pipeline or a stage that the account does not have" },
+  { "owner", "error", "an owner of a pool whom the account does not have" },
   { "path", "error", "a HubSpot path that is not published" },
   { "old-path", "error", "a v1-v4 path of HubSpot that ends in 2027" },
   { "api-key", "error", "an API key (hapikey): HubSpot ended them in 2022" },
@@ -61,6 +63,7 @@ local UNSTEADY = { ["time.now"] = false, ["time.iso"] = true, ["time.civil"] = t
   ["crypto.random"] = false, ["crypto.uuid"] = false }
 
 local api = setmetatable({}, { __index = hubspot })
+lint.api = api
 
 local function suggestion(word, names)
   local near = host.nearest(word, names)
@@ -117,8 +120,15 @@ function api.index(program, base, keys, unknown_key, out, node)
   return hubspot.index(program, base, keys, unknown_key, out, node)
 end
 
+-- Nothing else can be called here.
+local function only(node)
+  local callee = node.tag == "call" and node.fn and node.fn.out or node.callee
+  return callee ~= nil and #callee.list == 1
+end
+
 function api.call(program, value, args, node)
-  if program.recording and value.object_type then properties.note(program, value, args, handlers.place(node)) end
+  if program.recording and value.object_type then properties.note(program, value, args, handlers.place(node), only(node)) end
+  if program.recording and value.kind == "pool" then properties.note_pool(program, args, handlers.place(node), only(node)) end
   if value.kind ~= "member" then return hubspot.call(program, value, args, node) end
   local out = flow.passing_set()
   local bare = UNSTEADY[value.name]
@@ -202,13 +212,19 @@ end
 
 local Registered = {}
 
+-- The option `property` of an event of the type `text`; args[at] are its options.
+local function note_properties(program, text, args, at, node)
+  local names = option_texts(program, args[at], "property")
+  for _, name in ipairs(names) do
+    properties.note_event(program, text, name, handlers.place(node), #names == 1 and #args[at - 1].list == 1 and only(node))
+  end
+end
+
 function Registered.on(program, args, node)
   for _, text in ipairs(known_texts(program, args[1])) do
     local refused = refusal(host.check_type, text)
     if refused then wrong(program, node, refused) end
-    for _, property in ipairs(option_texts(program, args[2], "property")) do
-      properties.note_event(program, text, property, handlers.place(node))
-    end
+    note_properties(program, text, args, 2, node)
   end
   note(program, "listens", args[1], node)
 end
@@ -229,9 +245,7 @@ function Registered.wait(program, args, node)
   for _, text in ipairs(known_texts(program, args[2])) do
     local refused = refusal(host.check_type, text)
     if refused then wrong(program, node, refused) end
-    for _, property in ipairs(option_texts(program, args[3], "property")) do
-      properties.note_event(program, text, property, handlers.place(node))
-    end
+    note_properties(program, text, args, 3, node)
   end
   options(program, "wait", args[3], node)
   duration(program, "wait", option(args[3], "timeout"), node)
@@ -313,7 +327,7 @@ end
 ---@param sources table<string, string> text by name: what was read is put in here
 ---@return check.finding[]
 ---@return check.program|nil
-local function check_file(file, read, sources, definitions)
+local function check_file(file, read, sources, answers)
   local found = {}
   local function report(rule, name, node, message)
     found[#found + 1] = { rule = rule, file = name, line = node.line, col = node.col, message = message }
@@ -331,7 +345,7 @@ local function check_file(file, read, sources, definitions)
   for _, item in ipairs(scopes.judge(result).unknown) do
     if item.wrong then report(item.wrong, item.file, item, item.why) end
   end
-  if definitions then properties.check(result.program, definitions, report) end
+  if answers then properties.check(result.program, answers, report) end
   local trees = {}
   for _, name in ipairs(texts.sorted(result.trees)) do trees[#trees + 1] = result.trees[name] end
   handlers.check(trees, report)
@@ -379,19 +393,19 @@ end
 
 ---@param files { name: string, text: string, root: string, settings: boolean|nil, whole: boolean|nil }[] whole: its project is among them
 ---@param reader fun(root: string): fun(name: string): string|nil, string|nil
----@param definitions table<string, table[]>|nil the account's properties by object type
+---@param answers check.answers|nil what the account says to the questions of an earlier look
 ---@return check.finding[] findings by file and line
 ---@return table<string, string> sources by name
----@return string[] types the object types whose properties the scripts name
-function lint.check(files, reader, definitions)
+---@return check.questions questions
+function lint.check(files, reader, answers)
   local sources, findings, seen, ignored = {}, {}, {}, {}
-  local all, projects, types = {}, {}, {}
+  local all, projects, programs_of = {}, {}, {}
   for _, file in ipairs(files) do
     if file.settings then
       sources[file.name] = file.text
     else
-      local found, program = check_file(file, reader(file.root), sources, definitions)
-      for _, use in ipairs(program and program.properties or {}) do types[use.type] = true end
+      local found, program = check_file(file, reader(file.root), sources, answers)
+      programs_of[#programs_of + 1] = program
       table.move(found, 1, #found, #all + 1, all)
       if file.whole then
         local programs = projects[file.root] or {}
@@ -429,7 +443,7 @@ function lint.check(files, reader, definitions)
     if (a.col or 0) ~= (b.col or 0) then return (a.col or 0) < (b.col or 0) end
     return a.message < b.message
   end)
-  return findings, sources, texts.sorted(types)
+  return findings, sources, account.questions(programs_of)
 end
 
 return lint

@@ -211,21 +211,22 @@ describe("check", function()
   end)
 
   it("holds properties against the account's", function()
-    local definitions = {
+    local answers = { properties = {
       contacts = { { name = "email", type = "string" }, { name = "lifecyclestage", type = "enumeration", options = { { value = "lead" },
         { value = "customer" } } }, { name = "colours", type = "enumeration", fieldType = "checkbox", options = { { value = "red" },
         { value = "blue" } } },
         { name = "hubspot_owner_id", type = "enumeration", options = { { value = "1" } }, externalOptions = true } },
-      deals = { { name = "dealname", type = "string" } },
-    }
+      deals = { { name = "dealname", type = "string" }, { name = "dealstage" }, { name = "pipeline" } },
+    }, pipelines = { deals = { { id = "default", stages = { { id = "closedwon" } } } } },
+      owners = { { id = "77", email = "ana@example.com" } } }
     local function against(text)
       local list = {}
       local files = { { name = "x.lua", text = HEAD .. text, root = "/" } }
-      local findings, _, types = lint.check(files, function() return function() end end, definitions)
+      local findings, _, questions = lint.check(files, function() return function() end end, answers)
       for i, item in ipairs(findings) do list[i] = ("%d %s: %s"):format(item.line, item.rule, item.message) end
-      return table.concat(list, "\n"), table.concat(types, " ")
+      return table.concat(list, "\n"), questions
     end
-    local said_of, types = against([[
+    local said_of, questions = against([[
 hubspot.contacts.get("1", { "emial", "email" })
 hubspot.contacts.update("1", { lifecyclestage = "leed", colours = "red;blue", hubspot_owner_id = "77", email = kv.get("e") })
 hubspot.deals.search { properties = { "dealnam" }, filters = { { propertyName = "amont", operator = "GT", value = 1 } } }
@@ -233,7 +234,9 @@ hubspot.contacts.upsert("emial", { colours = "red;green" })
 on("contact.propertyChange", { property = "emal" }, print)
 local p = kv.get("p") hubspot.contacts.create { [p] = "x", lifecyclestage = kv.get("s") or "lead" }
 hubspot.tickets.get("1", { "anything" })
-hubspot.contacts.list { properties = { "email" } }]])
+hubspot.contacts.list { properties = { "email" } }
+hubspot.deals.update("1", { pipeline = "default", dealstage = "closedwonn" })
+require("routing").pool("inbound", { members = { { owner = "an@example.com" }, { owner = "77" } }, fallback = "Ana@example.com" })]])
     expect(said_of).to.equal([[
 2 property: contacts have no property "emial" in this account; did you mean "email"?
 3 property: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"?
@@ -241,8 +244,12 @@ hubspot.contacts.list { properties = { "email" } }]])
 4 property: deals have no property "dealnam" in this account; did you mean "dealname"?
 5 property: "colours" of contacts has no value "red;green" in this account
 5 property: contacts have no property "emial" in this account; did you mean "email"?
-6 property: contacts have no property "emal" in this account; did you mean "email"?]])
-    expect(types).to.equal("contacts deals tickets")
+6 property: contacts have no property "emal" in this account; did you mean "email"?
+10 property: deals have no stage "closedwonn" in this account; did you mean "closedwon"?
+11 owner: there is no owner "an@example.com" in this account; did you mean "ana@example.com"?]])
+    expect(questions.properties).to.equal { "contacts", "deals", "tickets" }
+    expect(questions.pipelines).to.equal { "deals" }
+    expect(questions.owners).to.equal(true)
   end)
 
   it("knows the place", function()

@@ -1,5 +1,5 @@
---- Which properties of which object types a script names, and what the account says to that. The definitions are
---- HubSpot's own: { name=, type=, fieldType=, options = { { value= } }, externalOptions= }.
+--- Which properties of which object types, pipelines and owners a script names, and what the account says to that. The
+--- definitions are HubSpot's own: { name=, type=, fieldType=, options = { { value= } }, externalOptions= }.
 local _, host = ...
 local flow = require "check.flow"
 
@@ -11,66 +11,80 @@ local properties = {}
 ---@field value string|nil what it is set to
 ---@field file string
 ---@field node table
+---@field sure boolean|nil nothing else can be meant there
 
-local function add(program, object_type, name, value, node)
+-- sure: no other value can be meant, whatever the script does before it comes there.
+local function add(program, object_type, name, value, node, sure)
   if name:find(flow.HOLE, 1, true) or (value and value:find(flow.HOLE, 1, true)) then return end
   program.properties = program.properties or {}
-  table.insert(program.properties, { type = object_type, name = name, value = value, file = program.file, node = node })
+  table.insert(program.properties, { type = object_type, name = name, value = value, file = program.file, node = node, sure = sure or nil })
 end
 
+-- The tables that a set may be, and whether there is only one.
 local function tables_of(set)
   local out = {}
   for _, value in ipairs(set and set.list or {}) do
     if value.kind == "table" then out[#out + 1] = value end
   end
-  return out
+  return out, #out == 1 and #set.list == 1
 end
 
 -- "email"
-local function named(program, object_type, set, node)
-  for _, name in ipairs((program:texts_of(set))) do add(program, object_type, name, nil, node) end
+local function named(program, object_type, set, node, sure)
+  for _, name in ipairs((program:texts_of(set))) do add(program, object_type, name, nil, node, sure and #set.list == 1) end
 end
 
 -- { "email", "country" }
-local function names(program, object_type, set, node)
-  for _, t in ipairs(tables_of(set)) do named(program, object_type, t.items, node) end
+local function names(program, object_type, set, node, sure)
+  local tables, one = tables_of(set)
+  for _, t in ipairs(tables) do
+    for _, name in ipairs((program:texts_of(t.items))) do add(program, object_type, name, nil, node, sure and one) end
+  end
 end
 
 -- { email = "a@example.com" }: of what may be something else than these texts only the name is told.
-local function fields(program, object_type, set, node)
-  for _, t in ipairs(tables_of(set)) do
+local function fields(program, object_type, set, node, sure)
+  local tables, one = tables_of(set)
+  for _, t in ipairs(tables) do
     for name, values in pairs(t.fields) do
       local list, unknown = program:texts_of(values)
-      add(program, object_type, name, nil, node)
-      for _, value in ipairs(unknown and {} or list) do add(program, object_type, name, value, node) end
+      add(program, object_type, name, nil, node, sure and one)
+      for _, value in ipairs(unknown and {} or list) do
+        add(program, object_type, name, value, node, sure and one and #values.list == 1)
+      end
     end
   end
 end
 
-local function filters(program, object_type, set, node)
-  for _, list in ipairs(tables_of(set)) do
-    for _, filter in ipairs(tables_of(list.items)) do named(program, object_type, filter.fields.propertyName, node) end
+local function filters(program, object_type, set, node, sure)
+  local tables, one = tables_of(set)
+  for _, list in ipairs(tables) do
+    for _, filter in ipairs((tables_of(list.items))) do
+      named(program, object_type, filter.fields.propertyName, node, sure and one)
+    end
   end
 end
 
 local Functions = {}
 
-function Functions.get(program, object_type, args, node) names(program, object_type, args[2], node) end
+function Functions.get(program, object_type, args, node, sure) names(program, object_type, args[2], node, sure) end
 Functions.batch_read = Functions.get
-function Functions.create(program, object_type, args, node) fields(program, object_type, args[1], node) end
-function Functions.update(program, object_type, args, node) fields(program, object_type, args[2], node) end
+function Functions.create(program, object_type, args, node, sure) fields(program, object_type, args[1], node, sure) end
+function Functions.update(program, object_type, args, node, sure) fields(program, object_type, args[2], node, sure) end
 
-function Functions.upsert(program, object_type, args, node)
-  named(program, object_type, args[1], node)
-  fields(program, object_type, args[2], node)
+function Functions.upsert(program, object_type, args, node, sure)
+  named(program, object_type, args[1], node, sure)
+  fields(program, object_type, args[2], node, sure)
 end
 
-function Functions.list(program, object_type, args, node)
-  for _, query in ipairs(tables_of(args[1])) do
-    names(program, object_type, query.fields.properties, node)
-    filters(program, object_type, query.fields.filters, node)
-    for _, groups in ipairs(tables_of(query.fields.filterGroups)) do
-      for _, group in ipairs(tables_of(groups.items)) do filters(program, object_type, group.fields.filters, node) end
+function Functions.list(program, object_type, args, node, sure)
+  local queries, one = tables_of(args[1])
+  sure = sure and one
+  for _, query in ipairs(queries) do
+    names(program, object_type, query.fields.properties, node, sure)
+    filters(program, object_type, query.fields.filters, node, sure)
+    for _, groups in ipairs((tables_of(query.fields.filterGroups))) do
+      for _, group in ipairs((tables_of(groups.items))) do filters(program, object_type, group.fields.filters, node, sure) end
     end
   end
 end
@@ -79,19 +93,22 @@ Functions.search = Functions.list
 ---A call of hubspot.contacts.get and its kin.
 ---@param called table the value: object_type and name
 ---@param args check.set[]
-function properties.note(program, called, args, node)
+---@param sure boolean nothing else can be called here
+function properties.note(program, called, args, node, sure)
   local f = Functions[called.name]
-  if f then f(program, called.object_type, args, node) end
+  if f then f(program, called.object_type, args, node, sure) end
 end
 
 local OF_EVENT = { contact = "contacts", company = "companies", deal = "deals", ticket = "tickets", product = "products",
   line_item = "line_items" }
 
 ---on("contact.propertyChange", { property = "email" }, …)
-function properties.note_event(program, event_type, name, node)
+function properties.note_event(program, event_type, name, node, sure)
   local object_type = OF_EVENT[event_type:match("^([%w_]+)%.") or ""]
-  if object_type then add(program, object_type, name, nil, node) end
+  if object_type then add(program, object_type, name, nil, node, sure) end
 end
+
+---------------------------------------------------------------------------------------------------- the account's answer
 
 local function in_options(definition, value)
   if not definition.options or #definition.options == 0 or definition.externalOptions then return true end
@@ -103,7 +120,7 @@ local function in_options(definition, value)
   return true
 end
 
-local function nearest(word, list, field)
+local function suggestion(word, list, field)
   local all = {}
   for i, one in ipairs(list) do all[i] = one[field] end
   table.sort(all)
@@ -111,24 +128,98 @@ local function nearest(word, list, field)
   return near and ('; did you mean "%s"?'):format(near) or ""
 end
 
----@param definitions table<string, table[]> by object type
----@param report fun(rule: string, file: string, node: table, message: string)
-function properties.check(program, definitions, report)
-  local by_name = {}
-  for object_type, list in pairs(definitions) do
-    by_name[object_type] = {}
-    for _, one in ipairs(list) do by_name[object_type][one.name] = one end
+local function among(list, field, word)
+  for _, one in ipairs(list) do
+    if one[field] == word then return one end
   end
-  for _, use in ipairs(program.properties or {}) do
-    local known = by_name[use.type]
-    local definition = known and known[use.name]
-    if known and not definition then
-      report("property", use.file, use.node, ('%s have no property "%s" in this account%s'):format(use.type, use.name,
-        nearest(use.name, definitions[use.type], "name")))
-    elseif known and use.value and definition.type == "enumeration" and not in_options(definition, use.value) then
-      report("property", use.file, use.node, ('"%s" of %s has no value "%s" in this account%s'):format(use.name, use.type,
-        use.value, nearest(use.value, definition.options, "value")))
+end
+
+-- What is not in a property's definition but among the account's pipelines.
+local OF_PIPELINES = { pipeline = "pipeline", hs_pipeline = "pipeline", dealstage = "stage", hs_pipeline_stage = "stage" }
+
+local function in_pipelines(use, pipelines)
+  local what, list = OF_PIPELINES[use.name], {}
+  for _, pipeline in ipairs(pipelines) do
+    if what == "pipeline" then list[#list + 1] = pipeline
+    else table.move(pipeline.stages or {}, 1, #(pipeline.stages or {}), #list + 1, list) end
+  end
+  if among(list, "id", use.value) then return nil end
+  return ('%s have no %s "%s" in this account%s'):format(use.type, what, use.value, suggestion(use.value, list, "id"))
+end
+
+---@class check.answers what HubSpot said of an account; what it does not tell is false or nil
+---@field properties table<string, table[]> definitions by object type
+---@field pipelines table<string, table[]> by object type
+---@field owners table[]
+---@field scopes string[]
+
+---What must be asked to judge the use.
+---@param use check.property_use
+---@return "properties"|"pipelines"
+function properties.asks(use) return use.value and OF_PIPELINES[use.name] and "pipelines" or "properties" end
+
+---@param use check.property_use
+---@param answers check.answers
+---@return string|nil what is wrong with it
+function properties.judge(use, answers)
+  if properties.asks(use) == "pipelines" then
+    local pipelines = answers.pipelines and answers.pipelines[use.type]
+    return pipelines and in_pipelines(use, pipelines)
+  end
+  local known = answers.properties and answers.properties[use.type]
+  if not known then return nil end
+  local definition = among(known, "name", use.name)
+  if not definition then
+    return ('%s have no property "%s" in this account%s'):format(use.type, use.name, suggestion(use.name, known, "name"))
+  end
+  if use.value and definition.type == "enumeration" and not in_options(definition, use.value) then
+    return ('"%s" of %s has no value "%s" in this account%s'):format(use.name, use.type, use.value,
+      suggestion(use.value, definition.options, "value"))
+  end
+end
+
+---The owners of a routing.pool: { members = { { owner = "ana@example.com" } }, fallback = "desk@example.com" }.
+---@param args check.set[]
+function properties.note_pool(program, args, node, sure)
+  local pools, one = tables_of(args[2])
+  local function owners(set, certain)
+    local texts, unknown = program:texts_of(set)
+    for _, text in ipairs(texts) do
+      if not text:find(flow.HOLE, 1, true) then
+        program.owners = program.owners or {}
+        table.insert(program.owners, { owner = text:lower(), file = program.file, node = node,
+          sure = certain and not unknown and #texts == 1 or nil })
+      end
     end
+  end
+  for _, pool in ipairs(pools) do
+    owners(pool.fields.fallback, sure and one)
+    local lists, list = tables_of(pool.fields.members)
+    for _, members in ipairs(lists) do
+      for _, member in ipairs((tables_of(members.items))) do owners(member.fields.owner, sure and one and list) end
+    end
+  end
+end
+
+---@param use { owner: string } an e-mail or id
+---@param answers check.answers
+---@return string|nil
+function properties.judge_owner(use, answers)
+  local owners = answers.owners
+  if not owners or among(owners, "id", use.owner) or among(owners, "email", use.owner) then return nil end
+  return ('there is no owner "%s" in this account%s'):format(use.owner, suggestion(use.owner, owners, "email"))
+end
+
+---@param answers check.answers
+---@param report fun(rule: string, file: string, node: table, message: string)
+function properties.check(program, answers, report)
+  for _, use in ipairs(program.properties or {}) do
+    local wrong = properties.judge(use, answers)
+    if wrong then report("property", use.file, use.node, wrong) end
+  end
+  for _, use in ipairs(program.owners or {}) do
+    local wrong = properties.judge_owner(use, answers)
+    if wrong then report("owner", use.file, use.node, wrong) end
   end
 end
 

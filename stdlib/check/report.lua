@@ -1,5 +1,7 @@
 --- What `hubloop scopes` and `hubloop check` print. src/cmd/cmd_scopes.c calls scopes(request), cmd_check.c check(request).
 local _, host = ...
+local account = require "check.account"
+local flow = require "check.flow"
 local lint = require "check.lint"
 local tell = require "check.findings"
 local scopes = require "check.scopes"
@@ -148,16 +150,34 @@ function report.scopes(request)
 end
 
 ---@param request { files: { name: string, path: string, root: string, settings: boolean|nil, whole: boolean|nil }[],
----  as: "people"|"json"|"sarif", version: string, properties: table<string, table[]>|nil }
----@return { text: string, findings: integer, types: string[] }
+---  as: "people"|"json"|"sarif", version: string, answers: check.answers|nil }
+---@return { text: string, findings: integer, questions: check.questions }
 function report.check(request)
   for _, file in ipairs(request.files) do
     local text, message = source(file.path)
     if not text then error(("cannot read %s: %s"):format(file.name, message), 0) end
     file.text = text
   end
-  local findings, sources, types = lint.check(request.files, reader, request.properties)
-  return { text = tell[request.as](findings, sources, request.version), findings = #findings, types = json.array(types) }
+  local findings, sources, questions = lint.check(request.files, reader, request.answers)
+  return { text = tell[request.as](findings, sources, request.version), findings = #findings, questions = questions }
+end
+
+---What a script names of the account, for report.fit. src/cmd/fit.c asks for both.
+---@param request { file: { name: string, path: string, root: string } }
+---@return { needs: check.needs, questions: check.questions }
+function report.needs(request)
+  local file = request.file
+  local text, message = source(file.path)
+  if not text then error(("cannot read %s: %s"):format(file.name, message), 0) end
+  return account.needs(flow.run(lint.api, file.name, text, reader(file.root)), file.name, text)
+end
+
+---@param request { needs: table<string, check.needs>, accounts: table<string, check.answers> } by script, by name
+---@return table<string, { wrong: string[], open: boolean }> by script
+function report.fit(request)
+  local out = {}
+  for name, needs in pairs(request.needs) do out[name] = account.fit(needs, request.accounts) end
+  return out
 end
 
 --- `hubloop webhooks plan` and `list` (src/cmd/cmd_webhooks.c).

@@ -6,7 +6,7 @@ import { TOKEN, fake, project, run, serve, sim } from './lib.mjs';
 const owners = `
 local hubspot = require "hubspot"
 serve("GET /owners", { auth = false }, function()
-  hubspot.request { method = "GET", path = "/crm/owners/{version}" }
+  hubspot.request { method = "GET", path = "/crm/owners/{version}" }   -- hubloop: ignore scope
   return { status = 200, body = "ok" }
 end)
 `;

@@ -166,7 +166,7 @@ test('nothing recorded, a misspelt filter: what to do', async (t) => {
 const HANDLER = `
 local hubspot = require "hubspot"
 on("contact.creation", { name = "read" }, function(event)
-  hubspot.contacts.get(event.objectId, { "email" })
+  hubspot.contacts.get(event.objectId, { "email" })   -- hubloop: ignore
 end)
 `;
 

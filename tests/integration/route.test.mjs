@@ -6,10 +6,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { TOKEN, deliver, event, project, request, run, serve, sim } from './lib.mjs';
 
-const script = ([a, c]) => `
+const script = ([a, gone, c]) => `
 local routing = require "routing"
 local pool = routing.pool("inbound", { members = {
-  { owner = "${a}", weight = 3 }, { owner = "gone@example.com" }, { owner = "${c}" },
+  { owner = "${a}", weight = 3 }, { owner = "${gone}" }, { owner = "${c}" },
 } })
 on("contact.creation", function(e) pool:assign({ id = e.objectId }) end)
 `;
@@ -18,6 +18,7 @@ test('explains a decision while serve runs and after it has ended', async (t) =>
   const dir = project(t);
   const s = await sim(t, dir, ['--owners', '3', '--contacts', '1']);
   const owners = JSON.parse((await request('GET', `${s.url}/crm/v3/owners`, '', { Authorization: `Bearer ${TOKEN}` })).body).results;
+  await s.control('owner', { id: owners[1].id, archived: true });
   fs.writeFileSync(path.join(dir, 'route.lua'), script(owners.map((o) => o.email)));
   const p = await serve(t, dir, { env: { HUBSPOT_BASE_URL: s.url } });
   const explain = (...args) => run(t, ['route', 'explain', ...args], { cwd: dir });
