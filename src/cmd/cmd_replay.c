@@ -219,6 +219,7 @@ static int replay(replaying *x) {
   if (rc) return hl_cmd_error(&x->err);
   if (x->interrupted) return hl_cmd_fail(128 + x->signum, "stopped before the end");
   if (x->events || p.json) summarise(x, &p);
+  if (ferror(stdout)) return hl_cmd_fail(HL_EXIT_FAILED, "not all could be printed: standard output cannot be written");
   return p.failed ? HL_EXIT_SOME : HL_EXIT_OK;
 }
 

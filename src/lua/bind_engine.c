@@ -264,7 +264,8 @@ void hl_handler_start(void *arg, hl_run *run, const hl_event *event) {
   r->n_batch = event->n_batch;
   memcpy(r->id, event->id, sizeof r->id);
   hl_replay_began(h->script->host, run, h->label, event);
-  hl_task_options o = {.run = run, .account = account, .klass = event->bulk ? HL_CLASS_BULK : h->klass, .timeout_ms = h->timeout_ms};
+  bool bulk = event->bulk || h->script->host->o.replay;
+  hl_task_options o = {.run = run, .account = account, .klass = bulk ? HL_CLASS_BULK : h->klass, .timeout_ms = h->timeout_ms};
   if (hl_work_start(h->script, 1, &o, run_ended, r, NULL, &err)) {
     hl_free(r);
     hl_replay_ended(h->script->host, run, "failed", hl_str_of(err.text));
