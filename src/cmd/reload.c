@@ -164,7 +164,7 @@ void hl_runtime_load(hl_runtime *rt, const bool *stop, hl_load_result *out) {
     }
     out->failed++;
     hl_log_write(rt->log, HL_LOG_ERROR, "script", "%s%s", err->text,
-                 rt->serving ? "\nevents for what it listened to before are kept until it loads" : "");
+                 rt->serving ? "\nevents for what it listened to before, and those that nobody else listens to, are kept until it loads" : "");
     if (rt->serving) hl_engine_absent(rt->engine, name_of(&s.b.v[i])); /* nothing is kept for the next `run` */
     if (!out->first.code) out->first = *err;
   }
@@ -258,7 +258,8 @@ static void loaded(void *arg) {
       continue;
     }
     result.failed++;
-    snprintf(text, sizeof text, "%s\n%s", err->text, was[i] ? "the version before keeps running" : "it does not run");
+    if (!was[i]) hl_engine_absent(rt->engine, name_of(&r->b.v[i]));
+    snprintf(text, sizeof text, "%s\n%s", err->text, was[i] ? "the version before keeps running" : "it does not run; events that nobody else listens to are kept until it loads");
     tell(r, HL_LOG_ERROR, "script", text);
   }
   hl_free(was);

@@ -248,6 +248,7 @@ int hl_engine_new(hl_loop *loop, const hl_engine_options *o, hl_engine **out, hl
 }
 
 static hl_state fate_of(void *arg, const char *durable) {
+  if (hl_absent_any(durable)) return hl_absent_fate(arg, durable);
   const hl_handler *h = hl_handler_by_name(arg, durable);
   return !h ? HL_ST_ORPHANED : h->absent ? HL_ST_PENDING : HL_ST_WAITING;
 }
@@ -432,7 +433,7 @@ bool hl_engine_listens(const hl_engine *e, const char *type) { return hl_type_of
 
 void hl_engine_listeners(const hl_engine *e, void (*each)(void *arg, const hl_listener *l), void *arg) {
   for (const hl_handler *h = e->handlers; h; h = h->next)
-    if (!h->scheduled) each(arg, &(hl_listener){h->type, h->script, h->account, h->property, h->object_type});
+    if (!h->scheduled && *h->type) each(arg, &(hl_listener){h->type, h->script, h->account, h->property, h->object_type});
   hl_waits_each(e, each, arg);
 }
 

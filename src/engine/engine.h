@@ -144,7 +144,7 @@ void hl_swap_free(hl_swap *swap);   /* never mind; NULL is fine */
 void hl_engine_swap(hl_engine *e, hl_swap **swaps, size_t n);
 
 /* The script is there and cannot be loaded: what it listened to when it was loaded last is kept for it, as pending, until
- * hl_engine_swap brings it (SEMANTICS 3). Before hl_engine_start. */
+ * hl_engine_swap brings it (SEMANTICS 3), and so is what nobody listens to: it may. */
 void hl_engine_absent(hl_engine *e, const char *script);
 /* Those that are still so: the i-th, or NULL. */
 const char *hl_engine_absent_script(const hl_engine *e, size_t i);

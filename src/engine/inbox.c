@@ -70,6 +70,14 @@ static hl_type *type_named(const hl_engine *e, hl_str type) {
 
 hl_type *hl_type_of(const hl_engine *e, const char *type) { return type_named(e, hl_str_of(type)); }
 
+/* Those that events of the type go to: when nobody listens, the stand-ins of scripts that could not be loaded. */
+static hl_type *takers_of(const hl_engine *e, hl_str type) {
+  hl_type *t = type_named(e, type);
+  return t || !e->n_absent ? t : type_named(e, HL_STR(""));
+}
+
+hl_type *hl_takers_of(const hl_engine *e, const char *type) { return takers_of(e, hl_str_of(type)); }
+
 /* Without a type there is no event. */
 static bool has_type(const hl_fields *f) { return f->type.kind == HL_F_TEXT && f->type.s.n; }
 
@@ -175,7 +183,7 @@ static void examine(hl_engine *e, hl_receipt_job *job, hl_elements *elements, un
         if (!twins) memcpy(job->hashes + (size_t)i * HL_HASH_BYTES, &h, sizeof h);
         job->result.accepted++;
         hl_waits_see(e, job, i, &elements->v[i]);
-        if (!looked_up.p || !hl_str_eq(looked_up, f->type.s)) type = type_named(e, f->type.s);
+        if (!looked_up.p || !hl_str_eq(looked_up, f->type.s)) type = takers_of(e, f->type.s);
         looked_up = f->type.s;
         if (hl_str_eqz(f->type.s, "contact.privacyDeletion")) hl_privacy_saw(e, job->account, f);
         if (!type && e->started) {
@@ -329,7 +337,7 @@ void hl_inbox_append_own(hl_engine *e, char *body, int64_t received) {
   (void)rc;
   const char *type = hl_json_str(array->child, "subscriptionType", "");
   bool too_deep = false;
-  hl_state state = hl_type_of(e, type) || !e->started ? HL_ST_PENDING : HL_ST_UNHANDLED;
+  hl_state state = hl_takers_of(e, type) || !e->started ? HL_ST_PENDING : HL_ST_UNHANDLED;
   job->source = hl_intern(e, "emit");
   job->account = hl_intern(e, hl_json_str(array->child, "account", ""));
   job->received = received;
@@ -523,7 +531,7 @@ static void load_row(hl_engine *e, hl_row *row, hl_str body, hl_str hashes, cons
       continue;
     }
     row->open++;
-    if (!has_type(f) || !type_named(e, f->type.s)) {
+    if (!has_type(f) || !takers_of(e, f->type.s)) {
       e->moved[HL_ST_UNHANDLED]++;
       row->states[i] = HL_ST_UNHANDLED;
       row->keep = true;

@@ -452,6 +452,7 @@ bool hl_inbox_room(const hl_engine *e);
 bool hl_inbox_blocked(const hl_engine *e);   /* rows of the log wait for room */
 void hl_row_progress(hl_engine *e);          /* dirty rows and the mark into e->tx */
 hl_type *hl_type_of(const hl_engine *e, const char *type);
+hl_type *hl_takers_of(const hl_engine *e, const char *type); /* also the stand-ins of absent scripts, when nobody else listens */
 
 /* crew.c */
 hl_crew *hl_crew_of(hl_engine *e, const char *script); /* made when there is none */
@@ -460,6 +461,7 @@ int hl_crews_start(hl_engine *e, hl_error *err);
 void hl_crews_deinit(hl_engine *e);
 
 /* lanes.c */
+hl_handler *hl_handler_stand_in(hl_engine *e, const char *type, const hl_handler_options *o);
 void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n);
 /* One more handler for an event that is still in memory. */
 void hl_dispatch_to(hl_engine *e, hl_ev *ev, hl_handler *h);
@@ -618,6 +620,9 @@ void hl_handler_free(hl_handler *h);
 hl_handler **hl_swap_list(hl_swap *swap);
 int hl_absent_start(hl_engine *e, hl_error *err);
 void hl_absent_deinit(hl_engine *e);
+bool hl_absent_any(const char *durable);     /* a row for whatever its script listens to, once it is loaded */
+hl_state hl_absent_fate(const hl_engine *e, const char *durable); /* of such rows */
+void hl_absent_offer(hl_engine *e, const hl_parked *p); /* such a row, to the script's handlers of its type */
 void hl_absent_keep(hl_run *run);            /* a parked row for the time when its handler is there; and frees it */
 void hl_gone_cut(hl_run *run);               /* its handler is gone: nobody runs it again; and frees it */
 void hl_gone_ended(hl_handler *h);           /* a run of h has ended; h may be gone on return */

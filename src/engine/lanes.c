@@ -89,6 +89,12 @@ static int check_name(hl_engine *e, const hl_handler_options *o, const char *typ
   return 0;
 }
 
+hl_handler *hl_handler_stand_in(hl_engine *e, const char *type, const hl_handler_options *o) {
+  hl_handler *h = add_handler(e, type, o, o->name, NULL, NULL);
+  hl_handler_listen(h);
+  return h;
+}
+
 int hl_engine_on(hl_engine *e, const char *type, bool own, const hl_handler_options *o, hl_handler_cb cb, void *arg,
                  hl_handler **out, hl_error *err) {
   const char *nearest = NULL, *script = o->script ? o->script : "", *name = o->name ? o->name : type;
@@ -246,7 +252,7 @@ void hl_dispatch_to(hl_engine *e, hl_ev *ev, hl_handler *h) {
 }
 
 void hl_dispatch_event(hl_engine *e, hl_ev *ev, const hl_store_partial *partials, size_t n) {
-  hl_type *t = hl_type_of(e, ev->type);
+  hl_type *t = hl_takers_of(e, ev->type);
   hl_handler **skipped = NULL;
   size_t n_skipped = 0;
   ev->refs = ev->left = 1; /* ours, until all its handlers have been found */

@@ -89,17 +89,22 @@ hl_run *hl_parked_run(hl_engine *e, hl_handler *h, const hl_parked *p) {
   return run;
 }
 
-/* A retry goes alone: later events of its object have passed it by now. What has waited goes on in its lane. */
+/* A retry goes alone: later events of its object have passed it by now. What has waited goes on in its lane, and what was
+ * kept and never tried has its turn there. */
 static void retry(hl_engine *e, const hl_parked *p) {
   bool debounced = hl_debounce_fires(e, p->id);
   hl_handler *h = hl_handler_by_name(e, p->handler);
+  if (!h && hl_absent_any(p->handler)) {
+    hl_absent_offer(e, p);
+    return;
+  }
   if (h && p->lane.p) {
     hl_backlog_due(e, h, p);
     return;
   }
   hl_run *run = hl_parked_run(e, h, p);
   if (!run) return;
-  if (debounced || run->waited || (h->throttle_n && !h->batch_size)) hl_lane_enter(run);
+  if (debounced || run->waited || !run->attempt || (h->throttle_n && !h->batch_size)) hl_lane_enter(run);
   else hl_lane_enter_alone(run);
 }
 

@@ -196,7 +196,7 @@ static bool sink_generic(void *arg) {
   const hl_pull *p = arg;
   for (size_t i = 0; i < HL_COUNT(types); i++)
     if (hl_engine_listens(p->e, types[i])) return true;
-  return false;
+  return hl_engine_absent_script(p->e, 0) != NULL; /* which may listen */
 }
 
 /* ---- what may be missing ---- */

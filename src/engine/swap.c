@@ -110,12 +110,29 @@ static void move_rows(hl_handler *h, hl_state from, hl_state to) {
   if (to == HL_ST_WAITING) hl_waiter_add(e, false, 0, on_back, e);
 }
 
-/* ---- scripts that could not be loaded ---- */
+/* ---- scripts that could not be loaded ----
+ *
+ * For each handler that such a script had when it was loaded last there is a stand-in, and one more for what it may
+ * listen to now: of the type "", which takes events that nobody listens to. What they are given waits in the store; when
+ * the script is there, each handler finds its rows, and those of the last kind are offered to all of them. */
+
+static void stand_in(hl_engine *e, const char *script, const char *type, const hl_handler_options *o) {
+  hl_handler_options its = *o;
+  its.script = script;
+  hl_handler_stand_in(e, type, &its)->absent = true;
+}
+
+static bool is_absent(const hl_engine *e, const char *script) {
+  for (size_t i = 0; i < e->n_absent; i++)
+    if (strcmp(e->absent[i], script) == 0) return true;
+  return false;
+}
 
 void hl_engine_absent(hl_engine *e, const char *script) {
-  assert(!e->started);
+  if (is_absent(e, script)) return;
   e->absent = hl_realloc(e->absent, (e->n_absent + 1) * sizeof *e->absent);
   e->absent[e->n_absent++] = hl_strdup(script);
+  stand_in(e, script, "", &(hl_handler_options){.name = ""});
 }
 
 const char *hl_engine_absent_script(const hl_engine *e, size_t i) { return i < e->n_absent ? e->absent[i] : NULL; }
@@ -134,18 +151,53 @@ void hl_absent_deinit(hl_engine *e) {
   hl_free(e->absent);
 }
 
-/* Stands in for the handler. */
-static void stand_in(void *arg, const hl_listened *l) {
-  hl_engine *e = arg;
-  bool absent = false;
-  for (size_t i = 0; i < e->n_absent && !absent; i++) absent = strcmp(e->absent[i], l->script) == 0;
-  hl_handler_options o = {.script = l->script, .name = l->name, .account = l->account, .property = l->property};
-  hl_handler *h;
-  if (absent && hl_engine_on(e, l->type, true, &o, NULL, NULL, &h, NULL) == 0) h->absent = true;
+static void listened_before(void *arg, const hl_listened *l) {
+  if (is_absent(arg, l->script))
+    stand_in(arg, l->script, l->type, &(hl_handler_options){.name = l->name, .account = l->account, .property = l->property});
 }
 
 int hl_absent_start(hl_engine *e, hl_error *err) {
-  return e->n_absent ? hl_store_each_listened(e->store, stand_in, e, err) : 0;
+  return e->n_absent ? hl_store_each_listened(e->store, listened_before, e, err) : 0;
+}
+
+/* The durable name of the last kind ends with two empty names. */
+bool hl_absent_any(const char *durable) {
+  size_t n = strlen(durable);
+  return n > 2 && strcmp(durable + n - 2, "\t\t") == 0;
+}
+
+hl_state hl_absent_fate(const hl_engine *e, const char *durable) {
+  char *script = hl_strndup(durable, strlen(durable) - 2);
+  bool absent = is_absent(e, script);
+  hl_free(script);
+  return absent ? HL_ST_PENDING : HL_ST_WAITING;
+}
+
+void hl_absent_offer(hl_engine *e, const hl_parked *p) {
+  size_t n = strlen(p->handler) - 2;
+  cJSON *json = NULL;
+  int rc = hl_json_parse(p->event, &json, NULL);
+  if (rc == HL_ENOMEM) hl_mem_ended();
+  hl_ev *ev = rc ? NULL : hl_ev_parked(e, p, json);
+  hl_type *t = ev ? hl_type_of(e, ev->type) : NULL;
+  hl_buf name;
+  hl_buf_init(&name, 1 << 16);
+  for (hl_handler *h = t ? t->handlers : NULL; h; h = h->type_next) {
+    if (strncmp(h->script, p->handler, n) != 0 || h->script[n] || !hl_handler_wants(h, ev)) continue;
+    hl_handler_durable(h, &name);
+    hl_parked its = *p;
+    its.id = e->next_parked++;
+    its.handler = name.p;
+    its.kind = h->absent ? HL_ST_PENDING : HL_ST_WAITING;
+    its.error = (hl_str){NULL, 0};
+    hl_tx_park(e->tx, &its, false);
+  }
+  hl_buf_deinit(&name);
+  hl_tx_unpark(e->tx, p->id, HL_ST_UNHANDLED);
+  hl_parked_leave(e, hl_parked_hold(e, p->id));
+  hl_parked_due(e, hl_loop_now(e->loop));
+  if (ev) hl_ev_unref(e, ev);
+  else cJSON_Delete(json);
 }
 
 void hl_absent_keep(hl_run *run) {
@@ -170,7 +222,7 @@ void hl_absent_keep(hl_run *run) {
 static void note_listeners(hl_engine *e, const char *script) {
   hl_tx_listened_drop(e->tx, script);
   for (const hl_handler *h = e->handlers; h; h = h->next)
-    if (!h->scheduled && strcmp(h->script, script) == 0)
+    if (!h->scheduled && *h->type && strcmp(h->script, script) == 0)
       hl_tx_listened(e->tx, &(hl_listened){h->script, h->type, h->name, h->account, h->property});
 }
 
@@ -254,7 +306,7 @@ static void let_go(hl_handler *h) {
     unlisten(h);
     hl_debounce_forget(h);
     hl_backlog_forget(h);
-    move_rows(h, h->absent ? HL_ST_PENDING : HL_ST_WAITING, HL_ST_ORPHANED);
+    move_rows(h, h->absent ? HL_ST_PENDING : HL_ST_WAITING, *h->type ? HL_ST_ORPHANED : HL_ST_WAITING);
   }
   append(&h->e->gone, h);
 }
@@ -290,7 +342,7 @@ static void drop(hl_run *run) {
     hl_batch_leave(run);
     hl_parked_leave(e, run->ref); /* its row says what becomes of it */
   } else if (--ev->left == 0) {
-    if (ev->base == HL_ST_FILTERED && !ev->split && !hl_type_of(e, ev->type)) ev->base = HL_ST_UNHANDLED;
+    if (ev->base == HL_ST_FILTERED && !ev->split && !hl_takers_of(e, ev->type)) ev->base = HL_ST_UNHANDLED;
     hl_event_done(e, ev);
   }
   hl_run_free(run);
@@ -319,7 +371,7 @@ static int by_event(const void *a, const void *b) {
  * still works on it, it is nobody else's: the new one may be the same under another name. */
 static void dispatch_anew(hl_engine *e, hl_run *const *all, size_t n) {
   hl_ev *ev = all[0]->ev;
-  hl_type *t = ev->row ? hl_type_of(e, ev->type) : NULL;
+  hl_type *t = ev->row ? hl_takers_of(e, ev->type) : NULL;
   hl_buf name;
   for (size_t i = 0; i < n; i++)
     if (all[i]->running && all[i]->h->gone) return;

@@ -494,9 +494,8 @@ static void what_an_absent_script_listened_to_is_kept(void **state) {
         stored(&w, "[" CREATED(2, 11, 2) "," CHANGED(3, 11, "email", 3) "]");
         let_pass(&w, 1000);
         assert_int_equal(other.calls, 1);
-        assert_int_equal(stats_of(&w).pending, 2);
+        assert_int_equal(stats_of(&w).pending, 3); /* it may listen to the other one now */
         assert_int_equal(stats_of(&w).waiting, 0);
-        assert_int_equal(stats_of(&w).unhandled, 1);
         break;
       case 2: /* still; then a reload brings it */
         hl_engine_absent(w.e, "t.lua");
@@ -504,13 +503,14 @@ static void what_an_absent_script_listened_to_is_kept(void **state) {
         world_start(&w);
         stored(&w, "[" CREATED(4, 12, 4) "]");
         let_pass(&w, 10);
-        assert_int_equal(stats_of(&w).pending, 3);
+        assert_int_equal(stats_of(&w).pending, 4);
         swap_to(&w, "contact.creation", (hl_handler_options){.name = "leads"}, &a);
         assert_null(hl_engine_absent_script(w.e, 0));
         let_pass(&w, 10);
         assert_int_equal(a.calls, 3);
         assert_int_equal(stats_of(&w).pending, 0);
         assert_int_equal(stats_of(&w).ran, 3);
+        assert_int_equal(stats_of(&w).unhandled, 1);
         stored(&w, "[" CREATED(5, 13, 5) "]");
         let_pass(&w, 10);
         assert_int_equal(a.calls, 4);
@@ -557,6 +557,103 @@ static void an_absent_script_that_is_removed_leaves_orphans(void **state) {
       assert_int_equal(stats_of(&w).orphaned, 2);
       assert_int_equal(stored(&w, "[" CREATED(3, 12, 3) "]").unhandled, 1);
     }
+    end_life(&w);
+  }
+}
+
+#define OWN(id, object, name, at) \
+  "{\"eventId\":" #id ",\"occurredAt\":" #at ",\"subscriptionType\":\"" name "\",\"objectId\":" #object "}"
+
+/* A script that has never been loaded may listen to anything that nobody else does; also one that comes while it runs. */
+static void what_a_new_script_may_listen_to_is_kept(void **state) {
+  (void)state;
+  world w;
+  static probe a, b, other;
+  unlink("absent.db");
+  for (int life = 0; life < 3; life++) {
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    memset(&other, 0, sizeof other);
+    open_life(&w);
+    listen_with(&w, "deal.creation", false, (hl_handler_options){.script = "other.lua"}, &other);
+    if (life == 1) hl_engine_absent(w.e, "t.lua");
+    world_start(&w);
+    if (life == 0) {
+      assert_int_equal(stored(&w, "[" CREATED(1, 10, 1) "]").unhandled, 1); /* nobody is about to listen */
+      hl_engine_absent(w.e, "t.lua");
+      hl_engine_absent(w.e, "t.lua");
+      hl_engine_absent(w.e, "u.lua");
+      stored(&w, "[" CREATED(3, 10, 3) "," CREATED(2, 10, 2) "," OWN(4, 7, "chase", 4) "," OWN(5, 7, "deal.creation", 5) "]");
+      let_pass(&w, 5);
+      assert_int_equal(stats_of(&w).pending, 3);
+      assert_int_equal(stats_of(&w).ran, 1);
+      /* The one that comes has nothing of it; the other one still may. */
+      hl_swap *swap = hl_swap_new(w.e, "u.lua");
+      listen_with(&w, "ticket.creation", false, (hl_handler_options){.script = "u.lua", .swap = swap}, &b);
+      hl_engine_swap(w.e, &swap, 1);
+      let_pass(&w, 5);
+      assert_int_equal(stats_of(&w).pending, 3);
+      assert_int_equal(b.calls, 0);
+    } else if (life == 1) {
+      stored(&w, "[" CREATED(6, 11, 6) "," CHANGED(7, 11, "email", 7) "," CHANGED(8, 11, "phone", 8) "]");
+      let_pass(&w, 5);
+      assert_int_equal(stats_of(&w).pending, 6);
+      hl_swap *swap = hl_swap_new(w.e, "t.lua");
+      a.hold = true;
+      listen_with(&w, "contact.creation", false, (hl_handler_options){.script = "t.lua", .swap = swap}, &a);
+      listen_with(&w, "contact.creation", false, (hl_handler_options){.script = "t.lua", .name = "second", .swap = swap}, &b);
+      listen_with(&w, "contact.propertyChange", false, (hl_handler_options){.script = "t.lua", .property = "email", .swap = swap}, &b);
+      hl_engine_swap(w.e, &swap, 1);
+      let_pass(&w, 5);
+      assert_int_equal(a.calls, 2); /* one at a time of each object */
+      assert_string_equal(a.ids[0], "2.1");
+      finish(&a, 0, HL_RUN_DONE);
+      let_pass(&w, 5);
+      assert_string_equal(a.ids[2], "2.0");
+      assert_int_equal(b.calls, 4);
+      finish(&a, 1, HL_RUN_DONE);
+      finish(&a, 2, HL_RUN_DONE);
+      let_pass(&w, 5);
+      assert_int_equal(stats_of(&w).ran, 5);
+      assert_int_equal(stats_of(&w).unhandled, 3); /* contact 1, chase, phone */
+      assert_int_equal(stored(&w, "[" OWN(9, 7, "chase", 9) "]").unhandled, 1);
+    } else {
+      let_pass(&w, 5);
+      assert_int_equal(stats_of(&w).pending + stats_of(&w).waiting + stats_of(&w).orphaned + stats_of(&w).dead, 0);
+      assert_int_equal(stats_of(&w).unhandled, 4);
+    }
+    end_life(&w);
+  }
+}
+
+/* The crash between the exchange and what follows from it. */
+static void what_is_offered_survives_a_crash(void **state) {
+  (void)state;
+  for (int turns = 0; turns < 12; turns++) {
+    world w;
+    static probe a;
+    unlink("absent.db");
+    unlink("absent.db-wal");
+    open_life(&w);
+    hl_engine_absent(w.e, "t.lua");
+    world_start(&w);
+    stored(&w, "[" CREATED(1, 10, 1) "," CREATED(2, 11, 2) "," OWN(3, 7, "chase", 4) "]");
+    let_pass(&w, 5);
+    memset(&a, 0, sizeof a);
+    swap_to(&w, "contact.creation", (hl_handler_options){0}, &a);
+    for (int i = 0; i < turns; i++) pass(&w, 1);
+    clock_ms = hl_loop_now(w.loop);
+    hl_engine_abandon(w.e);
+    hl_loop_free(w.loop);
+    hl_log_free(w.log);
+    int before = a.calls;
+    open_life(&w);
+    swap_to(&w, "contact.creation", (hl_handler_options){0}, &a);
+    world_start(&w);
+    let_pass(&w, 10);
+    assert_true(a.calls >= 2 && a.calls <= 2 + before);
+    assert_int_equal(stats_of(&w).ran, 2);
+    assert_int_equal(stats_of(&w).unhandled, 1);
     end_life(&w);
   }
 }
@@ -671,6 +768,8 @@ int main(void) {
       cmocka_unit_test(a_swap_before_the_start_and_one_that_is_given_up),
       cmocka_unit_test(what_an_absent_script_listened_to_is_kept),
       cmocka_unit_test(an_absent_script_that_is_removed_leaves_orphans),
+      cmocka_unit_test(what_a_new_script_may_listen_to_is_kept),
+      cmocka_unit_test(what_is_offered_survives_a_crash),
       cmocka_unit_test(swaps_at_random),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
