@@ -458,6 +458,11 @@ function sim.calls()
   return answer.calls or answer
 end
 
+---The e-mails that were to be sent: { { to=, name=, result = "SENT" or why not, … }, … }, oldest first.
+---@param to string|nil to this address only
+---@return table[]
+function sim.emails(to) return call(T.sim, "sent_emails", { to = to }).emails end
+
 ---What goes wrong from now on (hubloop help sim): { status = 503, times = 2 }, { drop = "half", path = "/search" },
 ---{ latency_ms = "p50:80,p99:900", times = 0 }, { webhook = "lost", share = 0.1 }, or a text as for --fault. {} ends all.
 ---@param fault table|string

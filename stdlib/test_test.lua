@@ -145,3 +145,17 @@ describe("emit", function()
     expect(function() emit("contact.creatoin", {}) end).to.raise("HubSpot's name")
   end)
 end)
+
+describe("e-mails", function()
+  it("show up with what became of them", function()
+    local receipt = sim.control("create_email", { name = "Receipt" })
+    sim.control("bounce", { email = "bo@example.com" })
+    local hubspot = require "hubspot"
+    for _, to in ipairs { "ana@example.com", "bo@example.com" } do
+      hubspot.single_send.send { emailId = receipt.id, message = { to = to } }
+    end
+    local all = sim.emails()
+    expect({ #all, all[1].to, all[1].name, all[1].result }).to.equal { 2, "ana@example.com", "Receipt", "SENT" }
+    expect(sim.emails("bo@example.com")[1].result).to.equal("PREVIOUSLY_BOUNCED")
+  end)
+end)

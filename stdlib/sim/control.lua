@@ -24,6 +24,9 @@
 --   authorize {client_id?, redirect_uri, scope, state?, code_challenge?…}  -> {code}: a person's consent
 --   issue_token {token?, scopes?, kind?, client_id?, expires_in?}   expire_token deactivate_token revoke_token {token? | client_id?}
 --   journal {app_id?}  the webhooks journals' files and subscriptions   journal_expire {app_id?}  all offsets so far are gone
+--   opt_out {email, subscription?}  opt_in {email, subscription}  create_subscription_type {name}   what people want (consent.lua)
+--   create_email {name, subcategory?, subscription?, to?}  sent_emails {to?}  bounce {email}   (mail.lua)
+--   create_workflow {name, actions?, re_enroll?}  enroll {workflow, email}  enrollments {workflow}   (workflows.lua)   create_team {name}
 --   stats {}   owners {}   owner {email|id, archived?}   tokens {}   configure {…options}   reset {}
 local U = require "sim.util"
 local E = require "sim.errors"
@@ -337,7 +340,7 @@ function C.tokens(S)
   return { tokens = json.array(out) }
 end
 
-for _, room in ipairs { T, J } do
+for _, room in ipairs { T, J, require "sim.consent", require "sim.mail", require "sim.workflows", require "sim.users" } do
   for name, fn in pairs(room.control) do C[name] = fn end
 end
 

@@ -268,6 +268,12 @@ function O.update(S, st, rec, values, source)
   if not texts then return nil, e end
   e = conflict(st, texts, rec[1])
   if e then return nil, e end
+  return O.apply(S, st, rec, texts, source)
+end
+
+---Writes stored texts ("" clears) as they are: HubSpot's own changes, of read-only properties too.
+function O.apply(S, st, rec, texts, source)
+  local old = rec[4]
   local now = S.host.now()
   local props, changed = {}, {}
   for k, v in pairs(old) do props[k] = v end

@@ -75,6 +75,7 @@ num_notes|number|number|Number of Sales Activities|r
 lifecyclestage|enumeration|radio|Lifecycle Stage|@lifecycle
 hs_lead_status|enumeration|radio|Lead Status|@lead_status
 hs_analytics_source|enumeration|select|Original Traffic Source|@source r
+hs_email_optout|bool|booleancheckbox|Unsubscribed from all email|r
 hs_marketable_status|enumeration|select|Marketing contact status|r
 associatedcompanyid|number|number|Primary Associated Company ID|
 hubspotscore|number|number|HubSpot Score|r

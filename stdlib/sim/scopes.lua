@@ -54,6 +54,13 @@ function scopes.all(S)
     end
   end
   add("GET", "/crm/owners/{version}")
+  for _, what in ipairs { "GET /automation/v4/flows", "GET /marketing/emails/{version}", "GET /settings/users/2026-03",
+    "POST /settings/users/2026-03", "GET /communication-preferences/{version}/definitions",
+      "POST /communication-preferences/{version}/subscribe",
+    "POST /communication-preferences/{version}/statuses/batch/read", "POST /communication-preferences/{version}/statuses/batch/write",
+    "POST /marketing/transactional/{version}/single-email/send" } do
+    add(what:match("^(%u+) (.*)$"))
+  end
   for _, st in ipairs(S.stores) do
     for _, method in ipairs { "GET", "POST" } do
       add(method, "/crm/objects/{version}/" .. st.name)

@@ -41,6 +41,10 @@ local T = require "sim.oauth"
 local scopes = require "sim.scopes"
 local fixture = require "sim.fixture"
 local Q = require "sim.faults"
+local K = require "sim.consent"
+local Mail = require "sim.mail"
+local Flows = require "sim.workflows"
+local Users = require "sim.users"
 local json = json
 
 local Server = {}
@@ -102,6 +106,7 @@ function Server:start()
   F.attach(S)
   T.attach(S)
   J.attach(S)
+  for _, room in ipairs { K, Mail, Flows, Users } do room.attach(S) end
   N.seed(S)
   S.fixture = o.fixture and fixture.read(S.host.read(o.fixture), o.fixture)
   local contacts = S.types.contacts
@@ -249,10 +254,17 @@ ROOMS.webhooks = { v3 = webhooks }
 
 ROOMS["webhooks-journal"] = function(S, req, seg) return J.route(S, req, seg) end
 
-ROOMS.marketing = { v3 = { forms = function(S, req, seg)
+local function forms(S, req, seg)
   req.kind = "forms"
   return F.route(S, req, seg)
-end } }
+end
+ROOMS.marketing = { v3 = { forms = forms, emails = Mail.route_emails, transactional = Mail.route_transactional, email = Mail.route_sends },
+  v4 = { email = Mail.route_sends }, emails = { V = Mail.route_emails }, transactional = { V = Mail.route_transactional },
+  ["email-campaigns"] = { V = Mail.route_sends } }
+
+ROOMS["communication-preferences"] = { V = K.route, v3 = K.route, v4 = K.route }
+ROOMS.automation = { v4 = Flows.rooms, ["2026-09-beta"] = Flows.rooms, v2 = { workflows = Flows.route_old } }
+ROOMS.settings = { users = { V = Users.route, v3 = Users.route }, v3 = { users = Users.route } }
 
 ROOMS["form-integrations"] = { v1 = { submissions = { forms = function(S, req, seg)
   req.kind = "forms/submissions"

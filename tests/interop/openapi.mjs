@@ -28,15 +28,22 @@ const LEGACY = [
   ['/crm/v4/associations', '/crm/associations'], ['/crm/associations/v4', '/crm/associations'], ['/crm/v4/objects', '/crm/objects'],
   ['/crm/v3/objects', '/crm/objects'], ['/crm/v3/owners', '/crm/owners'], ['/crm/v3/properties', '/crm/properties'],
   ['/crm/v3/pipelines', '/crm/pipelines'], ['/crm/v3/lists', '/crm/lists'], ['/account-info/v3', '/account-info'],
-  ['/oauth/v3', '/oauth'], ['/webhooks/v3', '/app-webhooks'],
+  ['/oauth/v3', '/oauth'], ['/webhooks/v3', '/app-webhooks'], ['/marketing/v3/emails', '/marketing/emails'],
+  ['/marketing/v3/transactional', '/marketing/transactional'], ['/communication-preferences/v4', '/communication-preferences'],
+  ['/communication-preferences/v3/status', '/communication-preferences', '/status'],
+  ['/communication-preferences/v3/subscribe', '/communication-preferences', '/subscribe'],
+  ['/communication-preferences/v3/unsubscribe', '/communication-preferences', '/unsubscribe'],
+  ['/settings/v3/users', '/settings/users', '', '2026-03'],
+  ['/automation/v4/flows', '/automation', '/flows', '2026-09-beta'],
+  ['/automation/v4/workflow-id-mappings', '/automation', '/workflow-id-mappings', '2026-09-beta'],
 ];
 
 function moved(p, from, to) { return p === from || p.startsWith(`${from}/`) ? to + p.slice(from.length) : null; }
 
 export function datedPath(p) {
   const clean = p.length > 1 ? p.replace(/\/$/, '') : p;
-  for (const [from, to] of LEGACY) {
-    const dated = moved(clean, from, `${to}/${VERSION}`);
+  for (const [from, to, room = '', version = VERSION] of LEGACY) {
+    const dated = moved(clean, from, `${to}/${version}${room}`);
     if (dated) return dated;
   }
   return clean;
@@ -46,7 +53,7 @@ export function datedPath(p) {
 export function legacyPaths(dated) {
   const v4 = /^\/crm\/objects\/[^/]+\/[^/]+\/[^/]+\/associations\//.test(dated);
   return LEGACY.filter(([to, from]) => from !== '/crm/objects' || to.includes('v4') === v4)
-    .map(([to, from]) => moved(dated, `${from}/${VERSION}`, to)).filter(Boolean);
+    .map(([to, from, room = '', version = VERSION]) => moved(dated, `${from}/${version}${room}`, to)).filter(Boolean);
 }
 
 // HubSpot's generator marks these as required although its own guides leave
@@ -99,6 +106,9 @@ function isObjectSchema(s) {
     !s.allOf && !s.oneOf && !s.anyOf && Object.keys(s.properties).length > 0;
 }
 
+// A map's values of any kind are generated as objects without properties, also where HubSpot's examples have texts.
+function isAnything(s) { return s && s.type === 'object' && Object.keys(s.properties ?? {}).length === 0 && !s.additionalProperties; }
+
 // A copy of a schema tree in which objects refuse fields that the document
 // does not declare: a misspelt optional field would pass otherwise.
 function closed(schema, name) {
@@ -107,6 +117,7 @@ function closed(schema, name) {
   const out = {};
   for (const [k, v] of Object.entries(schema)) {
     if (k === 'example' || k === 'description') continue;
+    if (k === 'additionalProperties' && isAnything(v)) continue;
     out[k] = k === 'properties' ? Object.fromEntries(Object.entries(v).map(([n, s]) => [n, closed(s)])) : closed(v);
   }
   if (isObjectSchema(schema) && !BASES.has(name)) {

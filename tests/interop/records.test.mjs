@@ -18,10 +18,13 @@ const UNDESCRIBED = new Set([
   'GET /crm/objects/2026-09/*/*/associations/*',
   'GET /oauth/authorize', 'GET /oauth/*/authorize', 'POST /oauth/authorize', // a page, not an API
   'POST /oauth/v1/token',
+  'GET /communication-preferences/v3/definitions', // in another shape than today's
+  'GET /marketing/v3/email/send-statuses/*', 'POST /automation/v2/workflows/*/enrollments/contacts/*',
+  'DELETE /automation/v2/workflows/*/enrollments/contacts/*',
   'GET /form-integrations/v1/submissions/forms/*', 'POST /submissions/v3/integration/submit/*/*',
   'POST /submissions/v3/integration/secure/submit/*/*',
 ]);
-const shape = (operation) => operation.replace(/\/(\d+|[\da-f-]{36}|contacts|companies|deals|tickets)(?=\/|$)/g, '/*');
+const shape = (operation) => operation.replace(/\/(\d+|[\da-f-]{36}|[^/]+(?:@|%40)[^/]+|contacts|companies|deals|tickets)(?=\/|$)/g, '/*');
 
 function recordFiles(dir) {
   if (!fs.existsSync(dir)) return [];
