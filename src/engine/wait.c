@@ -7,14 +7,15 @@
  *
  * Events that came between a handler's own event and its wait are looked up in
  * the log: all waits that are still to be looked through, in one pass over the
- * rows that they need. An event that comes meanwhile only makes the pass longer,
- * so the earliest one ends a wait, in the order of the log. */
+ * rows that may hold them (heard.h). An event that comes meanwhile only makes the
+ * pass longer, so the earliest one ends a wait, in the order of the log. */
 #include "engine/wait.h"
 
 #include <assert.h>
 
 #include "base/mem.h"
 #include "base/siphash.h"
+#include "engine/heard.h"
 #include "engine/steps.h"
 #include "store/waits.h"
 
@@ -78,6 +79,13 @@ struct hl_waits {
   size_t n_pass, left;
   hl_map by_hash;
   int64_t cursor, upto;
+  int64_t to;                  /* of the rows that are being read */
+  hl_defer later;
+  hl_heard *heard;
+  uint32_t *marks;             /* of the pass, sorted */
+  bool unknown;                /* what is being read was not known */
+  uint32_t *found;             /* marks of that, as it is gone through */
+  size_t n_found, found_cap;
 };
 
 /* ---- the filter ---- */
@@ -162,6 +170,7 @@ static shape *shape_of(hl_waits *w, const char *type, const char *fields) {
   s->next = w->shapes;
   w->shapes = s;
   w->n_shapes++;
+  hl_heard_kind(w->heard);
   return s;
 }
 
@@ -250,6 +259,12 @@ static char *result_of(int64_t row, unsigned index, const char *source, int64_t 
   return hl_buf_detach(&b, NULL);
 }
 
+static uint32_t mark_of(const what_hash *h) {
+  uint32_t v;
+  memcpy(&v, h->b, sizeof v);
+  return v;
+}
+
 /* The hash of the write of ours that may have caused an event. */
 static bool told_of(hl_engine *e, const char *account, const hl_element *el, what_hash *out) {
   cJSON *parsed = NULL;
@@ -272,9 +287,12 @@ static void on_arrived(void *arg, int code) {
 void hl_waits_see(hl_engine *e, const hl_receipt_job *job, unsigned index, const hl_element *el) {
   hl_waits *w = e->waits;
   what_hash h;
-  if (!w->bits) return;
+  if (!w->shapes) return;
+  hl_heard_row(w->heard, job->id);
   for (const shape *s = w->shapes; s; s = s->next) {
-    if (!of_type(s, el) || !hash_event(e, s, job->account, el, &h) || !filter_has(w->bits, &h)) continue;
+    if (!of_type(s, el) || !hash_event(e, s, job->account, el, &h)) continue;
+    hl_heard_mark(w->heard, mark_of(&h));
+    if (!w->bits || !filter_has(w->bits, &h)) continue;
     char *json = result_of(job->id, index, job->source, job->received, el);
     what_hash told;
     hl_str own = {told_of(e, job->account, el, &told) ? (char *)told.b : NULL, sizeof told.b};
@@ -292,7 +310,11 @@ static void look_ended(hl_engine *e) {
   while (hl_map_pop(&w->by_hash)) {}
   for (size_t k = 0; k < w->n_pass; k++) hl_free((char *)w->pass[k].own.p);
   hl_free(w->pass);
+  hl_free(w->marks);
+  hl_free(w->found);
   w->pass = NULL;
+  w->marks = w->found = NULL;
+  w->n_found = w->found_cap = 0;
   w->n_pass = 0;
   w->looking = false;
 }
@@ -324,11 +346,20 @@ static bool is_own(hl_engine *e, const looked *l, const hl_store_row *r, const h
   return l->own.n && told_of(e, r->account, el, &told) && hl_wait_is_own(l->own, told.b, r->received);
 }
 
+static void note_found(hl_waits *w, uint32_t mark) {
+  if (w->n_found == w->found_cap) {
+    w->found_cap = w->found_cap ? 2 * w->found_cap : LOOK_ROWS;
+    w->found = hl_realloc(w->found, w->found_cap * sizeof mark);
+  }
+  w->found[w->n_found++] = mark;
+}
+
 static void look_at(hl_engine *e, const hl_store_row *r, unsigned index, const hl_element *el) {
   hl_waits *w = e->waits;
   what_hash h;
   for (const shape *s = w->shapes; s; s = s->next) {
     if (!of_type(s, el) || !hash_event(e, s, r->account, el, &h)) continue;
+    if (w->unknown) note_found(w, mark_of(&h));
     char *json = NULL;
     for (hl_node *n = hl_map_find(&w->by_hash, slot_of(&h), same_hash, &h); n; n = n->next) {
       looked *l = HL_CONTAINER(n, looked, node);
@@ -353,6 +384,8 @@ static void on_rows(void *arg, const hl_store_rows *rows) {
     look_failed(e);
     return;
   }
+  int64_t from = w->cursor + 1;
+  w->n_found = 0;
   for (size_t k = 0; k < rows->n; k++) {
     const hl_store_row *r = &rows->rows[k];
     hl_elements elements;
@@ -365,15 +398,26 @@ static void on_rows(void *arg, const hl_store_rows *rows) {
     hl_elements_deinit(&elements);
     w->cursor = r->id;
   }
-  if (!rows->n) w->cursor = w->upto;
+  if (w->unknown) hl_heard_read(w->heard, from, w->cursor, w->found, w->n_found);
+  if (!rows->n) w->cursor = w->to;
   look_on(e);
+}
+
+static void on_later(hl_defer *defer, void *arg) {
+  (void)defer;
+  look_on(arg);
 }
 
 /* Goes on with the pass, or ends it. */
 static void look_on(hl_engine *e) {
   hl_waits *w = e->waits;
-  if (w->left && w->cursor < w->upto) {
-    hl_store_read_log(e->store, w->cursor, w->upto, LOOK_ROWS, LOOK_BYTES, on_rows, e);
+  int64_t from;
+  hl_heard_what what = w->left ? hl_heard_next(w->heard, w->cursor + 1, w->upto, w->marks, w->n_pass, &from, &w->to) : HL_HEARD_NOTHING;
+  if (what != HL_HEARD_NOTHING) {
+    w->cursor = from - 1;
+    w->unknown = what == HL_HEARD_UNKNOWN;
+    if (what == HL_HEARD_LATER) hl_defer_start(e->loop, &w->later, on_later, e);
+    else hl_store_read_log(e->store, w->cursor, w->to, LOOK_ROWS, LOOK_BYTES, on_rows, e);
     return;
   }
   for (size_t k = 0; k < w->n_pass; k++)
@@ -395,6 +439,7 @@ static void on_waits(void *arg, int code, const hl_wait_row *rows, size_t n) {
     return;
   }
   w->pass = hl_alloc(n * sizeof *w->pass);
+  w->marks = hl_alloc(n * sizeof *w->marks);
   w->n_pass = w->left = n;
   w->cursor = rows[0].row - 1; /* its own row may hold more events */
   w->upto = 0;
@@ -405,7 +450,9 @@ static void on_waits(void *arg, int code, const hl_wait_row *rows, size_t n) {
     if (rows[k].hash.n == sizeof l->hash.b) memcpy(l->hash.b, rows[k].hash.p, sizeof l->hash.b);
     if (rows[k].upto > w->upto) w->upto = rows[k].upto;
     hl_map_add(&w->by_hash, &l->node, slot_of(&l->hash));
+    w->marks[k] = mark_of(&l->hash);
   }
+  hl_heard_sort(w->marks, n);
   look_on(e);
 }
 
@@ -463,6 +510,7 @@ int hl_waits_new(hl_engine *e, size_t spare, hl_error *err) {
   e->waits = HL_NEW(hl_waits);
   e->waits->spare = spare ? spare : FILTER_SPARE;
   e->waits->again.unref = true;
+  e->waits->heard = hl_heard_new(0);
   return hl_store_wait_index(e->store, on_first_index, e, err);
 }
 
@@ -471,6 +519,8 @@ void hl_waits_free(hl_engine *e) {
   if (!w) return;
   look_ended(e);
   hl_timer_stop(e->loop, &w->again);
+  hl_defer_stop(e->loop, &w->later);
+  hl_heard_free(w->heard);
   while (w->shapes) {
     shape *s = w->shapes;
     w->shapes = s->next;
@@ -690,6 +740,16 @@ static void keep_raised(hl_steps *s) {
   }
 }
 
+/* Between the place from which on events count and now. */
+static bool may_have_come(const hl_run *run, const struct hl_wait *wait) {
+  hl_engine *e = run->e;
+  const hl_row *row = run->ev->row;
+  uint32_t mark = mark_of(&wait->hash);
+  int64_t last = e->next_row - 1, a, b;
+  if (row && wait->row == row->id && wait->index + 1 == row->n && wait->row == last) return false;
+  return hl_heard_next(e->waits->heard, wait->row, last, &mark, 1, &a, &b) != HL_HEARD_NOTHING;
+}
+
 static void store_wait(hl_run *run, hl_step *step, int64_t due, hl_str event) {
   hl_engine *e = run->e;
   struct hl_wait *wait = step->wait;
@@ -706,8 +766,7 @@ static void store_wait(hl_run *run, hl_step *step, int64_t due, hl_str event) {
     row.hash = (hl_str){(char *)wait->hash.b, sizeof wait->hash.b};
     row.row = wait->row;
     row.index = wait->index;
-    bool last = run->ev->row && wait->row == run->ev->row->id && wait->index + 1 == run->ev->row->n && wait->row == e->next_row - 1;
-    row.upto = last ? 0 : e->next_row - 1;
+    row.upto = may_have_come(run, wait) ? e->next_row - 1 : 0;
     hl_own_wrote(run, wait->object, MAX_OWN, &own);
     if (own.n) row.own = hl_buf_str(&own);
     filter_add(e, &wait->hash);
