@@ -157,9 +157,12 @@ static void get(question *one, const char *path, const char *query, hl_api_cb cb
 static void on_owners(void *arg, const hl_api_result *r);
 
 static void next_owners(question *one, const char *after) {
-  char query[300];
-  snprintf(query, sizeof query, "limit=500&archived=%s%s%.200s", one->q->archived ? "true" : "false", *after ? "&after=" : "", after);
-  get(one, "/crm/owners/{version}", query, on_owners);
+  hl_buf query;
+  hl_buf_init(&query, 4096);
+  hl_buf_printf(&query, "limit=500&archived=%s%s", one->q->archived ? "true" : "false", *after ? "&after=" : "");
+  hl_buf_urlencode(&query, hl_str_of(after));
+  get(one, "/crm/owners/{version}", query.p, on_owners);
+  hl_buf_deinit(&query);
 }
 
 /* One who has left the account was there: routing knows of that. */

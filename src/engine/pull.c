@@ -221,18 +221,46 @@ static void print_since(const hl_pull *p, hl_buf *out) {
   cJSON_Delete(json);
 }
 
+/* What of it a search finds: see hubspot/resync.h. */
+static bool is_searched_for(const hl_listener *l, const char *dot) {
+  if (!hl_event_object_id((hl_str){l->type, (size_t)(dot - l->type)})) return false;
+  if (strcmp(dot, ".creation") == 0 || strcmp(dot, ".deletion") == 0) return true;
+  return strcmp(dot, ".propertyChange") == 0 && l->property;
+}
+
+static void add_once(cJSON *list, const char *text) {
+  const cJSON *one;
+  cJSON_ArrayForEach(one, list) if (strcmp(one->valuestring, text) == 0) return;
+  cJSON_AddItemToArray(list, cJSON_CreateString(text));
+}
+
+static void on_unsearched(void *arg, const hl_listener *l) {
+  const char *dot = strchr(l->type, '.');
+  if (dot && hl_event_type_known(l->type, NULL) && !is_searched_for(l, dot)) add_once(arg, l->type);
+}
+
 static void alert(hl_pull *p, int64_t since, const char *why, bool failed) {
-  char text[1200], iso[25];
+  char text[1800], iso[25];
   cJSON *details = cJSON_CreateObject();
+  const cJSON *one;
+  hl_buf list;
   hl_time_iso(since, iso);
   cJSON_AddStringToObject(details, "journal", p->name);
   cJSON_AddStringToObject(details, "since", iso);
   cJSON_AddStringToObject(details, "why", why);
-  if (failed)
-    snprintf(text, sizeof text, "webhooks journal %s: what changed since %s could not be searched for: %.600s", p->name, iso, why);
-  else
-    snprintf(text, sizeof text, "webhooks journal %s: events since %s may be missing (%.600s); changes since then are searched for and come as "
-             "events; deletions, merges and associations of that time are not found", p->name, iso, why);
+  if (failed) {
+    snprintf(text, sizeof text, "webhooks journal %s: what happened since %s could not be searched for: %.600s", p->name, iso, why);
+  } else {
+    /* A privacy deletion counts also when no script hears of it (privacy.c). */
+    cJSON *missing = cJSON_AddArrayToObject(details, "not_found");
+    hl_engine_listeners(p->e, on_unsearched, missing);
+    add_once(missing, "contact.privacyDeletion");
+    hl_buf_init(&list, 700);
+    cJSON_ArrayForEach(one, missing) (void)hl_buf_printf(&list, "%s%s", list.n ? ", " : "", one->valuestring);
+    snprintf(text, sizeof text, "webhooks journal %s: events since %s may be missing (%.600s); creations, deletions and changes of the properties that "
+             "scripts name are searched for and come as events; not found are %s", p->name, iso, why, list.p);
+    hl_buf_deinit(&list);
+  }
   hl_engine_alert(p->e, "journal_expired", text, details);
 }
 
@@ -283,6 +311,7 @@ static void on_listener(void *arg, const hl_listener *l) {
   const char *id = dot ? hl_event_object_id((hl_str){l->type, (size_t)(dot - l->type)}) : NULL;
   if (!id || (l->account && strcmp(l->account, g->s->name) != 0)) return;
   if (strcmp(dot, ".creation") == 0) want_of(g, id)->creation = true;
+  else if (strcmp(dot, ".deletion") == 0) want_of(g, id)->deletion = true;
   else if (strcmp(dot, ".propertyChange") == 0 && l->property) add_property(want_of(g, id), l->property);
 }
 

@@ -21,11 +21,13 @@ struct hl_resync {
   hl_resync_options o;
   size_t want;
   int64_t since;             /* of this window of the search */
+  bool archived;             /* the search of this object type is over: what was deleted */
   char after[64];            /* "": its first page */
   size_t seen;               /* results of this window */
   bool last;                 /* page of the window */
   int64_t newest;            /* last modification of the last result */
   char *ids[PAGE];
+  int64_t deleted_at[PAGE];  /* archived */
   size_t n_ids, next_id;
   hl_buf body;               /* events of this page */
   unsigned in_body;
@@ -44,6 +46,17 @@ static void on_timer(hl_timer *timer, void *arg) {
   step(arg);
 }
 
+/* Of each object type first what has changed, then what was deleted. */
+static void begin(hl_resync *r, bool archived) {
+  const hl_resync_want *w = want_of(r);
+  r->archived = archived;
+  r->since = r->o.since;
+  r->after[0] = 0;
+  r->seen = 0;
+  r->newest = 0;
+  r->last = archived ? !w->deletion : !w->creation && !w->properties;
+}
+
 static void later(hl_resync *r, int64_t ms) {
   r->timer.unref = true;
   hl_timer_start(r->o.loop, &r->timer, ms, on_timer, r);
@@ -57,7 +70,7 @@ static void drop_page(hl_resync *r) {
 hl_resync *hl_resync_start(const hl_resync_options *o) {
   hl_resync *r = HL_NEW(hl_resync);
   r->o = *o;
-  r->since = o->since;
+  if (o->n) begin(r, false);
   hl_buf_init(&r->body, BODY_MAX);
   later(r, 0);
   return r;
@@ -133,12 +146,13 @@ static void finish(hl_resync *r, const char *error, bool again) {
   r->o.finished(r->o.arg, error, again, r->records); /* r may be gone */
 }
 
-static void call(hl_resync *r, const char *what, cJSON *body, hl_api_cb cb) {
-  char path[128], *text = hl_json_print(body);
+/* POST with a body (taken over), else GET. */
+static void call(hl_resync *r, const char *what, cJSON *body, const char *query, hl_api_cb cb) {
+  char path[128], *text = body ? hl_json_print(body) : NULL;
   hl_error err;
-  snprintf(path, sizeof path, "/crm/objects/{version}/%s/%s", want_of(r)->type_id, what);
-  hl_api_call c = {.kind = HL_API_RAW, .klass = HL_CLASS_NORMAL, .script = "hubloop", .no_batch = true, .method = "POST",
-                   .path = path, .body = hl_str_of(text)};
+  snprintf(path, sizeof path, "/crm/objects/{version}/%s%s%s", want_of(r)->type_id, *what ? "/" : "", what);
+  hl_api_call c = {.kind = HL_API_RAW, .klass = HL_CLASS_NORMAL, .script = "hubloop", .no_batch = true, .method = body ? "POST" : "GET",
+                   .path = path, .query = query, .body = hl_str_of(text)};
   int rc = hl_api_send(r->o.account, &c, cb, r, &r->asking, &err);
   hl_free(text);
   cJSON_Delete(body);
@@ -176,7 +190,7 @@ static void ask_history(hl_resync *r) {
     cJSON_AddStringToObject(input, "id", r->ids[r->next_id++]);
     cJSON_AddItemToArray(inputs, input);
   }
-  call(r, "batch/read", body, read_history);
+  call(r, "batch/read", body, NULL, read_history);
 }
 
 static void found(void *arg, const hl_api_result *result) {
@@ -225,7 +239,55 @@ static void ask_page(hl_resync *r) {
   cJSON_AddItemToArray(cJSON_AddArrayToObject(body, "properties"), cJSON_CreateString(modified));
   cJSON_AddNumberToObject(body, "limit", PAGE);
   if (r->after[0]) cJSON_AddStringToObject(body, "after", r->after);
-  call(r, "search", body, found);
+  call(r, "search", body, NULL, found);
+}
+
+/* ---- what was deleted ---- */
+
+static void archived(void *arg, const hl_api_result *result) {
+  hl_resync *r = arg;
+  const cJSON *one;
+  char id[40];
+  if (refused(r, result)) return;
+  drop_page(r);
+  cJSON_ArrayForEach(one, hl_json_get(result->json, "results")) {
+    int64_t at = time_of(one, "archivedAt");
+    if (at < r->o.since || !hl_json_id(one, "id", id, sizeof id) || r->n_ids == PAGE) continue;
+    r->deleted_at[r->n_ids] = at;
+    r->ids[r->n_ids++] = hl_strdup(id);
+  }
+  r->records += r->n_ids;
+  const char *after = hl_json_str(hl_json_get(hl_json_get(result->json, "paging"), "next"), "after", "");
+  snprintf(r->after, sizeof r->after, "%s", after);
+  r->last = !*after;
+  step(r);
+}
+
+/* They are in no order of time. */
+static void ask_archived(hl_resync *r) {
+  hl_buf query;
+  hl_buf_init(&query, 512);
+  hl_buf_printf(&query, "archived=true&limit=%d%s", PAGE, r->after[0] ? "&after=" : "");
+  hl_buf_urlencode(&query, hl_str_of(r->after));
+  call(r, "", NULL, query.p, archived);
+  hl_buf_deinit(&query);
+}
+
+/* The id of a merged record leads to the other; that of one that was restored, to itself. */
+static void looked_for(void *arg, const hl_api_result *result) {
+  hl_resync *r = arg;
+  if (result->error && result->error->status == 404) {
+    r->asking = NULL;
+    add_event(r, "deletion", r->ids[r->next_id], r->deleted_at[r->next_id], NULL);
+  } else if (refused(r, result)) {
+    return;
+  }
+  r->next_id++;
+  step(r);
+}
+
+static void ask_gone(hl_resync *r) {
+  call(r, r->ids[r->next_id], NULL, NULL, looked_for);
 }
 
 /* ---- one after the other ---- */
@@ -257,17 +319,15 @@ static void deliver(hl_resync *r) {
 static void step(hl_resync *r) {
   assert(!r->asking && !r->telling);
   if (r->want == r->o.n) finish(r, NULL, false);
+  else if (r->next_id < r->n_ids && r->archived) ask_gone(r);
   else if (r->next_id < r->n_ids) ask_history(r);
   else if (r->in_body) deliver(r);
+  else if (!r->last && r->archived) ask_archived(r);
   else if (!r->last) ask_page(r);
   else {
-    r->want++;
-    r->since = r->o.since;
-    r->after[0] = 0;
-    r->seen = 0;
-    r->newest = 0;
-    r->last = false;
     drop_page(r);
+    if (r->archived) r->want++;
+    if (r->want < r->o.n) begin(r, !r->archived);
     later(r, 0);
   }
 }

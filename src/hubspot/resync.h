@@ -2,8 +2,11 @@
  * Records changed since then are searched by their last modification, and of each
  * the history of the properties that somebody listens to is read: every change of
  * that time becomes an event, with its own value, time and source, as do creations.
- * Not found, because no search tells: deletions, merges, associations, restores, and
- * values of records that are gone by now. Loop thread; never blocks. */
+ * Deletions are in the list of archived records, with their time; of each it is asked
+ * whether its id leads to another record, for then it was merged and not deleted.
+ * Not found, because nothing tells when and what of it: merges, restores,
+ * associations, privacy deletions, and values of records that are gone by now. Loop
+ * thread; never blocks. */
 #ifndef HL_HUBSPOT_RESYNC_H
 #define HL_HUBSPOT_RESYNC_H
 
@@ -14,7 +17,7 @@ typedef struct hl_resync hl_resync;
 
 typedef struct hl_resync_want { /* owned by hl_resync from hl_resync_start on */
   const char *type_id;          /* "0-1" of hl_event_object */
-  bool creation;                /* X.creation is listened to */
+  bool creation, deletion;      /* X.creation, X.deletion is listened to */
   char **properties;            /* of X.propertyChange, NULL-terminated; NULL: none */
 } hl_resync_want;
 

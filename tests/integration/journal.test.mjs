@@ -133,7 +133,7 @@ test('an expired offset: an alert, and what changed meanwhile is found', async (
   await poll(async () => (await p.kv([`phone:${first}:7`]))[`phone:${first}:7`] === 1, 'the change');
   const { alert } = await p.kv(['alert']);
   assert.equal(alert.kind, 'journal_expired');
-  assert.match(alert.text, /webhooks journal events: events since .* may be missing .*deletions, merges and associations of that time are not found/);
+  assert.match(alert.text, /webhooks journal events: events since .* may be missing .*not found are contact\.privacyDeletion$/);
   assert.match(p.err, /journal_expired/);
 });
 

@@ -332,6 +332,46 @@ static void an_expired_offset_is_alerted_and_searched_for(void **state) {
   }
 }
 
+static void says(pulled *f, const char *text) {
+  if (!strstr(f->last_alert, text)) fail_msg("no “%s” in %s", text, f->last_alert);
+}
+
+/* What was deleted meanwhile is found, each once with its time; one that was merged was not. What cannot be found is named. */
+static void deletions_are_searched_for(void **state) {
+  (void)state;
+  pulled f;
+  char json[200];
+  probe merged = {0};
+  setup(&f, true);
+  listen_to(&f.w, "contact.merge", &merged);
+  make(&f, 8);
+  pass(&f.w, 10 * HL_MINUTE);
+  does(&f, "delete", (snprintf(json, sizeof json, "{\"type\":\"contacts\",\"id\":\"%s\"}", f.made.objects[0]), json));
+  pass(&f.w, 20000);
+  assert_int_equal(f.deleted.calls, 1); /* told by the journal, long before */
+  pull_stop(&f);
+  pass(&f.w, HL_HOUR);
+  int64_t at = hl_loop_now(f.w.loop);
+  for (int i = 1; i < 4; i++)
+    does(&f, "delete", (snprintf(json, sizeof json, "{\"type\":\"contacts\",\"id\":\"%s\"}", f.made.objects[i]), json));
+  does(&f, "merge", (snprintf(json, sizeof json, "{\"type\":\"contacts\",\"primary\":\"%s\",\"other\":\"%s\"}", f.made.objects[4], f.made.objects[5]), json));
+  pass(&f.w, 4 * HL_DAY);
+  pull_start(&f, false);
+  pass(&f.w, HL_MINUTE);
+  settle_down(&f.w);
+  says(&f, "\"not_found\":[\"contact.merge\",\"contact.privacyDeletion\"]");
+  says(&f, "not found are contact.merge, contact.privacyDeletion");
+  assert_int_equal(f.alerts.calls, 1);
+  assert_int_equal(f.deleted.calls, 4);
+  for (int i = 1; i < 4; i++) {
+    assert_string_equal(f.deleted.objects[i], f.made.objects[i]);
+    assert_int_equal(f.deleted.occurred[i], at);
+  }
+  assert_int_equal(f.made.calls, 8);
+  assert_int_equal(merged.calls, 0);
+  teardown(&f);
+}
+
 /* An offset that is gone before its time: HubSpot forgot it, or the app is another one. */
 static void an_unknown_offset_is_alerted(void **state) {
   (void)state;
@@ -562,6 +602,7 @@ int main(void) {
       cmocka_unit_test(quiet_days_are_no_loss),
       cmocka_unit_test(an_expired_offset_is_alerted_and_searched_for),
       cmocka_unit_test(an_unknown_offset_is_alerted),
+      cmocka_unit_test(deletions_are_searched_for),
       cmocka_unit_test(the_search_survives_a_restart),
       cmocka_unit_test(a_search_that_is_refused_is_alerted),
       cmocka_unit_test(files_may_be_late),
