@@ -36,8 +36,16 @@ static void store_one(world *w, const char *body) {
 /* ---- a handler written out: numbered actions one after the other ---- */
 
 enum { MAX_ACTIONS = 8 };
+typedef struct act {
+  struct script *s;
+  hl_run *run;
+  hl_step *step;
+  int at;
+} act;
+
 typedef struct script {
   world *w;
+  act acts[16];                    /* of the attempts */
   const char *names[MAX_ACTIONS];  /* of its steps, in order */
   int n, done[MAX_ACTIONS];        /* effects of each step */
   char results[MAX_ACTIONS][32];   /* as the handler saw them, last */
@@ -46,13 +54,6 @@ typedef struct script {
   int attempts, finished;
   bool unstorable, misuse;
 } script;
-
-typedef struct act {
-  script *s;
-  hl_run *run;
-  hl_step *step;
-  int at;
-} act;
 
 static void go_on(act *a);
 
@@ -73,7 +74,6 @@ static void on_committed(void *arg, int code) {
 static void end(act *a, hl_outcome outcome) {
   if (outcome == HL_RUN_DONE) a->s->finished++;
   hl_run_finish(a->run, outcome, HL_STR("told to"));
-  hl_free(a);
 }
 
 static void go_on(act *a) {
@@ -117,9 +117,9 @@ static void go_on(act *a) {
 static void on_script(void *arg, hl_run *run, const hl_event *event) {
   (void)event;
   script *s = arg;
-  act *a = HL_NEW(act);
+  assert_true(s->attempts < (int)HL_COUNT(s->acts));
+  act *a = &s->acts[s->attempts++];
   *a = (act){.s = s, .run = run};
-  s->attempts++;
   go_on(a);
 }
 
