@@ -790,7 +790,7 @@ void hl_wait_finish(hl_run *run) {
   hl_run_drop_effects(run);
   keep_raised(s);
   run->waited = true;
-  if (!run->parked) hl_run_park(run, HL_ST_WAITING, due, 0, HL_STR(""));
+  if (!run->parked) hl_run_park(run, run->h->gone ? HL_ST_ORPHANED : HL_ST_WAITING, due, 0, HL_STR(""));
   else if (!waited) json = hl_run_parked_json(run, run->ev->json);
   if (step->stored) hl_tx_wait_on(e->tx, run->parked, due);
   else store_wait(run, step, due, (hl_str){json, json ? strlen(json) : 0});

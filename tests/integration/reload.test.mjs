@@ -195,6 +195,37 @@ test('scripts and routes come and go', async (t) => {
   assert.deepEqual(await p.stop(), { code: 3, signal: null }, p.err); // the last load failed
 });
 
+test('what waits goes on with the new code; without its script it is kept', async (t) => {
+  const waits = (version) => `
+on("contact.creation", function(e)
+  local mark = step("mark", function() kv.incr("marked") return "${version}" end)
+  local signed = wait("signed", "deal.propertyChange", { key = e.objectId, property = "dealstage" })
+  kv.set("went on " .. e.objectId, mark .. " " .. signed.propertyValue .. " ${version}")
+end)
+serve("GET /n", { auth = false }, function(q) return tostring(kv.get(q.query.key)) end)
+`;
+  const sign = (objectId) => event({ subscriptionType: 'deal.propertyChange', objectId, propertyName: 'dealstage', propertyValue: 'won' });
+  const dir = project(t, { 'leads.lua': waits('one'), 'other.lua': 'on("x", print)' });
+  const p = await serve(t, dir, { store: path.join(dir, 'events.db') });
+  assert.equal((await deliver(p.hook, [event({ objectId: 1 }), event({ objectId: 2 })])).status, 204);
+  await p.settled((s) => s.engine.waiting === 2 && s.engine.running === 0, 'two that wait');
+  write(dir, 'leads.lua', waits('two'));
+  await reload(p);
+  assert.equal((await deliver(p.hook, [sign(1)])).status, 204);
+  await p.settled((s) => s.engine.waiting === 1 && s.engine.ran === 1 && s.engine.running === 0, 'one that went on');
+  assert.equal(await text(p, '/n?key=went%20on%201'), 'one won two');
+  fs.rmSync(path.join(dir, 'leads.lua'));
+  await reload(p);
+  await p.settled((s) => s.engine.orphaned === 1, 'an orphan');
+  assert.equal((await deliver(p.hook, [sign(2)])).status, 204);
+  write(dir, 'leads.lua', waits('three'));
+  await reload(p);
+  await p.settled((s) => s.engine.orphaned === 0 && s.engine.ran === 2 && s.engine.running === 0, 'the other one');
+  assert.equal(await text(p, '/n?key=went%20on%202'), 'one won three');
+  assert.equal(await text(p, '/n?key=marked'), '2');
+  assert.equal((await p.stop()).code, 0, p.err);
+});
+
 test('settings: secrets, accounts, permissions and the public address are taken up; what is not is named', async (t) => {
   const calls = [];
   const hubspot = await fake(t, (q, res) => {

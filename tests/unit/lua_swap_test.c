@@ -260,6 +260,45 @@ static void routes_that_clash(void **state) {
   end_world(&w);
 }
 
+/* SEMANTICS 20: old steps and waits, new code; and what becomes of it when the code does not fit, or is gone. */
+static void a_waiting_handler_goes_on_with_the_new_code(void **state) {
+  (void)state;
+#define BEGIN(text)                                                                                      \
+  "on('contact.creation', function(e)\n"                                                                 \
+  "  if tonumber(e.objectId) > 90 then emit('signal', { id = tostring(e.objectId - 90), text = 'yes' }) return end\n" \
+  "  local mark = step('mark', function() print('" text " marks', e.objectId) return '" text "' end)\n"
+  world w;
+  open_world(&w);
+  take(&w, BEGIN("one") "  local got = wait('signed', 'signal', { key = { id = e.objectId } })\n  print('one', mark, got.payload.text) end)");
+  start(&w);
+  for (int id = 1; id <= 4; id++) deliver(&w, id, id, id);
+  pass(&w, 1000);
+  printed(&w, "one marks\t1\none marks\t2\none marks\t3\none marks\t4\n");
+  assert_int_equal(stats(&w).waiting, 4);
+  take(&w, BEGIN("two") "  local got = wait('signed', 'signal', { key = { id = e.objectId } })\n"
+                        "  print('two', mark, got.payload.text, step('more', function() return 'more' end)) end)");
+  pass(&w, 1000);
+  assert_null(w.host->apart);
+  deliver(&w, 11, 91, 11);
+  pass(&w, 1000);
+  printed(&w, "two\tone\tyes\tmore\n");
+  take(&w, BEGIN("three") "  wait('another name', 'signal') end)");
+  deliver(&w, 12, 92, 12);
+  pass(&w, 1000);
+  assert_int_equal(stats(&w).dead, 1);
+  assert_non_null(strstr(w.logged.p, "its stored steps no longer fit: the code asks for “another name” where the wait “signed” was"));
+  take(&w, "on('something else', print)");
+  pass(&w, 1000);
+  assert_int_equal(stats(&w).orphaned, 2);
+  take(&w, "on('contact.creation', function(e) if e.objectId == '93' then emit('signal', { id = '3' }) end end)");
+  deliver(&w, 13, 93, 13);
+  pass(&w, 1000);
+  assert_int_equal(stats(&w).dead, 2); /* it has no wait any more */
+  assert_int_equal(stats(&w).waiting, 1);
+  printed(&w, "");
+  end_world(&w);
+}
+
 static void event_types_are_those_of_the_scripts_that_run(void **state) {
   (void)state;
   world w;
@@ -299,6 +338,7 @@ int main(void) {
       cmocka_unit_test(the_deadline_cuts_and_gives_back),
       cmocka_unit_test(what_is_not_taken_leaves_nothing),
       cmocka_unit_test(routes_that_clash),
+      cmocka_unit_test(a_waiting_handler_goes_on_with_the_new_code),
       cmocka_unit_test(event_types_are_those_of_the_scripts_that_run),
       cmocka_unit_test(freed_in_the_middle),
   };
