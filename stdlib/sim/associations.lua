@@ -456,6 +456,33 @@ local BATCH = {
   ["associate/default"] = batch_default, ["labels/archive"] = batch_labels_archive,
 }
 
+-- ---- pairs of a schema ----
+
+---Lets records of two types be associated, under a type of the account's own. Returns its ids in both directions.
+function A.define(S, st, to, name)
+  local id = S.next_label
+  local inverse = st == to and id or id + 1
+  S.next_label = inverse + 1
+  S.define_links(st.name, to.name, id)
+  S.define_links(to.name, st.name, inverse)
+  S.add_link_type(st.name, to.name, id, inverse, nil, "USER_DEFINED", name)
+  S.add_link_type(to.name, st.name, inverse, id, nil, "USER_DEFINED", name)
+  return id, inverse
+end
+
+---Ends that, and all associations between the two types.
+---@param other string the name of the other type
+function A.undefine(S, st, other)
+  local to = S.types[other]
+  for _, rec in pairs(st.records) do
+    if rec[5] then rec[5][other] = nil end
+  end
+  for _, rec in pairs(to and to.records or {}) do
+    if rec[5] then rec[5][st.name] = nil end
+  end
+  S.links[st.name][other], S.links[other][st.name] = nil, nil
+end
+
 -- ---- labels ----
 
 local function label_of(S, st, to, id)

@@ -31,18 +31,23 @@ local TYPES = {
   { "0-136", "leads", "lead", 43000001 },
 }
 
----Makes the stores of a simulator: S.types by id, plural and singular.
+---Makes a store of records, which answers to its id, plural and singular.
+---@param first integer the id of its first record
+function O.add(S, type_id, name, singular, first)
+  local st = { type_id = type_id, name = name, singular = singular, upper = singular:upper(), next_id = first,
+    records = {}, order = {}, live = 0, merged = {}, unique = {}, owners = {} }
+  P.attach(st)
+  S.search.attach(st)
+  S.stores[#S.stores + 1] = st
+  S.types[type_id], S.types[name], S.types[singular] = st, st, st
+  return st
+end
+
+---Makes the stores of a simulator: S.types by every name.
 function O.attach(S)
   S.types, S.stores = {}, {}
-  for i, t in ipairs(TYPES) do
-    local st = { type_id = t[1], name = t[2], singular = t[3], upper = t[3]:upper(), next_id = t[4],
-      records = {}, order = {}, live = 0, merged = {}, unique = {}, owners = {} }
-    P.attach(st)
-    if st.name == "contacts" then st.unique.email = {} end
-    S.search.attach(st)
-    S.stores[i] = st
-    S.types[t[1]], S.types[t[2]], S.types[t[3]] = st, st, st
-  end
+  for _, t in ipairs(TYPES) do O.add(S, table.unpack(t)) end
+  S.types.contacts.unique.email = {}
 end
 
 -- ---- text of answers ----
@@ -178,6 +183,12 @@ end
 local function required(st, texts)
   local function has(name) return texts[name] and texts[name] ~= "" end
   local missing
+  for _, name in ipairs(st.required or {}) do   -- of a schema
+    if not has(name) then
+      missing = missing or {}
+      missing[#missing + 1] = name
+    end
+  end
   if st.name == "contacts" then
     if not (has "email" or has "firstname" or has "lastname") then missing = { "email", "firstname", "lastname" } end
   elseif st.name == "companies" then

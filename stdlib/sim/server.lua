@@ -36,6 +36,7 @@ local N = require "sim.population"
 local C = require "sim.control"
 local G = require "sim.lists"
 local F = require "sim.forms"
+local D = require "sim.schemas"
 local account = require "sim.account"
 local T = require "sim.oauth"
 local scopes = require "sim.scopes"
@@ -102,6 +103,7 @@ function Server:start()
   A.attach(S)
   O.attach(S)
   L.attach(S)
+  D.attach(S)
   G.attach(S)
   F.attach(S)
   T.attach(S)
@@ -238,6 +240,12 @@ local DATED = { ["2026-03"] = true, ["2026-09"] = true }
 local ROOMS = { crm = { v3 = CRM, v4 = { objects = CRM.objects, associations = CRM.associations } } }
 for name, room in pairs(CRM) do ROOMS.crm[name] = { V = room } end
 ROOMS.crm.associations.v4 = CRM.associations   -- as the limits of labels are published
+
+local function schemas(S, req, seg)
+  req.kind = "schemas"
+  return D.route(S, req, seg)
+end
+ROOMS["crm-object-schemas"] = { V = { schemas = schemas }, v3 = { schemas = schemas } }
 
 local function info(S, req, seg)
   req.kind = "account-info"

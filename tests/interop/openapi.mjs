@@ -28,7 +28,8 @@ const LEGACY = [
   ['/crm/v4/associations', '/crm/associations'], ['/crm/associations/v4', '/crm/associations'], ['/crm/v4/objects', '/crm/objects'],
   ['/crm/v3/objects', '/crm/objects'], ['/crm/v3/owners', '/crm/owners'], ['/crm/v3/properties', '/crm/properties'],
   ['/crm/v3/pipelines', '/crm/pipelines'], ['/crm/v3/lists', '/crm/lists'], ['/account-info/v3', '/account-info'],
-  ['/oauth/v3', '/oauth'], ['/webhooks/v3', '/app-webhooks'], ['/marketing/v3/emails', '/marketing/emails'],
+  ['/oauth/v3', '/oauth'], ['/crm-object-schemas/v3', '/crm-object-schemas'],
+  ['/webhooks/v3', '/app-webhooks'], ['/marketing/v3/emails', '/marketing/emails'],
   ['/marketing/v3/transactional', '/marketing/transactional'], ['/communication-preferences/v4', '/communication-preferences'],
   ['/communication-preferences/v3/status', '/communication-preferences', '/status'],
   ['/communication-preferences/v3/subscribe', '/communication-preferences', '/subscribe'],
@@ -66,6 +67,7 @@ const OPTIONAL_IN_REQUESTS = {
   BatchReadInputSimplePublicObjectId: ['propertiesWithHistory'],
   PublicFetchAssociationsBatchRequest: ['after'],
   BatchReadInputPropertyName: ['dataSensitivity'],
+  ObjectSchemaEgg: ['allowsSensitiveProperties'],
 };
 
 // Batches whose legacy form answers with another status (as the official client expects): [path, status, the dated one].
