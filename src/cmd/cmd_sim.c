@@ -3,7 +3,9 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/runtime.h"
+#include "cmd/target.h"
 #include "hubspot/seal.h"
+#include "loop/clock.h"
 
 /* `hubloop sim`: the simulator over HTTP on loopback. The token and the secrets
  * that it accepts come from the environment (arguments would show in the
@@ -13,8 +15,8 @@ static const hl_flag flags[] = {
     {"port", "N", "port on 127.0.0.1; default 8482, 0: any"},
     {"tier", "NAME", "free, starter, professional (default), enterprise: the limits"},
     {"contacts", "N", "start with N contacts"},
-    {"companies", "N", "start with N companies"},
-    {"deals", "N", "start with N deals"},
+    {"companies", "N", "start with N companies; default a sixth of the contacts"},
+    {"deals", "N", "start with N deals; default an eighth of the contacts"},
     {"owners", "N", "start with N owners"},
     {"seed", "N", "another seed, another population; default 7"},
     {"portal", "N", "the account's id; default 62515"},
@@ -82,6 +84,14 @@ static void on_request(void *arg, hl_request *q) {
   hl_request_headers(q, copy_header, &headers);
   hl_sim_handle(s->sim, hl_request_method(q), hl_request_target(q), &headers, hl_request_body(q), answered, q);
   hl_headers_deinit(&headers);
+}
+
+typedef struct making { hl_target bar; int64_t began; } making;
+
+/* A small account is there before a bar would be read. */
+static void on_progress(void *arg, int64_t done, int64_t total) {
+  making *m = arg;
+  if (hl_clock_mono() - m->began > HL_SECOND) hl_target_progress(&m->bar, "making the account", done, total + 1);
 }
 
 static void on_stop(void *arg, int signum) {
@@ -165,6 +175,10 @@ static int run(const hl_args *a) {
   for (size_t i = 0; i < a->n_flags; i++)
     if (strcmp(a->flag[i], "fault") == 0) cJSON_AddItemToArray(faults, cJSON_CreateString(a->value[i]));
   if (hl_args_has(a, "latency")) cJSON_AddStringToObject(json, "latency_ms", hl_args_get(a, "latency"));
+  /* People have firms, and some of them buy. */
+  int64_t contacts = hl_json_int(json, "contacts", 0);
+  if (contacts && !hl_args_has(a, "companies")) cJSON_AddItemToObject(json, "companies", hl_json_int64(contacts / 6));
+  if (contacts && !hl_args_has(a, "deals")) cJSON_AddItemToObject(json, "deals", hl_json_int64(contacts / 8));
   if (hl_args_has(a, "tier")) cJSON_AddStringToObject(json, "tier", hl_args_get(a, "tier"));
   if (hl_args_has(a, "time-zone")) cJSON_AddStringToObject(json, "time_zone", hl_args_get(a, "time-zone"));
   if (hl_args_has(a, "webhook-url")) cJSON_AddStringToObject(json, "webhook_url", hl_args_get(a, "webhook-url"));
@@ -178,8 +192,11 @@ static int run(const hl_args *a) {
   if ((rc = add_app(a, expires, json, hl_loop_rng(s.loop), &exports, &err))) goto out;
   text = hl_json_print(json);
   if ((rc = hl_client_new(s.loop, &s.client, &err))) goto out;
-  hl_sim_options so = {.json = text, .deliver = s.client, .record = hl_args_get(a, "record")};
-  if ((rc = hl_sim_new(s.loop, &so, &s.sim, &err))) goto out;
+  making m = {.began = hl_clock_mono()};
+  hl_sim_options so = {.json = text, .deliver = s.client, .record = hl_args_get(a, "record"), .progress = on_progress, .progress_arg = &m};
+  rc = hl_sim_new(s.loop, &so, &s.sim, &err);
+  hl_target_progress(&m.bar, "", 1, 1);
+  if (rc) goto out;
   char address[32];
   snprintf(address, sizeof address, "127.0.0.1:%d", (int)port);
   hl_server_options vo = {.listen = address, .max_body = 16u << 20};
@@ -205,7 +222,8 @@ out:
 
 const hl_command hl_cmd_sim = {
     .name = "sim", .operands = "", .summary = "serve the HubSpot simulator on this machine", .flags = flags, .run = run,
-    .examples = "  hubloop sim --contacts 1000 --companies 200 --owners 12\n"
+    .examples = "  hubloop sim --contacts 1000 --owners 12\n"
+                "  hubloop sim --contacts 100000 --fault \"status=503 share=0.01\" --latency p50:80,p99:900\n"
                 "  hubloop sim --port 0 --record traffic.jsonl\n"
                 "  hubloop sim --oauth-app my-app --oauth-scopes \"oauth crm.objects.contacts.read\"\n",
 };

@@ -18,6 +18,8 @@ struct hl_sim {
   hl_state *state;
   int server_ref;
   hl_transport *deliver;
+  void (*progress)(void *arg, int64_t done, int64_t total);
+  void *progress_arg;
   FILE *record;
   char *dir;
   sim_call *calls;
@@ -65,6 +67,13 @@ static int h_spawn(lua_State *L) {
   hl_error err;
   if (hl_task_start(L, lua_gettop(L) - 1, &o, spawned_ended, sim_of(L), NULL, &err))
     return luaL_error(L, "%s", err.text);
+  return 0;
+}
+
+/* host.progress(done, total), while the account is being made */
+static int h_progress(lua_State *L) {
+  hl_sim *sim = sim_of(L);
+  if (sim->progress) sim->progress(sim->progress_arg, luaL_checkinteger(L, 1), luaL_checkinteger(L, 2));
   return 0;
 }
 
@@ -200,10 +209,12 @@ static void sim_transport_free(hl_transport *t);
 
 int hl_sim_new(hl_loop *loop, const hl_sim_options *o, hl_sim **out, hl_error *err) {
   static const luaL_Reg fns[] = {{"now", h_now}, {"random", h_random}, {"spawn", h_spawn},
-                                 {"deliver", h_deliver}, {"read", h_read}, {NULL, NULL}};
+                                 {"deliver", h_deliver}, {"read", h_read}, {"progress", h_progress}, {NULL, NULL}};
   hl_sim *sim = HL_NEW(hl_sim);
   sim->loop = loop;
   sim->deliver = o->deliver;
+  sim->progress = o->progress;
+  sim->progress_arg = o->progress_arg;
   sim->dir = hl_strdup(o->dir);
   sim->transport = (hl_transport){sim_send, sim_cancel, sim_transport_free, NULL};
   hl_state_options so = {.loop = loop, .name = "sim", .memory_limit = (size_t)4 << 30, .cpu_ms = CPU_MS,

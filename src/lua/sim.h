@@ -13,6 +13,8 @@ typedef struct hl_sim hl_sim;
 typedef struct hl_sim_options {
   const char *json;        /* options of stdlib/sim as a JSON object: tier, seed, contacts, … ; NULL: defaults */
   hl_transport *deliver;   /* webhook deliveries leave through it; NULL: none are sent. Borrowed */
+  void (*progress)(void *arg, int64_t done, int64_t total); /* while the account is being made; NULL: no */
+  void *progress_arg;
   const char *record;      /* append each request and answer to this file as JSON lines; NULL: no */
   const char *dir;         /* fixtures are read below this folder only; NULL: from anywhere */
 } hl_sim_options;

@@ -96,6 +96,7 @@ end
 -- Refuses a link beyond what somebody has configured, in either direction. `rec` nil: a record that is about to be made.
 local function within_limits(S, st, rec, to, other, ids)
   local pair, back = pair_of(S, st, to), pair_of(S, to, st)
+  if next(pair.limits) == nil and next(back.limits) == nil then return end
   for _, id in ipairs { pair.default, table.unpack(ids) } do
     local t = pair.by_id[id]
     for _, side in ipairs { { pair, id, rec, to, other, st }, { back, t.inverse, other, st, rec, to } } do

@@ -192,7 +192,7 @@ end
 local function new_lead(S) return make(S, S.types.contacts, N.next_lead(S)) end
 
 function C.populate(S, args)
-  for _, properties in ipairs(N.companies(S.population, args.companies or 0, S.owners)) do
+  for _, properties in ipairs(N.companies(S.population, args.companies or 0, N.anyone(S))) do
     make(S, S.types.companies, properties)
     if properties.domain then
       S.firms[#S.firms + 1] = { name = properties.name, domain = properties.domain, country = properties.country }

@@ -234,13 +234,13 @@ local function remember(rec, old, source, now)
 end
 
 ---Creates a record from JSON values. Returns it, or nil and the error.
----@param source table { change=, id= }: who wrote, for the events
+---@param source table { change=, id= }: who wrote, for the events; at= when, unless now
 function O.create(S, st, values, source)
   local texts, e = P.check(S, st, values)
   if not texts then return nil, e end
   e = required(st, texts) or conflict(st, texts)
   if e then return nil, e end
-  local now = S.host.now()
+  local now = source.at or S.host.now()
   local n = st.next_id
   st.next_id = n + 1
   local props = { now }

@@ -6,6 +6,8 @@ local U = require "sim.util"
 
 local N = {}
 
+local DAY = 86400000
+
 -- The first twelve are the default account's owners; the last of them is a shared desk.
 N.OWNERS = {
   { "Anna", "Weber" }, { "Jonas", "Becker" }, { "Lena", "Huber" }, { "Oliver", "Smith" }, { "Freya", "Nilsson" },
@@ -81,14 +83,12 @@ local function mailbox(text)
   return (text:lower():gsub("[\xC3][\x80-\xBF]", ASCII):gsub("[^%w]", ""))
 end
 
-local function phone(R)
-  local form = R.pick { "+1 617 555 %04d", "+49 30 5550%04d", "+44 20 7946 %04d", "(617) 555-%04d", "0049-30-5550%04d" }
-  return string.format(form, R.int(0, 9999))
-end
+local PHONES = { "+1 617 555 %04d", "+49 30 5550%04d", "+44 20 7946 %04d", "(617) 555-%04d", "0049-30-5550%04d" }
+local function phone(R) return R.pick(PHONES):format(R.int(0, 9999)) end
 
 ---Property tables of `count` companies. Some share a domain, lack one, or are spelt badly.
----@param owners table list of owners; about two thirds of the companies have one
-function N.companies(R, count, owners)
+---@param owner fun(): string|nil picks one; about two thirds of the companies have it
+function N.companies(R, count, owner)
   local out = {}
   for i = 1, count do
     local props = {}
@@ -112,7 +112,7 @@ function N.companies(R, count, owners)
     if R.chance(0.5) then props.annualrevenue = R.int(range[1], range[2]) * R.int(60, 240) * 1000 end
     if R.chance(0.4) then props.phone = phone(R) end
     props.lifecyclestage = R.weighted(STAGES)
-    if #owners > 0 and R.chance(0.65) then props.hubspot_owner_id = R.pick(owners).id end
+    if R.chance(0.65) then props.hubspot_owner_id = owner() end
     out[i] = props
   end
   return out
@@ -163,21 +163,88 @@ local DEAL_STAGES = { { "appointmentscheduled", 30 }, { "qualifiedtobuy", 20 }, 
   { "decisionmakerboughtin", 8 }, { "contractsent", 6 }, { "closedwon", 12 }, { "closedlost", 10 } }
 
 ---One deal; amounts have a long tail, some deals lack one or an owner.
----@param now integer epoch ms: close dates lie around it
-function N.deal(R, firms, owners, serial, now)
-  local firm = #firms > 0 and R.pick(firms)
+---@param at integer epoch ms at which it was made: its close date lies after it, and before now when it is closed
+function N.deal(R, firm, owner, serial, at, now)
   local props = {
     dealname = (firm and firm.name or R.pick(STEM_A) .. R.pick(STEM_B)) .. " - " ..
       R.pick { "New business", "Renewal", "Pilot", "Expansion" } .. " " .. serial,
     dealstage = R.weighted(DEAL_STAGES), dealtype = R.pick { "newbusiness", "newbusiness", "existingbusiness" },
   }
   if R.chance(0.9) then props.amount = math.floor(500 * 10 ^ (R.float() * 2.6)) end
-  if R.chance(0.8) then props.closedate = U.iso(U.midnight(now) + R.int(-120, 120) * 86400000) end
-  if #owners > 0 and R.chance(0.85) then props.hubspot_owner_id = R.pick(owners).id end
+  if R.chance(0.8) then
+    local close = U.midnight(at) + R.int(5, 150) * DAY
+    if props.dealstage:find("^closed") then close = math.min(close, U.midnight(now)) end
+    props.closedate = U.iso(close)
+  end
+  if R.chance(0.85) then props.hubspot_owner_id = owner end
   return props
 end
 
----The seeded account: owners, companies, contacts, deals, written without events or lag.
+-- ---- contacts that have been in the account for a while ----
+
+local LIFE = { { "subscriber", 18 }, { "lead", 36 }, { "marketingqualifiedlead", 14 }, { "salesqualifiedlead", 7 }, { "opportunity", 6 },
+  { "customer", 15 }, { "evangelist", 1 }, { "other", 3 } }
+local LEAD_STATUS = { { "NEW", 30 }, { "OPEN", 14 }, { "IN_PROGRESS", 10 }, { "ATTEMPTED_TO_CONTACT", 16 }, { "CONNECTED", 10 },
+  { "UNQUALIFIED", 15 }, { "BAD_TIMING", 5 } }
+local SOURCES = { { "ORGANIC_SEARCH", 28 }, { "DIRECT_TRAFFIC", 22 }, { "OFFLINE", 22 }, { "PAID_SEARCH", 9 }, { "REFERRALS", 8 },
+  { "SOCIAL_MEDIA", 6 }, { "EMAIL_MARKETING", 5 } }
+-- What is in every account: tests, keyboards, placeholders.
+local JUNK = { { "Test", "Test" }, { "asdf", "asdf" }, { "-", "-" }, { "Unknown", "Unknown" }, { "info", nil } }
+local TYPOS = { ["gmail.com"] = "gmial.com", ["outlook.com"] = "outlok.com", ["yahoo.com"] = "yaho.com", ["hotmail.com"] = "hotmial.com" }
+
+-- A lead of long ago: most things are as when it came in, some have been filled in, and some people are there twice.
+local function contact(S, R, earlier)
+  S.serial = S.serial + 1
+  local props
+  if earlier and R.chance(0.03) then
+    -- The same person once more, under another address.
+    props = {}
+    for _, name in ipairs { "firstname", "lastname", "company", "country", "phone", "jobtitle" } do props[name] = earlier[name] end
+    props.email = mailbox(props.firstname or "info") .. S.serial .. "@" .. R.pick(FREE)
+    if props.lastname and R.chance(0.4) then props.lastname = props.lastname:upper() end
+  else
+    props = N.lead(R, S.firms, S.serial)
+  end
+  if R.chance(0.005) then
+    local junk = R.pick(JUNK)
+    props.firstname, props.lastname = junk[1], junk[2]
+  end
+  local domain = props.email:match("@(.*)$")
+  if TYPOS[domain] and R.chance(0.02) then props.email = props.email:gsub("@.*$", "@" .. TYPOS[domain]) end
+  if props.phone and (props.firstname or props.lastname) and R.chance(0.08) then props.email = nil end   -- called, never wrote
+  if props.firstname and R.chance(0.01) then props.firstname = props.firstname .. " " end
+  if R.chance(0.97) then props.lifecyclestage = R.weighted(LIFE) else props.lifecyclestage = nil end
+  if R.chance(0.35) then props.hs_lead_status = R.weighted(LEAD_STATUS) end
+  return props
+end
+
+-- ---- the seeded account ----
+
+local YEARS = 3 * 365 * DAY
+
+-- When the i-th of n was made: the account has grown all the time.
+local function moment(R, now, i, n) return now - math.floor(YEARS * (1 - math.sqrt((i - R.float()) / n))) end
+
+-- Few have most of the work.
+local function portfolio(owners)
+  local out = {}
+  for i, owner in ipairs(owners) do out[i] = { owner.id, 1 / (i + 1) } end
+  return out
+end
+
+-- What a record has gone through since it was made, without events.
+local function age(R, rec, now)
+  local at = rec[2]
+  if R.chance(0.7) then rec[4][1] = at + math.floor((now - at) * R.float() ^ 2) end
+end
+
+---A function that picks one of the account's owners, all alike.
+function N.anyone(S)
+  return function() return #S.owners > 0 and S.population.pick(S.owners).id or nil end
+end
+
+---The seeded account: owners, companies, contacts, deals, as they have come in over three years, linked as HubSpot
+---links them; written without events or lag. Reports its progress to host.progress(done, total).
 function N.seed(S)
   local o = S.options
   S.owners = N.owners(o.owners or 12)
@@ -186,23 +253,55 @@ function N.seed(S)
   local R = U.rng(o.seed or 7)
   S.population = R
   S.firms, S.serial = {}, 0
-  local lag = S.lag
+  local lag, now, owners = S.lag, S.host.now(), portfolio(S.owners)
   S.lag = 0
+  local done, total = 0, (o.companies or 0) + (o.contacts or 0) + (o.deals or 0)
   local source = { change = "IMPORT", id = "seed" }
-  for _, props in ipairs(N.companies(R, o.companies or 0, S.owners)) do
-    if S.objects.create(S, S.types.companies, props, source) and props.domain then
-      S.firms[#S.firms + 1] = { name = props.name, domain = props.domain, country = props.country }
+  local function create(st, props, i, n)
+    done = done + 1
+    if S.host.progress and done % 1000 == 0 then S.host.progress(done, total) end
+    source.at = moment(R, now, i, n)
+    local rec = S.objects.create(S, st, props, source)
+    if rec then age(R, rec, now) end
+    return rec
+  end
+  local function owner() return #owners > 0 and R.weighted(owners) or nil end
+
+  local firms = {}   -- domain -> company
+  for i, props in ipairs(N.companies(R, o.companies or 0, owner)) do
+    local rec = create(S.types.companies, props, i, o.companies)
+    if rec and props.domain then
+      S.firms[#S.firms + 1] = { name = props.name, domain = props.domain, country = props.country, rec = rec }
+      firms[rec[4].domain] = firms[rec[4].domain] or rec
     end
   end
-  local mine = #S.owners > 0
-  for _ = 1, o.contacts or 0 do
-    local props = N.next_lead(S)
-    if mine and R.chance(0.7) then props.hubspot_owner_id = R.pick(S.owners).id end
-    S.objects.create(S, S.types.contacts, props, source)
+  local contacts, companies, earlier = S.types.contacts, S.types.companies, nil
+  local buyers = {}   -- company id -> a contact
+  for i = 1, o.contacts or 0 do
+    local props = contact(S, R, earlier)
+    if R.chance(0.7) then props.hubspot_owner_id = owner() end
+    if not earlier or R.chance(0.2) then earlier = props end
+    local rec = create(contacts, props, i, o.contacts)
+    if rec then
+      rec[4].hs_analytics_source = R.weighted(SOURCES)
+      local firm = firms[rec[4].hs_email_domain or ""]
+      if firm then
+        S.associations.link(S, contacts, rec, companies, firm, {})
+        buyers[firm[1]] = buyers[firm[1]] or rec
+      end
+    end
   end
   for i = 1, o.deals or 0 do
-    S.objects.create(S, S.types.deals, N.deal(R, S.firms, S.owners, i, S.host.now()), source)
+    local firm = #S.firms > 0 and R.pick(S.firms) or nil
+    local at = moment(R, now, i, o.deals)
+    local rec = create(S.types.deals, N.deal(R, firm, owner(), i, at, now), i, o.deals)
+    if rec and firm then
+      S.associations.link(S, S.types.deals, rec, companies, firm.rec, {})
+      local buyer = buyers[firm.rec[1]]
+      if buyer then S.associations.link(S, S.types.deals, rec, contacts, buyer, {}) end
+    end
   end
+  for _, firm in ipairs(S.firms) do firm.rec = nil end
   S.lag = lag
 end
 

@@ -83,7 +83,7 @@ function Server:start()
   local S, o = self, self.options
   S.rng = U.rng((o.seed or 7) + 1)
   S.portal = o.portal or 62515
-  S.born = S.host.now() // 1000 * 1000 - 30 * 86400000   -- definitions and owners are older than any record
+  S.born = S.host.now() // 1000 * 1000 - 1500 * 86400000   -- definitions and owners are older than any record
   S.lag = o.lag_ms or 500
   S:set_latency(o.latency_ms or 0)
   S.client_secret = o.client_secret
