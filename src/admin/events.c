@@ -247,7 +247,7 @@ static void add_steps(cJSON *handler, const char *durable, const hl_stored_event
     cJSON_AddItemToArray(list, step);
     cJSON_AddStringToObject(step, "name", r->name.p);
     cJSON_AddStringToObject(step, "state", (size_t)r->kind < HL_COUNT(step_states) ? step_states[r->kind] : "?");
-    if (r->n) cJSON_AddItemToObject(step, "write", json_or_text(r->what));
+    if (r->n) cJSON_AddItemToObject(step, "write", json_or_text(hl_step_what(r->what)));
     else if (hl_str_starts(r->what, "wait")) cJSON_AddTrueToObject(step, "wait");
     if (r->kind != HL_STEP_INTENDED && r->kind != HL_STEP_WAITING) cJSON_AddItemToObject(step, r->kind == HL_STEP_UNSTORABLE ? "why" : "result", json_or_text(r->json));
   }

@@ -206,19 +206,16 @@ static void note_wrote(hl_run *run, const hl_wait_own *own, const char *id) {
 
 size_t hl_own_count(const hl_run *run) { return run->wrote ? run->wrote->n : 0; }
 
-#define WROTE "wrote "
 enum { LETTERS = 2 * sizeof(hl_wait_own) };
 
 void hl_own_print(const hl_run *run, size_t since, hl_buf *out) {
   size_t n = hl_own_count(run);
   char letters[LETTERS + 1];
   if (since + MAX_WROTE < n) since = n - MAX_WROTE;
-  int rc = since < n ? hl_buf_printf(out, "%s" WROTE, out->n ? " " : "") : 0;
-  for (; since < n && !rc; since++) {
+  for (; since < n; since++) {
     hl_letters(&run->wrote->v[since % MAX_WROTE].own, sizeof(hl_wait_own), letters);
-    rc = hl_buf_puts(out, letters);
+    if (hl_buf_puts(out, letters)) hl_mem_ended();
   }
-  if (rc) hl_mem_ended();
 }
 
 static bool has_wrote(const hl_wrote *w, const hl_wait_own *own) {
@@ -227,11 +224,9 @@ static bool has_wrote(const hl_wrote *w, const hl_wait_own *own) {
   return false;
 }
 
-void hl_own_read(hl_run *run, hl_str text) {
+void hl_own_read(hl_run *run, hl_str letters) {
   hl_wait_own own;
-  const char *p = text.n ? memmem(text.p, text.n, WROTE, sizeof WROTE - 1) : NULL, *end = text.p + text.n;
-  if (!p) return;
-  for (p += sizeof WROTE - 1; end - p >= LETTERS && hl_letters_read((hl_str){p, LETTERS}, &own); p += LETTERS)
+  for (; letters.n >= LETTERS && hl_letters_read((hl_str){letters.p, LETTERS}, &own); letters.p += LETTERS, letters.n -= LETTERS)
     if (!has_wrote(run->wrote, &own)) note_wrote(run, &own, "");
 }
 

@@ -23,11 +23,11 @@ int64_t hl_own_take(hl_engine *e, const hl_handler *h, const struct hl_ev *ev);
 /* The same for waits, which do not end with what their own run has written: the hash of the write that may
  * have caused the event; false: none of ours did. */
 bool hl_own_told(hl_engine *e, const char *account, cJSON *json, unsigned char hash[16]);
-/* Steps keep what was written in them: how much the run has written so far, ever; what it has since, as text (nothing: no
- * text); and back, in a later life. */
+/* Steps keep what was written in them: how much the run has written so far, ever; what it has since, as letters; and
+ * back, in a later life, up to what is none. */
 size_t hl_own_count(const hl_run *run);
 void hl_own_print(const hl_run *run, size_t since, hl_buf *out);
-void hl_own_read(hl_run *run, hl_str text);
+void hl_own_read(hl_run *run, hl_str letters);
 /* Appends what the run has written to an object (NULL: to any), up to `max` hl_wait_own (store/waits.h), the newest
  * first. */
 void hl_own_wrote(const hl_run *run, const char *object_id, size_t max, hl_buf *out);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #define CHILD "child"      /* what the row of a child task's step begins with */
+#define WROTE " wrote "    /* behind that, and behind what a write is: own writes of the run, own.h */
 
 hl_step_op *hl_step_op_new(hl_run *run, hl_step_cb cb, void *arg) {
   hl_engine *e = run->e;
@@ -165,6 +166,31 @@ void hl_step_store(hl_step *step, unsigned n, hl_step_kind kind, hl_str what, hl
   hl_touch(e);
 }
 
+/* What the step has written is known in later lives, too. */
+static void store_with_wrote(hl_step *step, unsigned n, hl_step_kind kind, hl_str what, hl_str json) {
+  hl_buf all;
+  hl_buf_init(&all, SIZE_MAX / 2);
+  int rc = hl_buf_append(&all, what.p, what.n);
+  if (!rc && hl_own_count(step->run) > step->wrote) rc = hl_buf_puts(&all, WROTE);
+  if (rc) hl_mem_ended();
+  hl_own_print(step->run, step->wrote, &all);
+  hl_step_store(step, n, kind, all.n ? hl_buf_str(&all) : (hl_str){0}, json);
+  hl_buf_deinit(&all);
+}
+
+hl_str hl_step_what(hl_str what) {
+  enum { N = sizeof WROTE - 1 };
+  for (size_t i = what.n; i >= N; i--)
+    if (memcmp(what.p + i - N, WROTE, N) == 0) return (hl_str){what.p, i - N};
+  return what;
+}
+
+static hl_str read_wrote(hl_run *run, hl_str what) {
+  hl_str rest = hl_step_what(what);
+  if (rest.n < what.n) hl_own_read(run, (hl_str){what.p + rest.n + sizeof WROTE - 1, what.n - rest.n - sizeof WROTE + 1});
+  return rest;
+}
+
 void hl_steps_leave(hl_run *run) {
   hl_engine *e = run->e;
   hl_buf name;
@@ -188,8 +214,9 @@ static void on_rows(void *arg, int code, const hl_step_row *rows, size_t n) {
       hl_step *step = find(s, r->name);
       if (!step) step = add(run, r->name);
       if (r->place > s->place) s->place = r->place;
+      hl_str what = read_wrote(run, r->what);
       if (r->n) {
-        hl_write *w = add_write(step, r->n, r->what);
+        hl_write *w = add_write(step, r->n, what);
         w->kind = r->kind;
         w->answer = hl_strndup(r->json.p, r->json.n);
         w->answer_n = r->json.n;
@@ -198,9 +225,9 @@ static void on_rows(void *arg, int code, const hl_step_row *rows, size_t n) {
       step->kind = r->kind;
       step->place = r->place;
       step->stored = true;
-      step->child = hl_str_starts(r->what, CHILD);
+      step->child = hl_str_starts(what, CHILD);
       set_json(step, r->json);
-      if (!hl_wait_read(step, r->what)) hl_own_read(run, r->what);
+      hl_wait_read(step, what);
     }
   }
   hl_step_op_end(op, code ? HL_EIO : 0);
@@ -310,7 +337,7 @@ int hl_run_step(hl_run *run, hl_str name, hl_step **out, hl_error *err) {
   int rc = hl_step_ask(run, name, false, &step, err);
   if (rc) return rc;
   step->active = step->kind == HL_STEP_NONE;
-  step->wrote = hl_own_count(run);
+  step->wrote = step->writes ? 0 : hl_own_count(run); /* those of an earlier attempt are somewhere before */
   step->raised = false;
   if (step->kind == HL_STEP_DONE || step->kind == HL_STEP_UNSTORABLE) hl_run_drop_effects_of(run, step->writer);
   *out = step;
@@ -361,12 +388,7 @@ hl_step_op *hl_step_finish(hl_step *step, hl_str json, bool unstorable, hl_step_
   step->kind = unstorable ? HL_STEP_UNSTORABLE : HL_STEP_DONE;
   set_json(step, json);
   hl_run_apply_of(run, step->writer);
-  hl_buf what;
-  hl_buf_init(&what, 1 << 16);
-  if (step->child && hl_buf_puts(&what, CHILD)) hl_mem_ended();
-  hl_own_print(run, step->wrote, &what);
-  hl_step_store(step, 0, step->kind, hl_buf_str(&what), hl_step_result(step));
-  hl_buf_deinit(&what);
+  store_with_wrote(step, 0, step->kind, step->child ? HL_STR(CHILD) : (hl_str){0}, hl_step_result(step));
   return after_commit(run, cb, arg);
 }
 
@@ -424,7 +446,7 @@ void hl_write_answered(hl_write *w, hl_str json) {
   hl_free(w->answer);
   w->answer = hl_strndup(json.p ? json.p : "", json.n);
   w->answer_n = json.n;
-  if (w->step->active) hl_step_store(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, json);
+  if (w->step->active) store_with_wrote(w->step, w->n, w->kind, (hl_str){w->what, w->what_n}, json);
 }
 
 void hl_write_refused(hl_write *w) {

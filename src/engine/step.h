@@ -51,6 +51,9 @@ hl_step_op *hl_run_steps_load(hl_run *run, hl_step_cb cb, void *arg);
 hl_step_op *hl_step_finish(hl_step *step, hl_str json, bool unstorable, hl_step_cb cb, void *arg);
 void hl_step_op_drop(hl_step_op *op);
 
+/* What a stored row of a step or of its write says of it, without what it keeps beside. */
+hl_str hl_step_what(hl_str what);
+
 /* ---- writes inside an open step ---- */
 typedef enum hl_write_state {
   HL_WRITE_NEW,       /* intend, then write */

@@ -71,6 +71,7 @@ typedef struct script {
   int n, runs, finished, done[MAX_ACTIONS];
   bool stops;                      /* hangs before `stop_at` */
   bool writes, step_writes;        /* to the deal: before action 1, or in the step that is action 0 */
+  bool write_kept;                 /* in that step too, which raises once its answer is there, and has it then */
   int stop_at, fail_at, fail_times;/* raises before this action, that often */
   char results[MAX_ACTIONS][200];  /* as the handler saw them last */
   unsigned attempt;
@@ -81,6 +82,7 @@ typedef struct act {
   script *s;
   hl_run *run;
   hl_step *step;
+  hl_write *write;
   int at;
   struct act *next;                /* hung */
 } act;
@@ -136,6 +138,15 @@ static inline void write_deal(act *a) {
   hl_run_wrote(a->run, HL_WRITE_UPDATE, "main", "deals", "17", HL_STR("{\"properties\":{\"dealstage\":\"ours\",\"amount\":5}}"));
 }
 
+static inline void on_intended(void *arg, int code) {
+  act *a = arg;
+  assert_int_equal(code, 0);
+  write_deal(a);
+  hl_write_answered(a->write, HL_STR("1"));
+  hl_step_leave(a->step, (hl_str){0});
+  end(a, HL_RUN_FAILED);
+}
+
 static inline void go_on(act *a) {
   script *s = a->s;
   for (; a->at < s->n; a->at++, a->step = NULL) {
@@ -167,6 +178,16 @@ static inline void go_on(act *a) {
     }
     if (!x->wait && hl_step_active(a->step)) {
       if (s->step_writes && a->at == 0) write_deal(a);
+      if (s->write_kept && a->at == 0) {
+        hl_write_state is;
+        a->write = hl_step_write(a->step, HL_STR("{\"to\":\"a wrote b\"}"), (hl_str){0}, &is);
+        if (is == HL_WRITE_NEW) {
+          hl_write_intend(a->write, on_intended, a);
+          return;
+        }
+        assert_int_equal(is, HL_WRITE_ANSWERED);
+        assert_true(hl_str_eqz(hl_write_answer(a->write), "1"));
+      }
       hl_step_finish(a->step, HL_STR("1"), false, on_committed, a);
       return;
     }
