@@ -5,29 +5,12 @@
 local U = require "sim.util"
 local E = require "sim.errors"
 local O = require "sim.objects"
+local catalog = require "sim.catalog"
 local json = json
 
 local A = {}
 
 local quote = U.quote
-
--- from, to, unlabelled type, its inverse, primary type and its inverse
-local PAIRS = {
-  { "contacts", "companies", 279, 280, 1, 2 },
-  { "deals", "companies", 341, 342, 5, 6 },
-  { "tickets", "companies", 339, 340, 26, 25 },
-  { "contacts", "deals", 4, 3 },
-  { "contacts", "tickets", 15, 16 },
-  { "deals", "tickets", 27, 28 },
-  { "deals", "line_items", 19, 20 },
-  { "contacts", "notes", 201, 202 }, { "companies", "notes", 189, 190 }, { "deals", "notes", 213, 214 },
-  { "contacts", "tasks", 203, 204 }, { "companies", "tasks", 191, 192 }, { "deals", "tasks", 215, 216 },
-  { "contacts", "calls", 193, 194 }, { "companies", "calls", 181, 182 }, { "deals", "calls", 205, 206 },
-  { "contacts", "emails", 197, 198 }, { "companies", "emails", 185, 186 }, { "deals", "emails", 209, 210 },
-  { "contacts", "meetings", 199, 200 }, { "companies", "meetings", 187, 188 }, { "deals", "meetings", 211, 212 },
-  { "leads", "contacts", 578, 579 }, { "leads", "companies", 610, 611 },
-  { "contacts", "contacts", 449, 449 }, { "companies", "companies", 450, 450 }, { "deals", "deals", 451, 451 },
-}
 
 ---Fills S.links: [from name][to name] = { types = { list }, default, primary }.
 function A.attach(S)
@@ -46,7 +29,7 @@ function A.attach(S)
     pair.by_id[id] = t
   end
   S.add_link_type = add
-  for _, p in ipairs(PAIRS) do
+  for _, p in ipairs(catalog.pairs) do
     define(p[1], p[2], p[3], p[5])
     if p[1] ~= p[2] then define(p[2], p[1], p[4], p[6]) end
     if p[5] then

@@ -8,28 +8,13 @@
 local U = require "sim.util"
 local E = require "sim.errors"
 local P = require "sim.properties"
+local catalog = require "sim.catalog"
 local json = json
 
 local O = {}
 
 local quote, iso, id_of = U.quote, U.iso, U.id
 local concat = table.concat
-
--- type id, plural, singular, first record id
-local TYPES = {
-  { "0-1", "contacts", "contact", 100001 },
-  { "0-2", "companies", "company", 9100000001 },
-  { "0-3", "deals", "deal", 15200000001 },
-  { "0-5", "tickets", "ticket", 2300000001 },
-  { "0-7", "products", "product", 1700001 },
-  { "0-8", "line_items", "line_item", 6600001 },
-  { "0-27", "tasks", "task", 48000001 },
-  { "0-46", "notes", "note", 47000001 },
-  { "0-47", "meetings", "meeting", 46000001 },
-  { "0-48", "calls", "call", 45000001 },
-  { "0-49", "emails", "email", 44000001 },
-  { "0-136", "leads", "lead", 43000001 },
-}
 
 ---Makes a store of records, which answers to its id, plural and singular.
 ---@param first integer the id of its first record
@@ -46,7 +31,7 @@ end
 ---Makes the stores of a simulator: S.types by every name.
 function O.attach(S)
   S.types, S.stores = {}, {}
-  for _, t in ipairs(TYPES) do O.add(S, table.unpack(t)) end
+  for _, t in ipairs(catalog.types) do O.add(S, table.unpack(t)) end
   S.types.contacts.unique.email = {}
 end
 

@@ -1,227 +1,12 @@
 -- Property definitions: which properties each object type has, what values they
--- take, and how a written value is checked and normalised (FACTS 4). The compact
--- table below is the one list; the answers of /crm/properties are built from it.
+-- take, and how a written value is checked and normalised (FACTS 4). HubSpot's own
+-- definitions are in catalog.lua; the answers of /crm/properties are built from it.
 local U = require "sim.util"
 local E = require "sim.errors"
+local catalog = require "sim.catalog"
 local json = json
 
 local P = {}
-
--- name | type | fieldType | label | flags or options.
--- Flags: r value is read-only, u unique. Options: "value=Label;value=Label", or @list below.
-local LISTS = {
-  lifecycle = "subscriber=Subscriber;lead=Lead;marketingqualifiedlead=Marketing Qualified Lead;" ..
-    "salesqualifiedlead=Sales Qualified Lead;opportunity=Opportunity;customer=Customer;evangelist=Evangelist;other=Other",
-  lead_status = "NEW=New;OPEN=Open;IN_PROGRESS=In Progress;OPEN_DEAL=Open Deal;UNQUALIFIED=Unqualified;" ..
-    "ATTEMPTED_TO_CONTACT=Attempted to Contact;CONNECTED=Connected;BAD_TIMING=Bad Timing",
-  source = "ORGANIC_SEARCH=Organic Search;PAID_SEARCH=Paid Search;EMAIL_MARKETING=Email Marketing;SOCIAL_MEDIA=Organic Social;" ..
-    "REFERRALS=Referrals;OTHER_CAMPAIGNS=Other Campaigns;DIRECT_TRAFFIC=Direct Traffic;OFFLINE=Offline Sources;" ..
-    "PAID_SOCIAL=Paid Social",
-  industry = "COMPUTER_SOFTWARE=Computer Software;INFORMATION_TECHNOLOGY_AND_SERVICES=Information Technology and Services;" ..
-    "FINANCIAL_SERVICES=Financial Services;HOSPITAL_HEALTH_CARE=Hospital & Health Care;RETAIL=Retail;" ..
-    "CONSTRUCTION=Construction;MACHINERY=Machinery;MARKETING_AND_ADVERTISING=Marketing and Advertising;" ..
-    "EDUCATION_MANAGEMENT=Education Management;LOGISTICS_AND_SUPPLY_CHAIN=Logistics and Supply Chain;" ..
-    "FOOD_BEVERAGES=Food & Beverages;AUTOMOTIVE=Automotive",
-  company_type = "PROSPECT=Prospect;PARTNER=Partner;RESELLER=Reseller;VENDOR=Vendor;OTHER=Other",
-  deal_type = "newbusiness=New Business;existingbusiness=Existing Business",
-  priority = "LOW=Low;MEDIUM=Medium;HIGH=High;URGENT=Urgent",
-  priority3 = "low=Low;medium=Medium;high=High",
-  ticket_category = "PRODUCT_ISSUE=Product Issue;BILLING_ISSUE=Billing Issue;FEATURE_REQUEST=Feature Request;" ..
-    "GENERAL_INQUIRY=General Inquiry",
-  task_status = "NOT_STARTED=Not started;IN_PROGRESS=In progress;WAITING=Waiting;COMPLETED=Completed;DEFERRED=Deferred",
-  task_type = "EMAIL=Email;CALL=Call;TODO=To-do",
-  call_status = "BUSY=Busy;CALLING_CRM_USER=Calling;CANCELED=Canceled;COMPLETED=Completed;FAILED=Failed;NO_ANSWER=No answer;" ..
-    "QUEUED=Queued;RINGING=Ringing",
-  direction = "EMAIL=Email;INCOMING_EMAIL=Incoming email;FORWARDED_EMAIL=Forwarded email",
-  meeting_outcome = "SCHEDULED=Scheduled;COMPLETED=Completed;RESCHEDULED=Rescheduled;NO_SHOW=No show;CANCELED=Canceled",
-  lead_label = "HOT=Hot;WARM=Warm;COLD=Cold",
-  lead_type = "NEW_BUSINESS=New business;RE_ATTEMPT=Re-attempt;UPSELL=Upsell",
-}
-
-local COMMON = [[
-hs_object_id|number|number|Record ID|r
-hubspot_owner_id|enumeration|select|Owner|o
-hubspot_owner_assigneddate|datetime|date|Owner assigned date|r
-hs_object_source|string|text|Record source|r
-hs_object_source_id|string|text|Record source ID|r
-hs_merged_object_ids|string|text|Merged record IDs|r
-hubspot_team_id|enumeration|select|Team|o
-]]
-
-local TYPES = {
-  contacts = [[
-email|string|text|Email|u
-hs_additional_emails|string|text|Additional email addresses|r
-hs_email_domain|string|text|Email Domain|r
-firstname|string|text|First Name
-lastname|string|text|Last Name
-phone|string|phonenumber|Phone Number
-mobilephone|string|phonenumber|Mobile Phone Number
-company|string|text|Company Name
-jobtitle|string|text|Job Title
-website|string|text|Website URL
-address|string|text|Street Address
-city|string|text|City
-state|string|text|State/Region
-zip|string|text|Postal Code
-country|string|text|Country/Region
-hs_language|string|text|Preferred language
-industry|string|text|Industry
-numemployees|string|text|Number of Employees
-annualrevenue|string|text|Annual Revenue
-message|string|textarea|Message
-notes_last_contacted|datetime|date|Last Contacted|r
-num_notes|number|number|Number of Sales Activities|r
-lifecyclestage|enumeration|radio|Lifecycle Stage|@lifecycle
-hs_lead_status|enumeration|radio|Lead Status|@lead_status
-hs_analytics_source|enumeration|select|Original Traffic Source|@source r
-hs_email_optout|bool|booleancheckbox|Unsubscribed from all email|r
-hs_marketable_status|enumeration|select|Marketing contact status|r
-associatedcompanyid|number|number|Primary Associated Company ID|
-hubspotscore|number|number|HubSpot Score|r
-date_of_birth|string|text|Date of birth
-createdate|datetime|date|Create Date|r
-lastmodifieddate|datetime|date|Last Modified Date|r
-closedate|datetime|date|Close Date
-]],
-  companies = [[
-name|string|text|Company name
-domain|string|text|Company Domain Name
-website|string|text|Website URL
-phone|string|phonenumber|Phone Number
-address|string|text|Street Address
-city|string|text|City
-state|string|text|State/Region
-zip|string|text|Postal Code
-country|string|text|Country/Region
-description|string|textarea|Description
-industry|enumeration|select|Industry|@industry
-numberofemployees|number|number|Number of Employees
-annualrevenue|number|number|Annual Revenue
-type|enumeration|radio|Type|@company_type
-lifecyclestage|enumeration|radio|Lifecycle Stage|@lifecycle
-hs_lead_status|enumeration|radio|Lead Status|@lead_status
-num_associated_contacts|number|number|Number of Associated Contacts|r
-founded_year|string|text|Year Founded
-hs_parent_company_id|number|number|Parent Company|r
-createdate|datetime|date|Create Date|r
-hs_lastmodifieddate|datetime|date|Last Modified Date|r
-]],
-  deals = [[
-dealname|string|text|Deal Name
-amount|number|number|Amount
-dealstage|enumeration|radio|Deal Stage|p
-pipeline|enumeration|select|Pipeline|p
-closedate|datetime|date|Close Date
-dealtype|enumeration|radio|Deal Type|@deal_type
-description|string|textarea|Deal Description
-hs_priority|enumeration|select|Priority|@priority3
-deal_currency_code|string|text|Currency
-hs_is_closed|bool|booleancheckbox|Is Deal Closed?|r
-hs_is_closed_won|bool|booleancheckbox|Is Closed Won|r
-hs_deal_stage_probability|number|number|Deal probability|r
-closed_lost_reason|string|textarea|Closed Lost Reason
-closed_won_reason|string|textarea|Closed Won Reason
-hs_next_step|string|text|Next step
-num_associated_contacts|number|number|Number of Associated Contacts|r
-createdate|datetime|date|Create Date
-hs_lastmodifieddate|datetime|date|Last Modified Date|r
-]],
-  tickets = [[
-subject|string|text|Ticket name
-content|string|textarea|Ticket description
-hs_pipeline|enumeration|select|Pipeline|p
-hs_pipeline_stage|enumeration|select|Ticket status|p
-hs_ticket_priority|enumeration|select|Priority|@priority
-hs_ticket_category|enumeration|select|Category|@ticket_category
-source_type|string|text|Source
-closed_date|datetime|date|Close date
-createdate|datetime|date|Create date|r
-hs_lastmodifieddate|datetime|date|Last modified date|r
-]],
-  leads = [[
-hs_lead_name|string|text|Lead name
-hs_lead_label|enumeration|select|Lead label|@lead_label
-hs_lead_type|enumeration|select|Lead type|@lead_type
-hs_pipeline|string|text|Pipeline
-hs_pipeline_stage|string|text|Stage
-hs_createdate|datetime|date|Create date|r
-hs_lastmodifieddate|datetime|date|Last modified date|r
-]],
-  products = [[
-name|string|text|Name
-description|string|textarea|Description
-price|number|number|Unit price
-hs_sku|string|text|SKU
-hs_cost_of_goods_sold|number|number|Unit cost
-recurringbillingfrequency|string|text|Billing frequency
-createdate|datetime|date|Create date|r
-hs_lastmodifieddate|datetime|date|Last modified date|r
-]],
-  line_items = [[
-name|string|text|Name
-price|number|number|Unit price
-quantity|number|number|Quantity
-amount|number|number|Net price|r
-hs_product_id|number|number|Product ID
-hs_sku|string|text|SKU
-discount|number|number|Unit discount
-createdate|datetime|date|Create date|r
-hs_lastmodifieddate|datetime|date|Last modified date|r
-]],
-  notes = [[
-hs_note_body|string|html|Note body
-hs_timestamp|datetime|date|Activity date
-hs_createdate|datetime|date|Create date|r
-hs_lastmodifieddate|datetime|date|Last modified date|r
-]],
-  tasks = [[
-hs_task_subject|string|text|Task title
-hs_task_body|string|html|Task notes
-hs_task_status|enumeration|select|Task status|@task_status
-hs_task_priority|enumeration|select|Priority|@priority
-hs_task_type|enumeration|select|Task type|@task_type
-hs_timestamp|datetime|date|Due date
-hs_createdate|datetime|date|Create date|r
-hs_lastmodifieddate|datetime|date|Last modified date|r
-]],
-  calls = [[
-hs_call_title|string|text|Call title
-hs_call_body|string|html|Call notes
-hs_call_duration|number|number|Call duration
-hs_call_status|enumeration|select|Call status|@call_status
-hs_timestamp|datetime|date|Activity date
-hs_createdate|datetime|date|Create date|r
-hs_lastmodifieddate|datetime|date|Last modified date|r
-]],
-  emails = [[
-hs_email_subject|string|text|Email subject
-hs_email_text|string|textarea|Email body
-hs_email_direction|enumeration|select|Email direction|@direction
-hs_timestamp|datetime|date|Activity date
-hs_createdate|datetime|date|Create date|r
-hs_lastmodifieddate|datetime|date|Last modified date|r
-]],
-  meetings = [[
-hs_meeting_title|string|text|Meeting name
-hs_meeting_body|string|html|Meeting description
-hs_meeting_start_time|datetime|date|Start time
-hs_meeting_end_time|datetime|date|End time
-hs_meeting_outcome|enumeration|select|Outcome|@meeting_outcome
-hs_timestamp|datetime|date|Activity date
-hs_createdate|datetime|date|Create date|r
-hs_lastmodifieddate|datetime|date|Last modified date|r
-]],
-}
-
--- What a record shows when no property was asked for.
-local DEFAULTS = {
-  contacts = "createdate email firstname hs_object_id lastmodifieddate lastname",
-  companies = "createdate domain hs_lastmodifieddate hs_object_id name",
-  deals = "amount closedate createdate dealname dealstage hs_lastmodifieddate hs_object_id pipeline",
-  tickets = "content createdate hs_lastmodifieddate hs_object_id hs_pipeline hs_pipeline_stage hs_ticket_category " ..
-    "hs_ticket_priority subject",
-}
 
 local function options(text)
   local out = {}
@@ -237,19 +22,18 @@ local function index_options(def)
   for _, o in ipairs(def.options) do def.allowed[o.value] = true end
 end
 
-local DATES = "hs_createdate|datetime|date|Create date|r\nhs_lastmodifieddate|datetime|date|Last modified date|r\n"
 -- Definitions are never changed by a request (a PATCH replaces one), so simulators may share them.
 local shared = {}
 local function definitions(kind)
   if shared[kind] then return shared[kind] end
   local out = {}
-  local text = (TYPES[kind] or DATES) .. COMMON
+  local text = (catalog.properties[kind] or catalog.dates) .. catalog.common
   for line in text:gmatch("[^\n]+") do
     local name, type_, field, label, flags = line:match("^([^|]+)|([^|]+)|([^|]+)|([^|]+)|?(.*)$")
     local def = { name = name, type = type_, field = field, label = label, builtin = true, created = 0, options = {} }
     local list = flags:match("^@([%w_]+)")
     if list then
-      def.options = options(LISTS[list])
+      def.options = options(catalog.lists[list])
       index_options(def)
     end
     local marks = flags:gsub("^@[%w_]+", "")
@@ -272,7 +56,7 @@ function P.attach(st)
   st.modified = st.name == "contacts" and "lastmodifieddate" or "hs_lastmodifieddate"
   st.created = definitions(st.name).createdate and "createdate" or "hs_createdate"
   local defaults = {}
-  for name in (DEFAULTS[st.name] or (st.created .. " hs_lastmodifieddate hs_object_id")):gmatch("%S+") do
+  for name in (catalog.defaults[st.name] or (st.created .. " hs_lastmodifieddate hs_object_id")):gmatch("%S+") do
     defaults[#defaults + 1] = name
   end
   st.defaults = defaults

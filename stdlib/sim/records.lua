@@ -4,6 +4,7 @@
 local U = require "sim.util"
 local E = require "sim.errors"
 local O = require "sim.objects"
+local published = require "hubspot.types"
 local json = json
 
 local R = {}
@@ -138,7 +139,6 @@ local function merge(S, st, req)
 end
 
 local function gdpr_delete(S, st, req)
-  if st.name ~= "contacts" then return end
   local body = S:json(req)
   if U.absent(body.objectId) then E.bad_request("Some required fields were not set: [objectId]") end
   local property = not U.absent(body.idProperty) and body.idProperty or nil
@@ -368,9 +368,20 @@ end
 
 local BATCH = { read = batch_read, create = batch_create, update = batch_update, upsert = batch_upsert, archive = batch_archive }
 
+-- What HubSpot lets one do with the records of a type, beside reading: "*" is the usual.
+local CAN = {}
+for _, t in pairs(published) do CAN[t.type] = t.can end
+
+local CUSTOM = { ["*"] = true, merge = true }
+
+local function can(st, what) return (CAN[st.name] or CAN[st.type_id] or CUSTOM)[what] end
+
+local READS = { search = true, read = true }
+
 ---/crm/objects/V/{type}/…; `seg` is the path after the type. Returns status and body (text or table), or nothing (501).
 function R.route(S, st, req, seg)
   local method, first = req.method, seg[1]
+  if method ~= "GET" and not READS[first] and not READS[seg[2]] and not can(st, "*") then return end   -- these are only read
   if not first then
     if method == "GET" then
       return list(S, st, req)
@@ -387,9 +398,9 @@ function R.route(S, st, req, seg)
   if method == "POST" and not seg[2] then
     if first == "search" then
       return S.search.route(S, st, req)
-    elseif first == "merge" then
+    elseif first == "merge" and can(st, "merge") then
       return merge(S, st, req)
-    elseif first == "gdpr-delete" then
+    elseif first == "gdpr-delete" and can(st, "gdpr_delete") then
       return gdpr_delete(S, st, req)
     end
     return

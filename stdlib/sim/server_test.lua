@@ -150,6 +150,37 @@ describe("records", function()
     expect(second.id).to.equal(merged.id)
   end)
 
+  it("of every type do what HubSpot lets them", function()
+    local call, S = account()
+    local function objects(name) return "/crm/objects/2026-09/" .. name end
+    for _, t in ipairs { { "orders", { hs_order_name = "O-1" } }, { "0-116", { hs_postal_mail_body = "x" } },
+      { "users", { hs_availability_status = "away" } }, { "taxes", { hs_type = "PERCENT", hs_value = "19" } } } do
+      expect((call("POST", objects(t[1]), { properties = t[2] }))).to.equal(201)
+    end
+    local _, order = call("POST", objects "orders", { properties = { hs_order_name = "O-2" } })
+    local _, second = call("POST", objects "orders", { properties = { hs_order_name = "O-3" } })
+    expect((call("POST", objects "orders/merge", { primaryObjectId = order.id, objectIdToMerge = second.id }))).to.equal(200)
+    local _, note = call("POST", objects "notes", { properties = { hs_note_body = "a" } })
+    local _, more = call("POST", objects "notes", { properties = { hs_note_body = "b" } })
+    expect((call("POST", objects "notes/merge", { primaryObjectId = note.id, objectIdToMerge = more.id }))).to.equal(501)
+    expect((call("POST", objects "deals/gdpr-delete", { objectId = "1" }))).to.equal(501)
+    expect((call("POST", objects "feedback_submissions", { properties = { hs_content = "x" } }))).to.equal(501)
+    local made = S:control("create", { type = "feedback_submissions", properties = { hs_content = "x" } })
+    expect((call("PATCH", objects "feedback_submissions/" .. made.id, { properties = { hs_content = "y" } }))).to.equal(501)
+    local _, read = call("POST", objects "feedback_submissions/batch/read",
+      { inputs = { { id = made.id } }, properties = { "hs_content" } })
+    expect(read.results[1].properties.hs_content).to.equal("x")
+    local contact = S:control("create", { type = "contacts", properties = { email = "a@example.com" } })
+    local _, linked = call("PUT", objects "tickets/7/associations/default/calls/7")
+    expect(linked.category).to.equal("OBJECT_NOT_FOUND")   -- the pair is known
+    local _, lead = call("POST", objects "leads", { properties = { hs_lead_name = "L" }, associations = json.array { {
+      to = { id = contact.id }, types = json.array { { associationCategory = "HUBSPOT_DEFINED", associationTypeId = 578 } } } } })
+    local _, with = call("GET", "/crm/objects/2026-09/leads/" .. lead.id .. "?associations=contacts")
+    local types = {}
+    for _, a in ipairs(with.associations.contacts.results) do types[#types + 1] = a.type end
+    expect(types).to.equal { "lead_to_contact", "lead_to_contact_unlabeled" }
+  end)
+
   it("are gone for good after gdpr-delete", function()
     local call = account()
     local _, a = call("POST", CONTACTS, { properties = { email = "a@example.com" } })

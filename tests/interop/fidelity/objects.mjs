@@ -96,10 +96,22 @@ function flow(type, x) {
 
 export const flows = Object.entries(TYPES).map(([type, x]) => ({ name: type, calls: flow(type, x) }));
 
-const CLIENT = { ...Object.fromEntries(['contacts', 'companies', 'deals', 'tickets', 'products'].map((t) => [t, t])), line_items: 'lineItems', leads: 'objects.leads', notes: 'objects.notes', tasks: 'objects.tasks', calls: 'objects.calls' };
+// Types without a document of their own that the client knows.
+const OTHERS = {
+  emails: { create: { hs_email_subject: 'Hi', hs_email_direction: 'EMAIL' }, change: ['hs_email_text', 'a', 'b'] },
+  meetings: { create: { hs_meeting_title: 'Meet' }, change: ['hs_meeting_body', 'a', 'b'] },
+  communications: { create: { hs_communication_channel_type: 'SMS' }, change: ['hs_communication_body', 'a', 'b'] },
+  goal_targets: { create: { hs_goal_name: 'Sell' }, change: ['hs_target_amount', '7', '8'], api: 'goals' },
+  postal_mail: { create: { hs_postal_mail_body: 'Hi' }, change: ['hs_postal_mail_body', 'a', 'b'], api: 'postalMail' },
+  taxes: { create: { hs_label: 'VAT', hs_type: 'PERCENT' }, change: ['hs_value', '7', '19'] },
+  quotes: { create: { hs_title: 'Q' }, change: ['hs_status', 'DRAFT', 'APPROVED'], api: '../quotes' },
+  invoices: { create: { hs_currency: 'EUR' }, change: ['hs_invoice_status', 'draft', 'open'], api: '../commerce.invoices' },
+};
+const CLIENT = { ...Object.fromEntries(['contacts', 'companies', 'deals', 'tickets', 'products'].map((t) => [t, t])), line_items: 'lineItems', leads: 'objects.leads', notes: 'objects.notes', tasks: 'objects.tasks', calls: 'objects.calls',
+  ...Object.fromEntries(Object.entries(OTHERS).map(([t, x]) => [t, x.api?.startsWith('../') ? x.api.slice(3) : `objects.${x.api ?? t}`])) };
 
 export const typed = Object.entries(CLIENT).flatMap(([type, where]) => {
-  const x = TYPES[type];
+  const x = TYPES[type] ?? { ...OTHERS[type], second: OTHERS[type].create };
   const api = `crm.${where}`;
   const [name, one, two] = x.change;
   const links = x.of ? [{ to: { id: '$partner' }, types: [{ associationCategory: 'HUBSPOT_DEFINED', associationTypeId: x.of[1] }] }] : [];
@@ -126,6 +138,10 @@ export const typed = Object.entries(CLIENT).flatMap(([type, where]) => {
     [`${api}.batchApi.archive`, [{ inputs: [{ id: '$third' }] }]],
   ];
 }).concat([
+  ['crm.objects.feedbackSubmissions.basicApi.getPage', []],
+  ['crm.objects.feedbackSubmissions.basicApi.getById', [NOBODY], { code: 404 }],
+  ['crm.objects.feedbackSubmissions.batchApi.read', [{ inputs: [{ id: NOBODY }], properties: [], propertiesWithHistory: [] }], { is: { numErrors: 1 } }],
+  ['crm.objects.feedbackSubmissions.searchApi.doSearch', [{ filterGroups: [], properties: [], limit: 1, after: '0', sorts: [] }], { is: { total: 0 } }],
   ['crm.objects.basicApi.create', ['calls', { properties: TYPES.calls.create, associations: [] }], { save: { id: 'id' } }],
   ['crm.objects.basicApi.getById', ['calls', '$id'], { is: { id: '$id' } }],
   ['crm.objects.basicApi.update', ['calls', '$id', { properties: { hs_call_body: 'x' } }]],
