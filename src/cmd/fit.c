@@ -5,7 +5,7 @@
 #include "lua/check.h"
 
 enum {
-  LOOK_CPU_MS = 2000,          /* of a script that is too intricate for that nothing is asked */
+  LOOK_CPU_MS = 1000,          /* of a script that is too intricate for that nothing is asked */
   PATIENCE_MS = 3000,          /* how long scripts are held while HubSpot does not answer */
   AGAIN_MS = 60 * 1000, AGAIN_MAX_MS = 15 * 60 * 1000,
   REASON_MAX = 2000,
@@ -92,6 +92,13 @@ void hl_fit_taken(hl_fit *f, const char *script, const char *path) {
   hold(f, p, true);
 }
 
+/* It names something of the account. */
+static bool asks(const part *p) {
+  const cJSON *one;
+  cJSON_ArrayForEach(one, p->questions) if (cJSON_IsTrue(one) || cJSON_GetArraySize(one)) return true;
+  return false;
+}
+
 /* ---- the verdict ---- */
 
 static void reason(const cJSON *wrong, hl_buf *out) {
@@ -135,10 +142,11 @@ static void judge(hl_fit *f) {
   hl_error err;
   cJSON_AddItemReferenceToObject(request, "accounts", f->answers);
   for (part *p = f->parts; p; p = p->next)
-    if (p->needs) cJSON_AddItemReferenceToObject(needs, p->name, p->needs);
+    if (asks(p)) cJSON_AddItemReferenceToObject(needs, p->name, p->needs);
   int rc = hl_check_call(f->rt->loop, "fit", LOOK_CPU_MS, request, &answer, &err);
   if (rc) hl_log_write(f->rt->log, HL_LOG_WARN, "serve", "the scripts could not be held against the account: %s", err.text);
   for (part *p = f->parts; p; p = p->next) {
+    if (!asks(p)) continue;
     const cJSON *its = cJSON_GetObjectItemCaseSensitive(answer, p->name), *wrong = cJSON_GetObjectItemCaseSensitive(its, "wrong");
     bool more = !its || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(its, "open"));
     if (cJSON_GetArraySize(wrong)) halt(f, p, wrong);
@@ -183,12 +191,6 @@ static void on_answers(void *arg, const char *failed, const char *notes) {
 static bool among(const cJSON *list, const char *text) {
   const cJSON *one;
   cJSON_ArrayForEach(one, list) if (strcmp(one->valuestring, text) == 0) return true;
-  return false;
-}
-
-static bool asks(const part *p) {
-  const cJSON *one;
-  cJSON_ArrayForEach(one, p->questions) if (cJSON_IsTrue(one) || cJSON_GetArraySize(one)) return true;
   return false;
 }
 
