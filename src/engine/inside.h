@@ -248,6 +248,8 @@ struct hl_handler {
   bool active;
   bool swapped;                /* in the swap that is being made */
   bool absent;                 /* its script could not be loaded: events are kept for it */
+  bool behind;                 /* what was kept is on its way back: what comes meanwhile goes the same way, behind it */
+  uint64_t kept_seq;           /* of the transaction with the last that was kept */
   bool back;                   /* its rows are about to wait again */
   bool gone;                   /* no script has it any more: it lives until its last run has ended */
   /* schedules */
@@ -381,6 +383,7 @@ struct hl_engine {
   int64_t next_due;            /* when to look next */
   hl_link early;               /* list head: in the log, and not yet due */
   int64_t due_again_ms;        /* as reread_ms, for what is due */
+  uint64_t due_seq;            /* the transaction that the read which is out has seen */
   bool reading_due, due_blocked; /* blocked: no room in memory when it was due */
   bool due_after_submit;       /* what gathers may hold a row that is due: it goes first */
 
@@ -586,6 +589,7 @@ bool hl_parked_known(const hl_engine *e, int64_t id); /* in memory, or its going
 int hl_parked_start(hl_engine *e, hl_error *err); /* before the log is read: retries that hold their lanes */
 void hl_parked_due(hl_engine *e, int64_t due);  /* a row is due then; of a delayed event: EARLY_MS less */
 void hl_parked_check(hl_engine *e);
+void hl_parked_enter(hl_engine *e, hl_handler *h, const hl_parked *p, bool debounced); /* the row's event, into its lane or alone */
 void hl_parked_more(hl_engine *e);              /* there may be room again for what is due */
 hl_parked_ref *hl_parked_hold(hl_engine *e, int64_t id);
 void hl_parked_leave(hl_engine *e, hl_parked_ref *ref);  /* its going is in e->tx */
@@ -623,6 +627,7 @@ void hl_absent_deinit(hl_engine *e);
 bool hl_absent_any(const char *durable);     /* a row for whatever its script listens to, once it is loaded */
 hl_state hl_absent_fate(const hl_engine *e, const char *durable); /* of such rows */
 void hl_absent_offer(hl_engine *e, const hl_parked *p); /* such a row, to the script's handlers of its type */
+void hl_absent_caught_up(hl_engine *e, uint64_t seq); /* all that was due in the store up to that transaction has been read */
 void hl_absent_keep(hl_run *run);            /* a parked row for the time when its handler is there; and frees it */
 void hl_gone_cut(hl_run *run);               /* its handler is gone: nobody runs it again; and frees it */
 void hl_gone_ended(hl_handler *h);           /* a run of h has ended; h may be gone on return */

@@ -232,7 +232,7 @@ static void give(hl_engine *e, hl_ev *ev, hl_handler *h, int depth, int written,
     run->refused = hl_strdup("writes to HubSpot chained deeper than 8: handlers that answer each other's writes without end?");
   ev->refs++;
   ev->left++;
-  if (h->absent) hl_absent_keep(run);
+  if (h->absent || h->behind) hl_absent_keep(run);
   else if (h->batch_size && !run->refused) hl_batch_wait(run);
   else if (!h->debounce_ms || run->refused || !hl_debounce(run)) hl_lane_enter(run);
 }

@@ -91,21 +91,20 @@ hl_run *hl_parked_run(hl_engine *e, hl_handler *h, const hl_parked *p) {
 
 /* A retry goes alone: later events of its object have passed it by now. What has waited goes on in its lane, and what was
  * kept and never tried has its turn there. */
-static void retry(hl_engine *e, const hl_parked *p) {
-  bool debounced = hl_debounce_fires(e, p->id);
-  hl_handler *h = hl_handler_by_name(e, p->handler);
-  if (!h && hl_absent_any(p->handler)) {
-    hl_absent_offer(e, p);
-    return;
-  }
-  if (h && p->lane.p) {
-    hl_backlog_due(e, h, p);
-    return;
-  }
+void hl_parked_enter(hl_engine *e, hl_handler *h, const hl_parked *p, bool debounced) {
   hl_run *run = hl_parked_run(e, h, p);
   if (!run) return;
-  if (debounced || run->waited || !run->attempt || (h->throttle_n && !h->batch_size)) hl_lane_enter(run);
+  if (h->batch_size && !run->attempt) hl_batch_wait(run);
+  else if (debounced || run->waited || !run->attempt || (h->throttle_n && !h->batch_size)) hl_lane_enter(run);
   else hl_lane_enter_alone(run);
+}
+
+static void due_now(hl_engine *e, const hl_parked *p) {
+  bool debounced = hl_debounce_fires(e, p->id);
+  hl_handler *h = hl_handler_by_name(e, p->handler);
+  if (!h && hl_absent_any(p->handler)) hl_absent_offer(e, p);
+  else if (h && p->lane.p) hl_backlog_due(e, h, p);
+  else hl_parked_enter(e, h, p, debounced);
 }
 
 /* It failed shortly before the restart: its lane waits for it as it would have. */
@@ -141,13 +140,14 @@ static void on_due(void *arg, const hl_store_due *due) {
     const hl_parked *p = &due->parked[i];
     if (hl_parked_known(e, p->id)) continue;
     if (p->kind == HL_ST_WAITING) {
-      retry(e, p);
+      due_now(e, p);
       continue;
     }
     hl_tx_release(e->tx, p->id);
     hl_inbox_append_own(e, hl_strndup(p->event.p, p->event.n), p->due > now ? p->due : now);
     hl_parked_leave(e, hl_parked_hold(e, p->id));
   }
+  if (due->next > now) hl_absent_caught_up(e, e->due_seq);
   if (due->next < e->next_due) e->next_due = due->next;
   arm(e);
   hl_touch(e);
@@ -171,6 +171,7 @@ void hl_parked_check(hl_engine *e) {
   e->due_after_submit = !hl_tx_empty(e->tx);
   if (e->due_after_submit) return;
   e->reading_due = true;
+  e->due_seq = e->done_seq;
   e->next_due = INT64_MAX; /* what becomes known meanwhile counts, and the answer */
   hl_store_read_due(e->store, now, EARLY_MS, e->parked.n + READ_MORE, on_due, e);
 }

@@ -188,14 +188,13 @@ void hl_absent_offer(hl_engine *e, const hl_parked *p) {
     hl_parked its = *p;
     its.id = e->next_parked++;
     its.handler = name.p;
-    its.kind = h->absent ? HL_ST_PENDING : HL_ST_WAITING;
     its.error = (hl_str){NULL, 0};
     hl_tx_park(e->tx, &its, false);
+    hl_parked_enter(e, h, &its, false);
   }
   hl_buf_deinit(&name);
   hl_tx_unpark(e->tx, p->id, HL_ST_UNHANDLED);
   hl_parked_leave(e, hl_parked_hold(e, p->id));
-  hl_parked_due(e, hl_loop_now(e->loop));
   if (ev) hl_ev_unref(e, ev);
   else cJSON_Delete(json);
 }
@@ -210,6 +209,12 @@ void hl_absent_keep(hl_run *run) {
   hl_parked p = {.id = e->next_parked++, .row = ev->parked_row, .index = ev->index, .kind = HL_ST_PENDING, .open = true,
                  .handler = name.p, .type = ev->type, .source = ev->source, .account = ev->account, .received = ev->received,
                  .event = hl_str_of(json), .error = HL_STR("its script could not be loaded")};
+  if (run->h->behind) {
+    p.kind = HL_ST_WAITING;
+    p.error = (hl_str){NULL, 0};
+    run->h->kept_seq = e->seq;
+    hl_parked_due(e, hl_loop_now(e->loop));
+  }
   hl_tx_park(e->tx, &p, false);
   hl_buf_deinit(&name);
   hl_free(json);
@@ -217,6 +222,11 @@ void hl_absent_keep(hl_run *run) {
   hl_run_settle(run, HL_ST_WAITING);
   hl_run_free(run);
   hl_touch(e);
+}
+
+void hl_absent_caught_up(hl_engine *e, uint64_t seq) {
+  for (hl_handler *h = e->handlers; h; h = h->next)
+    if (h->behind && h->kept_seq <= seq) h->behind = false;
 }
 
 static void note_listeners(hl_engine *e, const char *script) {
@@ -312,6 +322,7 @@ static void let_go(hl_handler *h) {
 }
 
 static void swap_script(hl_engine *e, hl_swap *swap) {
+  bool was_absent = e->started && is_absent(e, swap->script);
   while (swap->handlers) {
     hl_handler *h = swap->handlers;
     swap->handlers = h->next;
@@ -326,6 +337,11 @@ static void swap_script(hl_engine *e, hl_swap *swap) {
     }
     *p = h->next;
     let_go(h);
+  }
+  for (hl_handler *h = e->handlers; h && was_absent; h = h->next) {
+    if (h->scheduled || strcmp(h->script, swap->script) != 0) continue;
+    h->behind = true;
+    h->kept_seq = e->seq; /* in which what was kept for it is due again */
   }
   absent_no_more(e, swap->script);
   note_listeners(e, swap->script);

@@ -658,6 +658,68 @@ static void what_is_offered_survives_a_crash(void **state) {
   }
 }
 
+static int64_t last[7];
+static int out_of_order;
+static void note_order(probe *p, hl_run *run, const hl_event *event) {
+  int64_t *at = &last[event->object_id[0] - '0'];
+  (void)p, (void)run;
+  if (event->occurred_at < *at) out_of_order++;
+  *at = event->occurred_at;
+}
+
+/* What comes while what was kept is on its way back goes behind it, however much that is. */
+static void what_was_kept_comes_back_in_order(void **state) {
+  (void)state;
+  enum { KEPT = 5000, LATER = 200 };
+  for (int known = 0; known < 2; known++) {
+    world w;
+    static probe a;
+    static char body[200 * 150];
+    int n = 0;
+    memset(&a, 0, sizeof a);
+    memset(last, 0, sizeof last);
+    out_of_order = 0;
+    a.work = note_order;
+    unlink("absent.db");
+    unlink("absent.db-wal");
+    open_life(&w);
+    if (known) {
+      swap_to(&w, "contact.creation", (hl_handler_options){0}, &a);
+      world_start(&w);
+      let_pass(&w, 5);
+      end_life(&w);
+      open_life(&w);
+    }
+    hl_engine_absent(w.e, "t.lua");
+    world_start(&w);
+    while (n < KEPT) {
+      size_t at = 0;
+      for (int i = 0; i < 100; i++, n++)
+        at += (size_t)snprintf(body + at, sizeof body - at, "%c{\"eventId\":%d,\"occurredAt\":%d,\"subscriptionType\":\"contact.creation\",\"objectId\":%d}",
+                               i ? ',' : '[', n + 1, n + 1, n % 7);
+      snprintf(body + at, sizeof body - at, "]");
+      stored(&w, body);
+    }
+    let_pass(&w, 5);
+    assert_int_equal(stats_of(&w).pending, KEPT);
+    swap_to(&w, "contact.creation", (hl_handler_options){0}, &a);
+    for (int k = 0; k < LATER; k++, n++) {
+      snprintf(body, sizeof body, "[{\"eventId\":%d,\"occurredAt\":%d,\"subscriptionType\":\"contact.creation\",\"objectId\":%d}]", n + 1, n + 1, n % 7);
+      stored(&w, body);
+      if (k % 3 == 0) pass(&w, 1);
+    }
+    for (int i = 0; i < 100000 && stats_of(&w).ran < KEPT + LATER; i++) pass(&w, 10);
+    assert_int_equal(stats_of(&w).ran, KEPT + LATER);
+    assert_int_equal(a.calls, KEPT + LATER);
+    assert_int_equal(out_of_order, 0);
+    snprintf(body, sizeof body, "[{\"eventId\":%d,\"occurredAt\":%d,\"subscriptionType\":\"contact.creation\",\"objectId\":1}]", n + 1, n + 1);
+    stored(&w, body);
+    pass(&w, 1);
+    assert_int_equal(a.calls, KEPT + LATER + 1); /* and is done with that */
+    end_life(&w);
+  }
+}
+
 /* ---- at random ---- */
 
 enum { OBJECTS = 12, EVENTS = 1500, VERSIONS = 2 };
@@ -770,6 +832,7 @@ int main(void) {
       cmocka_unit_test(an_absent_script_that_is_removed_leaves_orphans),
       cmocka_unit_test(what_a_new_script_may_listen_to_is_kept),
       cmocka_unit_test(what_is_offered_survives_a_crash),
+      cmocka_unit_test(what_was_kept_comes_back_in_order),
       cmocka_unit_test(swaps_at_random),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
