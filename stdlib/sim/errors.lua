@@ -65,6 +65,17 @@ function E.bad_json(what)
   E.raise(400, "VALIDATION_ERROR", "Invalid input JSON on line 1, column 1: " .. what)
 end
 
+---A list of a body: {} when it is absent or null, 400 when it is something else.
+---@param kind string|nil the type that each of its items must have
+function E.list(value, what, kind)
+  if U.absent(value) then return {} end
+  if type(value) ~= "table" then E.bad_json(what .. " must be a list") end
+  for _, item in ipairs(value) do
+    if kind and type(item) ~= kind then E.bad_json(what .. " must hold " .. (kind == "table" and "object" or kind) .. "s") end
+  end
+  return value
+end
+
 ---@param list table of { name=, message=, code= }
 function E.property_errors(S, list)
   table.sort(list, function(a, b) return a.name < b.name end)

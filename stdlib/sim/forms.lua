@@ -110,6 +110,7 @@ function F.route(S, req, seg)
     if method ~= "GET" then return end
     local limit, after, out, more = limit_of(q, "20", LIST_MAX), U.one(q, "after"), {}, nil
     local at = after and math.tointeger(tonumber(after)) or 0
+    if at < 0 then E.bad_request("Invalid paging cursor: " .. after) end
     for i = at + 1, #S.forms.order do
       local form = S.forms.order[i]
       if (form.archived ~= nil) == archived then

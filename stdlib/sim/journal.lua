@@ -349,7 +349,11 @@ local function upsert(S, A, body)
   if body.portalId and body.portalId ~= S.portal then
     E.raise(403, "FORBIDDEN", "The app is not installed in portal " .. tostring(body.portalId))
   end
-  for _, action in ipairs(body.actions or {}) do
+  local lists = {}
+  for _, name in ipairs { "actions", "properties", "objectIds", "associatedObjectTypeIds", "listIds" } do
+    lists[name] = E.list(body[name], name)
+  end
+  for _, action in ipairs(lists.actions) do
     if not has(kind.actions, action) then E.bad_request("Action " .. tostring(action) .. " is not one of " .. body.subscriptionType) end
   end
   local type_id = body.objectTypeId
@@ -365,8 +369,8 @@ local function upsert(S, A, body)
     A.subs[#A.subs + 1] = found
   end
   found.updated = now
-  found.actions, found.properties, found.object_ids = body.actions or {}, body.properties or {}, body.objectIds or {}
-  found.associated, found.list_ids = body.associatedObjectTypeIds or {}, body.listIds or {}
+  found.actions, found.properties, found.object_ids = lists.actions, lists.properties, lists.objectIds
+  found.associated, found.list_ids = lists.associatedObjectTypeIds, lists.listIds
   return rendered(S, A, found)
 end
 

@@ -90,11 +90,11 @@ local function compile(st, branch)
   if type(branch) ~= "table" then E.bad_request("Some required fields were not set: [filterBranch]") end
   local kind, tests = branch.filterBranchType, {}
   if kind ~= "OR" and kind ~= "AND" then not_simulated("branches of type " .. tostring(kind)) end
-  for _, filter in ipairs(branch.filters or {}) do
+  for _, filter in ipairs(E.list(branch.filters, "filters", "table")) do
     if filter.filterType ~= "PROPERTY" then not_simulated("filters of type " .. tostring(filter.filterType)) end
     tests[#tests + 1] = property_test(st, filter)
   end
-  for _, inner in ipairs(branch.filterBranches or {}) do tests[#tests + 1] = compile(st, inner) end
+  for _, inner in ipairs(E.list(branch.filterBranches, "filterBranches")) do tests[#tests + 1] = compile(st, inner) end
   return function(rec)
     for _, test in ipairs(tests) do
       if test(rec) == (kind == "OR") then return kind == "OR" end

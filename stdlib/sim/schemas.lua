@@ -77,10 +77,9 @@ local function custom(S, name)
 end
 
 local function names(list, st, what)
-  if U.absent(list) then return {} end
-  if type(list) ~= "table" then E.bad_json(what .. " must be a list") end
+  list = E.list(list, what, "string")
   for _, name in ipairs(list) do
-    if not st.defs[name] then E.bad_request("Property " .. tostring(name) .. " in " .. what .. " does not exist") end
+    if not st.defs[name] then E.bad_request("Property " .. name .. " in " .. what .. " does not exist") end
   end
   return list
 end
@@ -135,13 +134,13 @@ local function create(S, req)
   if #S.schemas == MAX then E.bad_request("You have reached the limit of " .. MAX .. " custom object types") end
   if S.types[name] then E.bad_request("The name " .. name .. " is one of HubSpot's own object types") end
   local now, others = S.host.now(), {}
-  for i, other in ipairs(type(body.associatedObjects) == "table" and body.associatedObjects or {}) do others[i] = object_type(S, other) end
+  for i, other in ipairs(E.list(body.associatedObjects, "associatedObjects")) do others[i] = object_type(S, other) end
   local st = O.add(S, "2-" .. S.next_schema, full, name, FIRST_RECORD)
   st.schema = { name = name, labels = { singular = labels.singular, plural = labels.plural }, created = now, updated = now,
     associations = {}, description = type(body.description) == "string" and body.description or nil,
     sensitive = body.allowsSensitiveProperties == true }
   local ok, e = pcall(function()
-    for _, property in ipairs(body.properties) do
+    for _, property in ipairs(E.list(body.properties, "properties", "table")) do
       local copy = { groupName = st.group }
       for k, v in pairs(property) do copy[k] = v end
       P.create(S, st, copy)

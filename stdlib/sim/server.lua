@@ -330,6 +330,7 @@ local function work(S, req)
   S.current = req   -- rooms never wait, so there is one current request
   for _, text in ipairs { req.path, req.query } do
     if text:find("%00", 1, true) then E.bad_request("the URL holds a NUL character (%00)") end
+    if text:find("[%%\128-\255]") and not utf8.len(U.decode(text)) then E.bad_request("the URL is not UTF-8") end
   end
   local seg = split(req.path)
   if seg[1] == "oauth" then

@@ -47,17 +47,20 @@ const PATIENCE = 5000;
 
 // ---- scenarios ----
 
-async function loadScenarios() {
+export async function loadScenarios() {
   const folder = path.join(here, 'fidelity');
   const files = fs.readdirSync(folder).filter((f) => f.endsWith('.mjs')).sort();
   const loaded = await Promise.all(files.map((f) => import(path.join(folder, f))));
   return { flows: loaded.flatMap((m) => m.flows ?? []), typed: loaded.flatMap((m) => m.typed ?? []) };
 }
 
-const at = (value, where) => where.split('.').filter(Boolean).reduce((v, k) => v?.[k], value);
+// What calls can name before anything is saved.
+export const known = () => ({ portal: 62515, app: APP.id, secret: APP.secret, token: TOKEN });
+
+export const at = (value, where) => where.split('.').filter(Boolean).reduce((v, k) => v?.[k], value);
 
 // "$id" is what was saved under that name, with its type when it stands alone; "$id:number" is it as a number.
-function fill(value, vars) {
+export function fill(value, vars) {
   if (typeof value === 'string') {
     const alone = /^\$(\w+)(:number)?$/.exec(value);
     if (alone) return alone[2] ? Number(vars[alone[1]]) : vars[alone[1]];
@@ -131,7 +134,7 @@ class Run {
   constructor(report, server, version) {
     Object.assign(this, { report, server, version });
     this.agent = new http.Agent({ keepAlive: true });
-    this.vars = { portal: 62515, app: APP.id, secret: APP.secret, token: TOKEN };
+    this.vars = known();
   }
 
   // The path in this version, when it is published; the documents' own version always is.
@@ -264,7 +267,7 @@ function typedApis(client, roots) {
 
 async function runTyped(report, server, typed) {
   const client = new Client({ accessToken: TOKEN, developerApiKey: DEVELOPER_KEY, basePath: server.url });
-  const vars = { portal: 62515, app: APP.id, secret: APP.secret, token: TOKEN };
+  const vars = known();
   const roots = new Set(typed.map(([name]) => name.split('.').slice(0, name.startsWith('crm.') ? 2 : -2).join('.') || name.split('.')[0]));
   for (const [where, methods] of typedApis(client, roots)) for (const m of methods) report.typed.set(`${where}.${m}`, null);
   for (const [name, args = [], call = {}] of typed) {
@@ -290,8 +293,18 @@ async function runTyped(report, server, typed) {
 
 // ---- the whole ----
 
-export async function measure(t) {
+// An account as the scenarios want it.
+export async function simulated(t) {
   delete process.env.HL_RECORD_DIR;   // everything is held against the documents right here
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'hubloop-fidelity-'));
+  t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+  const s = await sim(t, dir, ['--contacts', '30', '--companies', '10', '--deals', '5', '--owners', '3', '--tier', 'unlimited', '--oauth-app', APP.id],
+    { env: { HUBSPOT_APP_SECRET: APP.secret, HUBSPOT_DEVELOPER_KEY: DEVELOPER_KEY } });
+  await s.control('configure', { journal_publish_ms: 10, lag_ms: 0 });
+  return s;
+}
+
+export async function measure(t) {
   const folder = documentsFolder();
   const documents = new Documents(folder);
   const operations = documents.operations.map((o) => new Operation(o));
@@ -299,16 +312,8 @@ export async function measure(t) {
   const report = { documents, operations, endpoints: new Endpoints(folder), invalid: [], others: [], strays: [], unnamed: [], typed: new Map(), exchanges: 0 };
   report.of = (method, dated) => index.get(documents.find(method, dated));
   const { flows, typed } = await loadScenarios();
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'hubloop-fidelity-'));
-  t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
-  const simulator = async () => {
-    const s = await sim(t, dir, ['--contacts', '30', '--companies', '10', '--deals', '5', '--owners', '3', '--tier', 'unlimited', '--oauth-app', APP.id],
-      { env: { HUBSPOT_APP_SECRET: APP.secret, HUBSPOT_DEVELOPER_KEY: DEVELOPER_KEY } });
-    await s.control('configure', { journal_publish_ms: 10, lag_ms: 0 });
-    return s;
-  };
   for (const version of [VERSION, '2026-03', 'legacy']) {
-    const server = await simulator();
+    const server = await simulated(t);
     const run = new Run(report, server, version);
     for (const flow of flows) {
       if (version === '2026-03' && flow.calls.every(([, p]) => !p.includes('{v}'))) continue;
@@ -318,7 +323,7 @@ export async function measure(t) {
     run.close();
     await server.stop();
   }
-  const server = await simulator();
+  const server = await simulated(t);
   await runTyped(report, server, typed);
   await server.stop();
   for (const x of readRecord(server.record)) {

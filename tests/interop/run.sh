@@ -19,4 +19,4 @@ HL_RECORDS=${HL_RECORDS:-$(cd ../.. && pwd)/build/records}
 HL_RECORD_DIR=$HL_RECORDS/interop
 export HL_RECORDS HL_RECORD_DIR
 rm -rf "$HL_RECORD_DIR"
-exec sh ../integration/node.sh interop openapi.test.mjs client.test.mjs oauth.test.mjs browser.test.mjs errors.test.mjs requests.test.mjs apis.test.mjs journal.test.mjs fidelity.test.mjs records.test.mjs
+exec sh ../integration/node.sh interop openapi.test.mjs client.test.mjs oauth.test.mjs browser.test.mjs errors.test.mjs requests.test.mjs apis.test.mjs journal.test.mjs fidelity.test.mjs odd.test.mjs records.test.mjs
