@@ -18,6 +18,7 @@ const hl_command *const hl_commands[] = {
     &hl_cmd_record,
     &hl_cmd_demo,
     &hl_cmd_check,
+    &hl_cmd_migrate,
     &hl_cmd_webhooks,
     &hl_cmd_route,
     &hl_cmd_events,
@@ -35,7 +36,6 @@ const hl_command *const hl_commands[] = {
 /* Commands of the design that this version does not have: said so, by name. */
 static const char *const later[] = {
     "record",
-    "migrate",
     "repl",
     "doctor",
     "bench",

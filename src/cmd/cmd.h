@@ -63,6 +63,7 @@ extern const hl_command hl_cmd_sim;
 extern const hl_command hl_cmd_record;
 extern const hl_command hl_cmd_demo;
 extern const hl_command hl_cmd_check;
+extern const hl_command hl_cmd_migrate;
 extern const hl_command hl_cmd_webhooks;
 extern const hl_command hl_cmd_route;
 extern const hl_command hl_cmd_events;

@@ -133,6 +133,7 @@ void hl_bind_wait(lua_State *L);
 void hl_bind_writes(lua_State *L); /* of a step, into the table on top */
 void hl_bind_serve(lua_State *L);
 void hl_bind_secret(lua_State *L);
+void hl_bind_files(lua_State *L);    /* for lua/check.h alone: no script gets these */
 void hl_bind_kv(lua_State *L);
 void hl_bind_http(lua_State *L);
 void hl_bind_hubspot(lua_State *L);

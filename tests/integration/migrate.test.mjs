@@ -1,0 +1,99 @@
+// hubloop migrate, as a person runs it.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { SECRET, project, run } from './lib.mjs';
+
+const UUID = ['0a1b2c3d', '1111', '2222', '3333', '0123456789ab'].join('-');
+const JS = `// HubSpot\r
+const r = await axios.get("https://api.hubapi.com/crm/v3/objects/contacts/" + id);\r
+await axios.post("https://api.hubapi.com/contacts/v1/contact?hapikey=${UUID}", body);\r
+`;
+const found = (r) => JSON.parse(r.out).findings;
+
+test('each place, its dated call and scopes; keys are never whole', async (t) => {
+  const dir = project(t, { 'src/a.js': JS, 'src/b.py': 'print("/v1/")\n', 'node_modules/x/i.js': JS, '.git/x.js': JS, 'logo.png': JS });
+  const r = await run(t, ['migrate', '.', '--json'], { cwd: dir });
+  assert.equal(r.code, 1, r.err);
+  assert.deepEqual(found(r).map((f) => [f.file, f.line, f.kind, f.path ?? null, f.replacement ?? null, f.scopes]), [
+    ['src/a.js', 2, 'old-path', '/crm/v3/objects/contacts/{}', '/crm/objects/2026-09/contacts/{}', ['crm.objects.contacts.read']],
+    ['src/a.js', 3, 'api-key', null, null, []],
+    ['src/a.js', 3, 'old-path', '/contacts/v1/contact', '/crm/objects/2026-09/contacts', ['crm.objects.contacts.write']]]);
+  assert.deepEqual(JSON.parse(r.out).scopes, ['crm.objects.contacts.read', 'crm.objects.contacts.write']);
+  assert.equal(JSON.parse(r.out).credential.kind, 'service_key');
+  const text = await run(t, ['migrate', 'src'], { cwd: dir });
+  assert.match(text.out, /^src\/a\.js:2: GET \/crm\/v3\/objects\/contacts\/\{\} → GET \/crm\/objects\/2026-09\/contacts\/\{\} \[old-path\]$/m);
+  for (const out of [r.out, text.out]) assert.ok(!out.includes(UUID));
+  assert.ok(!SECRET.includes(UUID));
+  const none = await run(t, ['migrate', 'src/b.py'], { cwd: dir });
+  assert.equal(none.code, 0);
+  assert.equal(none.out, 'nothing found in 1 file\n');
+});
+
+test('--write rewrites what is safe, keeps mode and line ends, and leaves the old file', async (t) => {
+  const dir = project(t, { 'a.js': JS, 'only.sh': 'curl https://api.hubapi.com/crm/v3/owners\n', 'ro.js': JS });
+  fs.chmodSync(path.join(dir, 'only.sh'), 0o755);
+  const one = await run(t, ['migrate', 'only.sh', '--write'], { cwd: dir });
+  assert.equal(one.code, 0, one.out + one.err);
+  assert.equal(fs.readFileSync(path.join(dir, 'only.sh'), 'utf8'), 'curl https://api.hubapi.com/crm/owners/2026-09\n');
+  assert.equal(fs.readFileSync(path.join(dir, 'only.sh.orig'), 'utf8'), 'curl https://api.hubapi.com/crm/v3/owners\n');
+  assert.equal(fs.statSync(path.join(dir, 'only.sh')).mode & 0o777, 0o755);
+
+  fs.chmodSync(path.join(dir, 'ro.js'), 0o444);
+  const r = await run(t, ['migrate', '.', '--write'], { cwd: dir });
+  assert.equal(r.code, 3, r.out);
+  assert.match(r.err, /ro\.js is not rewritten: it is read-only/);
+  assert.equal(fs.readFileSync(path.join(dir, 'a.js'), 'utf8'), JS.replace('/crm/v3/objects/', '/crm/objects/2026-09/'));
+  assert.equal(fs.readFileSync(path.join(dir, 'ro.js'), 'utf8'), JS);
+  assert.deepEqual(fs.readdirSync(dir).sort(), ['a.js', 'a.js.orig', 'only.sh', 'only.sh.orig', 'ro.js']);
+
+  fs.writeFileSync(path.join(dir, 'a.js'), JS);
+  const again = await run(t, ['migrate', 'a.js', '--write'], { cwd: dir });
+  assert.equal(again.code, 3);
+  assert.match(again.err, /a\.js is not rewritten: its \.orig is there already/);
+  assert.equal(fs.readFileSync(path.join(dir, 'a.js'), 'utf8'), JS);
+});
+
+test('odd trees: UTF-16, links in a circle, what cannot be read, what is not there', async (t) => {
+  const dir = project(t, { 'latin.py': '# \xe4\n', 'big.js': `${' '.repeat(5 << 20)}${JS}` });
+  const wide = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(JS.replace('HubSpot', 'HubSpot \u{1F600}'), 'utf16le')]);
+  fs.writeFileSync(path.join(dir, 'wide.js'), wide);
+  fs.writeFileSync(path.join(dir, 'latin.py'), Buffer.from('u = "https://api.hubapi.com/crm/v3/owners" # \xe4\n', 'latin1'));
+  fs.symlinkSync('..', path.join(dir, 'up'));
+  fs.symlinkSync('nothing', path.join(dir, 'broken'));
+  const r = await run(t, ['migrate', '.', '--write', '--json'], { cwd: dir });
+  assert.equal(r.code, 1, r.err);
+  assert.deepEqual(found(r).map((f) => [f.file, f.line, f.rewritten]), [['latin.py', 1, true], ['wide.js', 2, true], ['wide.js', 3, false], ['wide.js', 3, false]]);
+  assert.match(JSON.parse(r.out).left_out[0].why, /larger than 4 MiB; name it/);
+  assert.equal(fs.readFileSync(path.join(dir, 'latin.py'), 'latin1'), 'u = "https://api.hubapi.com/crm/owners/2026-09" # \xe4\n');
+  assert.equal(fs.readFileSync(path.join(dir, 'wide.js')).subarray(2).toString('utf16le'),
+    JS.replace('HubSpot', 'HubSpot \u{1F600}').replace('/crm/v3/objects/', '/crm/objects/2026-09/'));
+  assert.equal(found(await run(t, ['migrate', 'big.js', '--json'], { cwd: dir })).length, 3);
+
+  const none = await run(t, ['migrate', 'nothing'], { cwd: dir });
+  assert.equal(none.code, 2);
+  assert.match(none.err, /^hubloop: cannot read nothing: No such file or directory; name files or folders\n$/);
+  assert.equal((await run(t, ['migrate'], { cwd: dir })).code, 2);
+  fs.truncateSync(path.join(dir, 'big.js'), 65 << 20);
+  const huge = await run(t, ['migrate', 'big.js', 'wide.js'], { cwd: dir });
+  assert.equal(huge.code, 3);
+  assert.match(huge.err, /cannot read big\.js: it is no file, or larger than 64 MiB/);
+  assert.match(huge.out, /^wide\.js:3:/m);
+});
+
+test('a report for people, escaped, which is not read itself', async (t) => {
+  const dir = project(t, { '<b>|&.js': JS });
+  const r = await run(t, ['migrate', '.', '--html', 'r.html', '--markdown', 'r.md'], { cwd: dir });
+  assert.equal(r.code, 1, r.err);
+  const html = fs.readFileSync(path.join(dir, 'r.html'), 'utf8'), md = fs.readFileSync(path.join(dir, 'r.md'), 'utf8');
+  assert.match(html, /<h3>&lt;b&gt;\|&amp;\.js<\/h3>/);
+  assert.ok(!html.includes('<b>') && !/(src|href)=/.test(html) && !html.includes(UUID) && !md.includes(UUID));
+  assert.match(html, /<td>2<\/td><td><code>GET \/crm\/v3\/objects\/contacts\/\{\}<\/code>/);
+  assert.match(md, /^\| 2 \| `GET \/crm\/v3\/objects\/contacts\/\{\}` \| `GET \/crm\/objects\/2026-09\/contacts\/\{\}` \| the same \| crm\.objects\.contacts\.read \|/m);
+  assert.match(md, /^### \\<b\\>\\\|&\.js$/m);
+  assert.equal(found(await run(t, ['migrate', '.', '--json'], { cwd: dir })).length, 3);
+  const wrong = await run(t, ['migrate', '.', '--html', 'no/r.html'], { cwd: dir });
+  assert.equal(wrong.code, 3);
+  assert.match(wrong.err, /cannot write no\/r\.html: No such file/);
+});
