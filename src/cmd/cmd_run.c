@@ -14,7 +14,7 @@ static const hl_flag flags[] = {
     {"account", "NAME", "call HubSpot with this stored account (hubloop auth list)"},
     {"store", "FILE", "keep kv and pending events here instead of the state folder"},
     {"allow-host", "HOST", "the script may reach this host with http (several: a,b)"},
-    {"allow-fs", "DIR", "the script may read this folder"},
+    {"allow-fs", "DIR", "the script may read and write files in this folder"},
     {"allow-env", "NAME", "the script may read this environment variable"},
     {"verbose", NULL, "log what the host does"},
     {NULL, NULL, NULL},

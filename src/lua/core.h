@@ -162,6 +162,9 @@ bool hl_watch_spent(void);                   /* the running budget is spent */
 /* hl_lua_to_json with `indent` blanks a level (0: compact). */
 int hl_lua_encode(lua_State *L, int idx, hl_buf *out, int indent, hl_error *err);
 
+/* Length of the valid UTF-8 sequence at p (n is not 0), 0 when it is none. */
+size_t hl_utf8_length(const unsigned char *p, size_t n);
+
 /* json_read.c */
 /* Pushes what the text says; false, and nothing is pushed, when hl_json_parse and
  * hl_lua_push_json are to read or refuse it. */
@@ -174,6 +177,7 @@ void hl_bind_log(lua_State *L);
 void hl_bind_time(lua_State *L);
 void hl_bind_crypto(lua_State *L);
 void hl_bind_operations(lua_State *L);
+void hl_bind_csv(lua_State *L);
 /* sandbox.c: the base library as scripts may have it, and require */
 void hl_sandbox_open(lua_State *L);
 void hl_doors_open(lua_State *L);   /* doors.c: after hl_sandbox_open */

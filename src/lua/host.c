@@ -202,6 +202,7 @@ void hl_bind_script(lua_State *L) {
   hl_bind_serve(L);
   hl_bind_kv(L);
   hl_bind_http(L);
+  hl_bind_fs(L);
   hl_bind_hubspot(L);
 }
 

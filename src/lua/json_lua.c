@@ -88,8 +88,7 @@ static void put_line(lua_State *L, encoder *e, int depth) {
   put(L, e, blanks, n < sizeof blanks ? n : sizeof blanks - 1);
 }
 
-/* Length of the valid UTF-8 sequence at p, 0 when it is none. */
-static size_t utf8_length(const unsigned char *p, size_t n) {
+size_t hl_utf8_length(const unsigned char *p, size_t n) {
   size_t len = p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc2 ? 2 : 0;
   if (p[0] > 0xf4 || len == 0 || len > n) return 0;
   for (size_t i = 1; i < len; i++)
@@ -106,7 +105,7 @@ static void put_string(lua_State *L, encoder *e, const char *s, size_t n) {
   while (i < n) {
     unsigned char c = p[i];
     if (c >= 0x80) {
-      size_t len = utf8_length(p + i, n - i);
+      size_t len = hl_utf8_length(p + i, n - i);
       if (!len) refuse(L, e, HL_EINVAL, "the string is not valid UTF-8 (crypto.base64_encode makes text of bytes)");
       i += len;
       continue;

@@ -136,6 +136,7 @@ void hl_bind_secret(lua_State *L);
 void hl_bind_files(lua_State *L);    /* for lua/check.h alone: no script gets these */
 void hl_bind_kv(lua_State *L);
 void hl_bind_http(lua_State *L);
+void hl_bind_fs(lua_State *L);
 void hl_bind_hubspot(lua_State *L);
 int hl_bind_test_entry(lua_State *L); /* for hl_host_load_with */
 

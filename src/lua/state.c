@@ -159,6 +159,7 @@ int hl_state_new(const hl_state_options *o, hl_state **out, hl_error *err) {
   hl_bind_time(L);
   hl_bind_crypto(L);
   hl_bind_operations(L);
+  hl_bind_csv(L);
 
   *out = s;
   return 0;

@@ -31,6 +31,7 @@ struct hl_testbed {
   hl_transport door;         /* from the simulator to the webhook door */
   char token[64], secret[64];
   char *dir;                 /* of the test file */
+  char *files;               /* where fs is in this test; NULL: nobody has used it */
   uint64_t seed;
   bool started;              /* the engine dispatches */
   size_t subscribed;         /* event types that the simulator knows of */
@@ -45,6 +46,8 @@ struct hl_testbed {
 int hl_testbed_sim(hl_testbed *bed, const char *json, hl_error *err);
 /* Starts dispatching, and subscribes to what handlers listen to. */
 int hl_testbed_ready(hl_testbed *bed, hl_error *err);
+/* The test's own empty folder, in which fs works; gone with the test. */
+int hl_testbed_files(hl_testbed *bed, const char **out, hl_error *err);
 /* testweb.c */
 void hl_testweb_init(hl_testbed *bed);
 int hl_testweb_register(lua_State *L);

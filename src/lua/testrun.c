@@ -1,7 +1,10 @@
 #include "lua/testrun.h"
 
+#include <errno.h>
+#include <ftw.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "loop/clock.h"
@@ -191,6 +194,25 @@ static void keep_line(void *arg, const char *line, size_t n) {
 
 static int64_t bed_now(void *arg) { return hl_loop_now(((hl_testbed *)arg)->loop); }
 
+int hl_testbed_files(hl_testbed *bed, const char **out, hl_error *err) {
+  if (!bed->files) {
+    const char *tmp = getenv("TMPDIR");
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/hubloop-test-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (!mkdtemp(path)) return hl_fail(err, HL_EIO, "cannot make a folder for the test's files, %s: %s", path, strerror(errno));
+    bed->files = hl_strdup(path);
+  }
+  *out = bed->files;
+  return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at) {
+  (void)st;
+  (void)flag;
+  (void)at;
+  return remove(path);
+}
+
 static void bed_free(hl_testbed *bed) {
   if (!bed) return;
   if (bed->host) hl_host_free(bed->host);
@@ -209,6 +231,8 @@ static void bed_free(hl_testbed *bed) {
   }
   hl_log_free(bed->log);
   hl_buf_deinit(&bed->logged);
+  if (bed->files) (void)nftw(bed->files, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  hl_free(bed->files);
   hl_free(bed->dir);
   hl_free(bed->text);
   hl_free(bed);

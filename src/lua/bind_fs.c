@@ -1,0 +1,410 @@
+/* fs: files in the folders that the script may use (SEMANTICS 24). The kernel resolves each path beneath such a
+ * folder (openat2), so no link leads out of it and nothing can be exchanged meanwhile. Files are read and written on
+ * another thread. What is written stands under its name when close() has returned, whole, or not at all.
+ * In a test, fs is a folder of the test's own; in a replay nothing is written. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lua/core.h"
+#include "lua/script.h"
+#include "lua/testbed.h"
+
+#define FILE_MT "hl.fs.file"
+
+enum { READ_MAX = 64 << 20, PIECE = 256 << 10, PATH_LONGEST = 4096 };
+
+typedef enum { FS_OPEN, FS_READ, FS_READ_ALL, FS_WRITE, FS_WRITE_ALL, FS_COMMIT } fs_what;
+
+/* Of a userdata, whose end only marks it `dropped` while a job has it (`busy`); marked from the start, a job's alone. */
+typedef struct fs_file {
+  char *said;                /* the path, as the script says it */
+  char *folder, *rest;       /* the permitted folder, and the path below it */
+  char *name, *part;         /* writing: in `dir`; part is renamed to name */
+  int fd, dir;
+  bool writing, held, busy, dropped;
+} fs_file;
+
+typedef struct fs_op {
+  hl_loop *loop;
+  hl_task *task;             /* NULL: it has ended meanwhile */
+  fs_file *file;
+  fs_what what;
+  char *data;
+  size_t n, want;
+  int code;
+  hl_error err;
+} fs_op;
+
+/* ---- on another thread ---- */
+static int failed(fs_op *o, const char *verb) {
+  int why = errno, code = why == ENOENT ? HL_ENOTFOUND : why == ENOSPC || why == EDQUOT ? HL_EFULL : HL_EIO;
+  if (why == EXDEV || why == ELOOP)
+    return hl_fail(&o->err, HL_EDENIED, "fs: cannot %s %s: a link leads out of the folder that this script may use", verb, o->file->said);
+  return hl_fail(&o->err, code, "fs: cannot %s %s: %s", verb, o->file->said, strerror(why));
+}
+
+static int beneath(int dir, const char *path, uint64_t flags) {
+  struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+  return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+}
+
+/* The folder and those above it; one that is there already is fine. */
+static void make_folders(char *path) {
+  for (char *p = path + 1; *p; p++)
+    if (*p == '/') {
+      *p = '\0';
+      (void)mkdir(path, 0777);
+      *p = '/';
+    }
+  (void)mkdir(path, 0777);
+}
+
+/* The folder `path` beneath `dir`, made if it is not there; a descriptor, or -1. Takes `dir` over. */
+static int open_folder(int dir, char *path) {
+  int fd = beneath(dir, *path ? path : ".", O_PATH | O_DIRECTORY);
+  for (char *p = path, *slash; fd < 0 && errno == ENOENT && *p; p = slash + 1) {
+    slash = strchrnul(p, '/');
+    bool last = !*slash;
+    *slash = '\0';
+    int next = beneath(dir, p, O_PATH | O_DIRECTORY);
+    if (next < 0 && errno == ENOENT && (mkdirat(dir, p, 0777) == 0 || errno == EEXIST)) next = beneath(dir, p, O_PATH | O_DIRECTORY);
+    int why = errno;
+    close(dir);
+    dir = next;
+    errno = why;
+    if (next < 0) return -1;
+    if (last) return next;
+  }
+  int why = errno;
+  close(dir);
+  errno = why;
+  return fd;
+}
+
+static int open_write(fs_op *o, int folder) {
+  fs_file *f = o->file;
+  char *slash = strrchr(f->rest, '/'), *path = slash ? hl_strndup(f->rest, (size_t)(slash - f->rest)) : hl_strdup("");
+  const char *name = slash ? slash + 1 : f->rest;
+  size_t n = strlen(name) + sizeof "..part";
+  f->name = hl_strdup(name);
+  f->part = hl_alloc(n);
+  snprintf(f->part, n, ".%s.part", name);
+  f->dir = open_folder(folder, path);
+  hl_free(path);
+  if (f->dir < 0) return failed(o, "write");
+  struct stat at, st;
+  if (fstatat(f->dir, name, &at, 0) == 0 && S_ISDIR(at.st_mode)) return hl_fail(&o->err, HL_EINVAL, "fs: cannot write %s: it is a folder", f->said);
+  f->fd = openat(f->dir, f->part, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+  if (f->fd < 0) return failed(o, "write");
+  /* One writer at a time; what a crash has left is written over. The name may have been given away while we waited. */
+  if (flock(f->fd, LOCK_EX | LOCK_NB) || fstat(f->fd, &st) || fstatat(f->dir, f->part, &at, AT_SYMLINK_NOFOLLOW) || at.st_ino != st.st_ino) {
+    close(f->fd);
+    f->fd = -1;
+    return hl_fail(&o->err, HL_EBUSY, "fs: cannot write %s: it is being written already", f->said);
+  }
+  return ftruncate(f->fd, 0) ? failed(o, "write") : 0;
+}
+
+static int open_file(fs_op *o) {
+  fs_file *f = o->file;
+  if (f->held) return 0;
+  int folder = open(f->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0 && errno == ENOENT && f->writing) {
+    make_folders(f->folder);
+    folder = open(f->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  }
+  if (folder < 0) return failed(o, f->writing ? "write" : "read");
+  if (f->writing) return open_write(o, folder);
+  struct stat st;
+  f->fd = beneath(folder, f->rest, O_RDONLY | O_NONBLOCK);
+  int why = errno;
+  close(folder);
+  errno = why;
+  if (f->fd < 0 || fstat(f->fd, &st)) return failed(o, "read");
+  if (!S_ISREG(st.st_mode)) return hl_fail(&o->err, HL_EINVAL, "fs: cannot read %s: it is no file", f->said);
+  if (o->what == FS_READ_ALL) {
+    if (st.st_size > READ_MAX)
+      return hl_fail(&o->err, HL_ELIMIT, "fs.read: %s has more than 64 MiB; fs.open(path):read() gives it in pieces", f->said);
+    o->want = (size_t)st.st_size;
+  }
+  return 0;
+}
+
+static int read_some(fs_op *o) {
+  if (!(o->data = hl_try_alloc(o->want + 1))) return hl_fail(&o->err, HL_ENOMEM, "fs: no memory for %s", o->file->said);
+  while (o->n < o->want) {
+    ssize_t got = read(o->file->fd, o->data + o->n, o->want - o->n);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed(o, "read");
+    if (got == 0) break;
+    o->n += (size_t)got;
+  }
+  return 0;
+}
+
+static int write_all(fs_op *o) {
+  for (size_t at = 0; !o->file->held && at < o->n;) {
+    ssize_t put = write(o->file->fd, o->data + at, o->n - at);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return failed(o, "write");
+    at += (size_t)put;
+  }
+  return 0;
+}
+
+static void let_go(fs_file *f, bool remove) {
+  if (remove && f->fd >= 0 && f->writing) (void)unlinkat(f->dir, f->part, 0);
+  if (f->fd >= 0) close(f->fd);
+  if (f->dir >= 0) close(f->dir);
+  f->fd = f->dir = -1;
+}
+
+static int commit(fs_op *o) {
+  fs_file *f = o->file;
+  if (!f->writing || f->held) return 0;
+  if (fsync(f->fd) || renameat(f->dir, f->part, f->dir, f->name)) return failed(o, "write");
+  int dir = openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int rc = dir < 0 || fsync(dir) ? failed(o, "write") : 0;
+  if (dir >= 0) close(dir);
+  return rc;
+}
+
+static void work(void *arg) {
+  fs_op *o = arg;
+  int rc = 0;
+  if (o->what == FS_OPEN || o->what == FS_READ_ALL || o->what == FS_WRITE_ALL) rc = open_file(o);
+  if (!rc && (o->what == FS_READ || o->what == FS_READ_ALL)) rc = read_some(o);
+  if (!rc && (o->what == FS_WRITE || o->what == FS_WRITE_ALL)) rc = write_all(o);
+  if (!rc && (o->what == FS_COMMIT || o->what == FS_WRITE_ALL)) rc = commit(o);
+  if (rc || o->what == FS_COMMIT || o->what == FS_WRITE_ALL || o->what == FS_READ_ALL) let_go(o->file, rc != 0);
+  o->code = rc;
+}
+
+/* ---- on the loop ---- */
+static void file_free(fs_file *f) {
+  let_go(f, true);
+  hl_free(f->said);
+  hl_free(f->folder);
+  hl_free(f->rest);
+  hl_free(f->name);
+  hl_free(f->part);
+  hl_free(f);
+}
+
+static fs_file **check_at(lua_State *L, int idx) { return luaL_checkudata(L, idx, FILE_MT); }
+static fs_file **check(lua_State *L) { return check_at(L, 1); }
+
+/* Left without close(), as by an error: what was written is dropped. */
+static int file_gc(lua_State *L) {
+  fs_file **box = check(L), *f = *box;
+  *box = NULL;
+  if (f && f->busy) f->dropped = true;
+  else if (f) file_free(f);
+  return 0;
+}
+
+static int push(lua_State *L, void *arg) {
+  fs_op *o = arg;
+  if (o->code) {
+    hl_lua_push_error(L, hl_err_name(o->code), o->err.text, 0, NULL, NULL, false);
+    return -1;
+  }
+  if (o->what == FS_READ && !o->n) lua_pushnil(L);
+  else if (o->what == FS_READ || o->what == FS_READ_ALL) lua_pushlstring(L, o->data, o->n);
+  else if (o->what == FS_OPEN) {
+    fs_file **box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = o->file;
+    o->file->dropped = false;
+    luaL_setmetatable(L, FILE_MT);
+  } else return 0;
+  return 1;
+}
+
+static void done(void *arg) {
+  fs_op *o = arg;
+  fs_file *f = o->file;
+  f->busy = false;
+  if (o->task) hl_task_resume(o->task, push, o);
+  if (f->dropped) file_free(f);
+  hl_free(o->data);
+  hl_free(o);
+}
+
+static void dropped(void *arg) { ((fs_op *)arg)->task = NULL; }
+
+/* `fresh`: f came from check_path, whose userdata on top gives it away. */
+static int start(lua_State *L, fs_file *f, bool fresh, fs_what what, hl_str text, size_t want) {
+  if (f->busy) return luaL_error(L, "fs: another task reads or writes %s right now", f->said);
+  hl_task *t = hl_task_check_wait(L);
+  char *data = text.n ? hl_try_alloc(text.n) : NULL;
+  if (text.n && !data) return luaL_error(L, "fs: no memory to write %s", f->said);
+  if (data) memcpy(data, text.p, text.n);
+  fs_op *o = HL_NEW(fs_op);
+  *o = (fs_op){.loop = hl_script_of(L)->host->o.loop, .task = t, .file = f, .what = what, .data = data, .n = text.n, .want = want};
+  f->busy = true;
+  if (fresh) {
+    *check_at(L, -1) = NULL;
+    f->dropped = true;
+  }
+  hl_task_wait(t, dropped, o);
+  hl_loop_work(o->loop, work, done, o);
+  return hl_task_yield(L);
+}
+
+/* Appends `path` without ".", ".." and empty parts behind what `out` holds; ".." takes a part away. */
+static void normalize(hl_buf *out, const char *path) {
+  while (*path) {
+    size_t n = strcspn(path, "/");
+    if (n == 2 && memcmp(path, "..", 2) == 0) {
+      while (out->n && out->p[--out->n] != '/') {}
+      out->p[out->n] = '\0';
+    } else if (n && !(n == 1 && *path == '.')) {
+      (void)hl_buf_append(out, "/", 1);
+      (void)hl_buf_append(out, path, n);
+    }
+    path += n + (path[n] != '\0');
+  }
+}
+
+static void place(hl_buf *out, const char *root, bool below, const char *path) {
+  hl_buf_clear(out);
+  if (below || *path != '/') normalize(out, root);
+  normalize(out, path);
+}
+
+static bool climbs(const char *path) {
+  for (const char *p = path; (p = strstr(p, "..")); p += 2)
+    if ((p == path || p[-1] == '/') && (!p[2] || p[2] == '/')) return true;
+  return false;
+}
+
+/* The file that the path at 1 names, in a userdata on top; nothing is opened yet. Raises. */
+static fs_file *check_path(lua_State *L, const char *what, bool writing) {
+  size_t n;
+  const char *path = luaL_checklstring(L, 1, &n), *root = NULL;
+  hl_script *s = hl_script_of(L);
+  hl_testbed *bed = s->host->bed;
+  hl_error err;
+  char cwd[PATH_LONGEST];
+  if (!n || n >= PATH_LONGEST / 2 || strlen(path) != n) luaL_error(L, "%s: a path has 1 to 2,047 bytes and no NUL", what);
+  if (climbs(path)) luaL_error(L, "%s: \"%s\": a path cannot go up with \"..\"", what, path);
+  if (path[n - 1] == '/') luaL_error(L, "%s: \"%s\" names a folder", what, path);
+  fs_file **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, FILE_MT);
+  if (bed && hl_testbed_files(bed, &root, &err)) luaL_error(L, "fs: %s", err.text);
+  if (!root && !(root = s->host->root)) root = ".";
+  hl_buf full, folder;
+  hl_buf_init(&full, PATH_LONGEST);
+  hl_buf_init(&folder, PATH_LONGEST);
+  if (*root != '/' && getcwd(cwd, sizeof cwd)) {
+    place(&folder, cwd, false, root);
+    snprintf(cwd, sizeof cwd, "%s", folder.p ? folder.p : "/");
+    root = cwd;
+  }
+  static const char *const everything[] = {".", NULL};
+  const char *const *allowed = bed && s == bed->script ? everything : (const char *const *)s->fs;
+  place(&full, root, bed != NULL, path);
+  fs_file *f = NULL;
+  for (; allowed && *allowed && !f; allowed++) {
+    place(&folder, root, bed != NULL, *allowed);
+    if (full.n <= folder.n || (folder.n && memcmp(full.p, folder.p, folder.n) != 0) || full.p[folder.n] != '/') continue;
+    f = HL_NEW(fs_file);
+    f->said = hl_strdup(path);
+    f->folder = hl_strdup(folder.n ? folder.p : "/");
+    f->rest = hl_strdup(full.p + folder.n + 1);
+    f->fd = f->dir = -1;
+    f->writing = writing;
+    *box = f;
+  }
+  hl_buf_deinit(&full);
+  hl_buf_deinit(&folder);
+  if (!f) {
+    const char *slash = strrchr(path, '/');
+    char dir[256];
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) : 1, slash && slash > path ? path : slash ? "/" : ".");
+    hl_lua_raise(L, "denied", "%s: this script may not use %s: permit its folder with permissions = { [\"%s\"] = { fs = { \"%s\" } } } "
+                 "in hubloop.lua, or --allow-fs %s for a lone script", what, path, s->name, dir, dir);
+  } else if (writing && s->host->o.replay) { /* in a replay nothing is written */
+    f->held = true;
+    hl_task *t = hl_task_current(L);
+    hl_replay_did(s->host, t ? hl_task_run(t) : NULL, false, "fs", path, (hl_str){NULL, 0}, NULL);
+  }
+  return f;
+}
+
+/* fs.open(path, ["r" or "w"]) */
+static int l_open(lua_State *L) {
+  static const char *const modes[] = {"r", "w", NULL};
+  int mode = luaL_checkoption(L, 2, "r", modes);
+  lua_settop(L, 2);
+  return start(L, check_path(L, "fs.open", mode == 1), true, FS_OPEN, (hl_str){NULL, 0}, 0);
+}
+
+/* fs.read(path) */
+static int l_read(lua_State *L) {
+  lua_settop(L, 1);
+  return start(L, check_path(L, "fs.read", false), true, FS_READ_ALL, (hl_str){NULL, 0}, 0);
+}
+
+/* fs.write(path, text) */
+static int l_write(lua_State *L) {
+  hl_str text;
+  text.p = luaL_checklstring(L, 2, &text.n);
+  lua_settop(L, 2);
+  return start(L, check_path(L, "fs.write", true), true, FS_WRITE_ALL, text, 0);
+}
+
+static fs_file *check_open(lua_State *L, bool writing, const char *what) {
+  fs_file *f = *check(L);
+  if (!f || (f->fd < 0 && !f->held && !f->busy)) luaL_error(L, "fs: the file is closed");
+  if (f->writing != writing) luaL_error(L, "fs: %s is open for %s, not for %s", f->said, f->writing ? "writing" : "reading", what);
+  return f;
+}
+
+/* file:read([bytes]): nil at the end */
+static int file_read(lua_State *L) {
+  fs_file *f = check_open(L, false, "reading");
+  lua_Integer n = luaL_optinteger(L, 2, PIECE);
+  luaL_argcheck(L, n > 0 && n <= READ_MAX, 2, "1 byte to 64 MiB");
+  return start(L, f, false, FS_READ, (hl_str){NULL, 0}, (size_t)n);
+}
+
+static int file_write(lua_State *L) {
+  fs_file *f = check_open(L, true, "writing");
+  hl_str text;
+  text.p = luaL_checklstring(L, 2, &text.n);
+  return text.n ? start(L, f, false, FS_WRITE, text, 0) : 0;
+}
+
+/* file:close(): what was written stands when this has returned. Closed already: nothing. */
+static int file_close(lua_State *L) {
+  fs_file *f = *check(L);
+  if (!f || (f->fd < 0 && !f->busy)) return 0;
+  if (f->writing || f->busy) return start(L, f, false, FS_COMMIT, (hl_str){NULL, 0}, 0);
+  let_go(f, false);
+  return 0;
+}
+
+void hl_bind_fs(lua_State *L) {
+  static const luaL_Reg lib[] = {{"open", l_open}, {"read", l_read}, {"write", l_write}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"read", file_read}, {"write", file_write}, {"close", file_close}, {"drop", file_gc}, {NULL, NULL}};
+  luaL_newmetatable(L, FILE_MT);
+  lua_pushcfunction(L, file_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, file_gc);
+  lua_setfield(L, -2, "__close");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  luaL_newlib(L, lib);
+  hl_state_add_module(L, "fs", true);
+}
