@@ -37,6 +37,19 @@ describe("records", function()
 end)
 
 describe("writes", function()
+  it("take numbers of any size, in digits", function()
+    local deal = hubspot.deals.create { dealname = "x", dealstage = "appointmentscheduled" }
+    local id = deal.id
+    for _, case in ipairs { { 0.1 + 0.2 - 0.3, "0.0000000000000000555111512312" }, { 1e20, "100000000000000000000" }, { 1.5e-7,
+      "0.00000015" },
+      { -2.5e16, "-25000000000000000" }, { 12.5, "12.5" }, { 7, "7" }, { 1 / 3, "0.3333333333333333" } } do
+      hubspot.deals.update(id, { amount = case[1] })
+      local text = sim.deal(id).amount
+      expect(tonumber(text)).to.equal(case[1] + 0.0)
+      expect(text:sub(1, #case[2])).to.equal(case[2])
+    end
+  end)
+
   it("take plain values", function()
     local deal = hubspot.deals.create { dealname = "Big", dealstage = "appointmentscheduled", pipeline = "default",
       amount = 1200.5 }

@@ -3,13 +3,23 @@
 local _, host = ...
 local values = {}
 
+-- "1.5e-07" in digits: HubSpot refuses exponents.
+local function in_digits(text)
+  local sign, int, frac, exponent = text:match("^(%-?)(%d)%.?(%d*)e([%+%-]%d+)$")
+  if not sign then return text end
+  exponent = math.tointeger(tonumber(exponent))
+  if exponent < 0 then return sign .. "0." .. ("0"):rep(-exponent - 1) .. int .. frac end
+  if exponent >= #frac then return sign .. int .. frac .. ("0"):rep(exponent - #frac) end
+  return sign .. int .. frac:sub(1, exponent) .. "." .. frac:sub(exponent + 1)
+end
+
 local function number_text(value)
   if math.type(value) == "integer" then return ("%d"):format(value) end
   if value ~= value or value == math.huge or value == -math.huge then return nil end
   if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return ("%.0f"):format(value) end
   for digits = 14, 17 do
     local text = ("%." .. digits .. "g"):format(value)
-    if tonumber(text) == value then return text end
+    if tonumber(text) == value then return in_digits(text) end
   end
 end
 

@@ -37,7 +37,7 @@ local types = {
 }
 
 -- name | type | fieldType | label | flags or options.
--- Flags: r value is read-only, u unique. Options: "value=Label;value=Label", or @list below.
+-- Flags: r value is read-only, c calculated (formulas.lua), u unique. Options: "value=Label;value=Label", or @list below.
 local lists = {
   lifecycle = "subscriber=Subscriber;lead=Lead;marketingqualifiedlead=Marketing Qualified Lead;" ..
     "salesqualifiedlead=Sales Qualified Lead;opportunity=Opportunity;customer=Customer;evangelist=Evangelist;other=Other",
@@ -112,7 +112,8 @@ hs_lead_status|enumeration|radio|Lead Status|@lead_status
 hs_analytics_source|enumeration|select|Original Traffic Source|@source r
 hs_email_optout|bool|booleancheckbox|Unsubscribed from all email|r
 hs_marketable_status|enumeration|select|Marketing contact status|r
-associatedcompanyid|number|number|Primary Associated Company ID|
+associatedcompanyid|number|number|Primary Associated Company ID|c
+num_associated_deals|number|number|Number of Associated Deals|c
 hubspotscore|number|number|HubSpot Score|r
 date_of_birth|string|text|Date of birth
 createdate|datetime|date|Create Date|r
@@ -136,7 +137,8 @@ annualrevenue|number|number|Annual Revenue
 type|enumeration|radio|Type|@company_type
 lifecyclestage|enumeration|radio|Lifecycle Stage|@lifecycle
 hs_lead_status|enumeration|radio|Lead Status|@lead_status
-num_associated_contacts|number|number|Number of Associated Contacts|r
+num_associated_contacts|number|number|Number of Associated Contacts|c
+num_associated_deals|number|number|Number of Associated Deals|c
 founded_year|string|text|Year Founded
 hs_parent_company_id|number|number|Parent Company|r
 createdate|datetime|date|Create Date|r
@@ -158,7 +160,7 @@ hs_deal_stage_probability|number|number|Deal probability|r
 closed_lost_reason|string|textarea|Closed Lost Reason
 closed_won_reason|string|textarea|Closed Won Reason
 hs_next_step|string|text|Next step
-num_associated_contacts|number|number|Number of Associated Contacts|r
+num_associated_contacts|number|number|Number of Associated Contacts|c
 createdate|datetime|date|Create Date
 hs_lastmodifieddate|datetime|date|Last Modified Date|r
 ]],

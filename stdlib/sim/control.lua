@@ -5,7 +5,7 @@
 --   create {type, properties | list}        -> record | {results}
 --   update {type, id, properties}           -> record
 --   get {type, id, archived?}               -> record | null
---   delete {type, id}                       -> {deleted}
+--   delete {type, id}                       -> {deleted}     restore {type, id}   an archived one comes back -> record
 --   list {type, limit?}                     -> {results, total}
 --   batch_create {type, records}            -> {created, ids, errors}
 --   merge {type, primary, other}            -> record
@@ -26,6 +26,7 @@
 --   journal {app_id?}  the webhooks journals' files and subscriptions   journal_expire {app_id?}  all offsets so far are gone
 --   opt_out {email, subscription?}  opt_in {email, subscription}  create_subscription_type {name}   what people want (consent.lua)
 --   create_email {name, subcategory?, subscription?, to?}  sent_emails {to?}  bounce {email}   (mail.lua)
+--   validate {type?, property, rule, arguments?}   a rule of the account's administrator (validations.lua)
 --   create_workflow {name, actions?, re_enroll?}  enroll {workflow, email}  enrollments {workflow}   (workflows.lua)   create_team {name}
 --   stats {}   owners {}   owner {email|id, archived?}   tokens {}   configure {…options}   reset {}
 local U = require "sim.util"
@@ -98,6 +99,14 @@ C["delete"] = function(S, args)
   local st = store(S, args)
   O.archive(S, st, must(st, args.id), SOURCE)
   return { deleted = true }
+end
+
+---Brings an archived record back, within the 90 days that HubSpot gives.
+function C.restore(S, args)
+  local st = store(S, args)
+  local rec = must(st, args.id, true)
+  O.restore(S, st, rec, SOURCE)
+  return show(st, rec)
 end
 
 function C.list(S, args)
@@ -340,7 +349,8 @@ function C.tokens(S)
   return { tokens = json.array(out) }
 end
 
-for _, room in ipairs { T, J, require "sim.consent", require "sim.mail", require "sim.workflows", require "sim.users" } do
+for _, room in ipairs { T, J, require "sim.consent", require "sim.mail", require "sim.workflows", require "sim.users",
+  require "sim.validations" } do
   for name, fn in pairs(room.control) do C[name] = fn end
 end
 

@@ -76,14 +76,15 @@ function E.list(value, what, kind)
   return value
 end
 
----@param list table of { name=, message=, code= }
+---@param list table of { name=, message=, code=, value= what was written }
 function E.property_errors(S, list)
   table.sort(list, function(a, b) return a.name < b.name end)
   local errors, inner = {}, {}
   for i, e in ipairs(list) do
     errors[i] = { message = e.message, code = e.code, context = { propertyName = json.array { e.name } } }
-    inner[i] = string.format('{"isValid":false,"message":%s,"error":%s,"name":%s,"localizedErrorMessage":%s,"portalId":%d}',
-      quote(e.message), quote(e.code), quote(e.name), quote(e.message), S.portal)
+    inner[i] = string.format('{"isValid":false,"message":%s,"error":%s,"name":%s,"localizedErrorMessage":%s,%s"portalId":%d}',
+      quote(e.message), quote(e.code), quote(e.name), quote(e.message),
+      e.value and '"propertyValue":' .. quote(e.value) .. "," or "", S.portal)
   end
   return E.new(400, "VALIDATION_ERROR", "Property values were not valid: [" .. table.concat(inner, ",") .. "]",
     { errors = json.array(errors) })

@@ -50,6 +50,8 @@ local function value_of(st, rec, props, name)
   if name == "hs_object_id" then return tostring(rec[1]) end
   if name == st.modified then return iso(props[1]) end
   if name == st.created then return iso(rec[2]) end
+  local def = st.defs[name]
+  if def and def.calculate then return def.calculate(rec, props) end
 end
 O.value_of = value_of
 
@@ -322,6 +324,24 @@ function O.archive(S, st, rec, source)
   S.listing.gone(S, st, rec)
   S.associations.unlink_all(S, st, rec)
   S.webhooks.deleted(S, st, rec, source, "deletion")
+end
+
+local RESTORABLE = 90 * 86400000
+
+---Makes an archived record live again; its links are gone. Raises when it is too late, or a unique value is taken.
+function O.restore(S, st, rec, source)
+  if S.host.now() - rec[3] > RESTORABLE then E.bad_request(st.upper .. " " .. rec[1] .. " was deleted more than 90 days ago") end
+  local e = conflict(st, rec[4], rec[1])
+  if e then error(e, 0) end
+  rec[3] = false
+  st.live = st.live + 1
+  for name, index in pairs(st.unique) do
+    if rec[4][name] then index[rec[4][name]] = rec[1] end
+  end
+  count_owner(st, nil, rec[4].hubspot_owner_id)
+  S.search.touch(S, st, rec, false)
+  S.listing.touch(S, st, rec)
+  S.webhooks.restored(S, st, rec, source)
 end
 
 ---Removes a record for good; nothing of it stays.

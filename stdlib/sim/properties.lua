@@ -4,6 +4,8 @@
 local U = require "sim.util"
 local E = require "sim.errors"
 local catalog = require "sim.catalog"
+local formulas = require "sim.formulas"
+local validations = require "sim.validations"
 local json = json
 
 local P = {}
@@ -37,7 +39,9 @@ local function definitions(kind)
       index_options(def)
     end
     local marks = flags:gsub("^@[%w_]+", "")
-    def.read_only = marks:find("r", 1, true) ~= nil
+    def.calculated = marks:find("c", 1, true) ~= nil
+    def.calculate = def.calculated and formulas.builtin(name) or nil
+    def.read_only = def.calculated or marks:find("r", 1, true) ~= nil
     def.unique = marks:find("u", 1, true) ~= nil
     def.pipeline = marks:find("p", 1, true) ~= nil
     def.owner = marks:find("o", 1, true) and name == "hubspot_owner_id"
@@ -75,13 +79,13 @@ end
 
 -- ---- values ----
 
-local function bad(name, code, message) return nil, { name = name, code = code, message = message } end
+local function bad(name, code, message, value) return nil, { name = name, code = code, message = message, value = value } end
 
 local function check_option(def, name, value)
   if def.allowed[value] then return true end
   local list = {}
   for i, o in ipairs(def.options) do list[i] = o.value end
-  return false, { name = name, code = "INVALID_OPTION",
+  return false, { name = name, code = "INVALID_OPTION", value = value,
     message = value .. " was not one of the allowed options: [" .. table.concat(list, ", ") .. "]" }
 end
 
@@ -107,6 +111,9 @@ function P.value(S, st, name, value, before, pipeline)
   end
   if value == "" then return "" end
   local kind = def.type
+  if kind ~= "string" and (value:find("^%s") or value:find("%s$") or value:find("^\xC2\xA0") or value:find("\xC2\xA0$")) then
+    return bad(name, "LEADING_TRAILING_WHITESPACE", '"' .. value .. '" includes leading or trailing whitespace.', value)
+  end
   if kind == "string" then
     if #value > 65536 then
       return bad(name, "PROPERTY_VALUE_TOO_LONG", "Property value of " .. name .. " is too long (65536 characters at most)")
@@ -114,24 +121,26 @@ function P.value(S, st, name, value, before, pipeline)
     if name == "email" and st.name == "contacts" then
       value = value:match("^%s*(.-)%s*$"):lower()
       if not value:find("^[^%s@,;<>]+@[^%s@,;<>]+%.[%w%-]+$") or value:find("..", 1, true) then
-        return bad(name, "INVALID_EMAIL", "Email address " .. value .. " is invalid")
+        return bad(name, "INVALID_EMAIL", "Email address " .. value .. " is invalid", value)
       end
     elseif name == "domain" and st.name == "companies" then
       value = value:lower():gsub("^%s*https?://", ""):gsub("/.*$", ""):match("^%s*(.-)%s*$")
     end
   elseif kind == "number" then
-    if not tonumber(value) or value:find("[xX]") or value:find("[nN]") then
-      return bad(name, "INVALID_NUMBER", value .. " was not a valid number.")
+    if not value:find("^[%+%-]?%d+%.?%d*$") and not value:find("^[%+%-]?%.%d+$") then   -- no exponents
+      return bad(name, "INVALID_INTEGER", value .. " was not a valid number.", value)
     end
   elseif kind == "datetime" then
     local ms = U.ms(value)
-    if not ms then return bad(name, "INVALID_DATE", value .. " was not a valid ISO date-time or epoch in milliseconds.") end
+    if not ms then return bad(name, "INVALID_LONG", value .. " was not a valid long.", value) end
     value = U.iso(ms)
   elseif kind == "date" then
     local ms = U.ms(value)
-    if not ms then return bad(name, "INVALID_DATE", value .. " was not a valid date (YYYY-MM-DD).") end
-    if ms % 86400000 ~= 0 then
-      return bad(name, "INVALID_DATE", value .. " is at " .. U.iso(ms) .. ", not at midnight UTC!")
+    if not ms then return bad(name, "INVALID_LONG", value .. " was not a valid long.", value) end
+    local rest = ms % 86400000
+    if rest ~= 0 then
+      return bad(name, "INVALID_DATE", ("%d is at %d:%d:%d.%d UTC, not midnight!"):format(ms, rest // 3600000, rest // 60000 % 60,
+        rest // 1000 % 60, rest % 1000), value)
     end
     value = U.iso(ms):sub(1, 10)
   elseif kind == "bool" then
@@ -141,8 +150,10 @@ function P.value(S, st, name, value, before, pipeline)
     end
   elseif kind == "enumeration" then
     if def.owner then
-      if not S.owners_by_id[value] then
-        return bad(name, "INVALID_OWNER_ID", "Owner " .. value .. " does not exist")
+      if not value:find("^%d+$") then
+        return bad(name, "INVALID_INTEGER", value .. " was not a valid integer (for owner ID).", value)
+      elseif not S.owners_by_id[value] then
+        return bad(name, "INVALID_OWNER_ID", "Owner " .. value .. " does not exist", value)
       end
     elseif def.pipeline then
       local ok, why = S.pipelines.check(st, name, value, pipeline)
@@ -177,6 +188,7 @@ function P.check(S, st, props, before)
       E.bad_json("Cannot deserialize value of type `java.util.LinkedHashMap` from Array value (properties)")
     end
     local text, e = P.value(S, st, name, value, before and before[name], pipeline)
+    if not e and S.rules then e = validations.refusal(S, st, name, text) end
     if e then
       errors = errors or {}
       errors[#errors + 1] = e
@@ -214,7 +226,7 @@ function P.render(S, st, def, archived)
     name = def.name, label = def.label, type = def.type, fieldType = def.field,
     description = def.description or "", groupName = def.group or st.group,
     options = render_options(S, def), displayOrder = def.order or -1,
-    calculated = false, externalOptions = def.owner and true or false,
+    calculated = def.calculated or false, calculationFormula = def.formula, externalOptions = def.owner and true or false,
     referencedObjectType = def.owner and "OWNER" or nil,
     hasUniqueValue = def.unique or false, hidden = false, hubspotDefined = def.builtin or nil,
     formField = def.form_field ~= false and not def.read_only, archived = archived or false,
@@ -275,6 +287,12 @@ function P.create(S, st, body)
   if body.type == "enumeration" then
     def.options = read_options(U.absent(body.options) and {} or body.options)
     index_options(def)
+  end
+  if body.fieldType == "calculation_equation" then
+    if type(body.calculationFormula) ~= "string" then E.bad_request("Some required fields were not set: [calculationFormula]") end
+    if body.type ~= "number" then E.raise(501, "NOT_IMPLEMENTED", "The simulator does not calculate properties of type " .. body.type) end
+    def.formula, def.calculate = body.calculationFormula, formulas.compile(st, body.calculationFormula)
+    def.calculated, def.read_only = true, true
   end
   st.defs[body.name] = def
   st.custom[#st.custom + 1] = body.name

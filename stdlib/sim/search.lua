@@ -230,14 +230,58 @@ local function values_of(filter, name, operator)
   return out
 end
 
+local function copy_keys(set, into)
+  for n in pairs(set or {}) do into[#into + 1] = n end
+end
+
+-- associations.{objectType}: a filter of whom a record is linked with. Links are seen at once, without lag.
+local function by_link(S, st, name, kind, filter, operator)
+  local to = S.types[kind]
+  if not to then E.bad_request("Unable to infer object type from: " .. kind) end
+  local function linked(rec) return rec[5] and rec[5][to.name] or nil end
+  if operator == "HAS_PROPERTY" or operator == "NOT_HAS_PROPERTY" then
+    local wanted = operator == "HAS_PROPERTY"
+    return { of = function(rec)
+      local by = linked(rec)
+      return (by ~= nil and next(by) ~= nil) == wanted
+    end }
+  end
+  local list
+  if operator == "EQ" or operator == "NEQ" then
+    list = { text_of(filter.value, "operator " .. operator .. " requires a value (property " .. name .. ")") }
+  elseif operator == "IN" or operator == "NOT_IN" then
+    list = values_of(filter, name, operator)
+  else
+    E.bad_request("Invalid operator " .. operator .. " for property " .. name)
+  end
+  local ids = {}
+  for i, text in ipairs(list) do ids[i] = U.id(text) or E.bad_request("Invalid id " .. text .. " (property " .. name .. ")") end
+  local function has(rec)
+    local by = linked(rec)
+    for i = 1, by and #ids or 0 do
+      if by[ids[i]] then return true end
+    end
+    return false
+  end
+  if operator == "NEQ" or operator == "NOT_IN" then return { of = function(rec) return not has(rec) end } end
+  return { of = has, records = function(out)
+    for _, n in ipairs(ids) do
+      local rec = to.records[n]
+      copy_keys(rec and rec[5] and rec[5][st.name], out)
+    end
+  end }
+end
+
 local COMPARE = { LT = true, LTE = true, GT = true, GTE = true, BETWEEN = true }
 
--- One filter: { name, test(text) } and, when an index can serve it, the texts to look up.
-local function compile(st, filter)
+-- One filter: { name, test(text) } and, when an index can serve it, the texts to look up; or { of(record), records }.
+local function compile(S, st, filter)
   if type(filter) ~= "table" or type(filter.propertyName) ~= "string" or type(filter.operator) ~= "string" then
     E.bad_request("Some required fields were not set: [operator, propertyName]")
   end
   local name, operator = filter.propertyName, filter.operator
+  local kind = name:match("^associations%.([^%.]+)$")
+  if kind then return by_link(S, st, name, kind, filter, operator) end
   local def = st.defs[name]
   if not def then
     E.bad_request("There was a problem with the request. Property \"" .. name .. "\" does not exist", {
@@ -285,7 +329,7 @@ local function compile(st, filter)
   return { name = name, test = test, lookup = lookup, def = def }
 end
 
-local function compile_groups(st, body)
+local function compile_groups(S, st, body)
   local groups = body.filterGroups
   if U.absent(groups) then
     groups = type(body.filters) == "table" and #body.filters > 0 and { { filters = body.filters } } or {}
@@ -299,7 +343,7 @@ local function compile_groups(st, body)
     if #filters > 6 then E.bad_request("The maximum number of filters in a group is 6 (found " .. #filters .. ")") end
     total = total + #filters
     local list = {}
-    for j, f in ipairs(filters) do list[j] = compile(st, f) end
+    for j, f in ipairs(filters) do list[j] = compile(S, st, f) end
     out[i] = list
   end
   if total > 18 then E.bad_request("The maximum number of filters is 18 (found " .. total .. ")") end
@@ -316,7 +360,12 @@ local function candidates(st, groups)
   for _, filters in ipairs(groups) do
     local done = false
     for _, f in ipairs(filters) do
-      if f.lookup then
+      if f.records then
+        local found = {}
+        f.records(found)
+        for _, n in ipairs(found) do add(n) end
+        done = true
+      elseif f.lookup then
         if f.name == "hs_object_id" then
           for _, text in ipairs(f.lookup) do
             local n = U.id(text)
@@ -395,7 +444,7 @@ end
 ---All records that match, in order: a list of { props, rec }.
 function X.find(S, st, body)
   drain(S, st)
-  local groups = compile_groups(st, body)
+  local groups = compile_groups(S, st, body)
   local query = type(body.query) == "string" and body.query ~= "" and query_test(st, body.query) or nil
   local key, down = sorter(st, body)
   local hits = {}
@@ -409,7 +458,9 @@ function X.find(S, st, body)
       ok = true
       for j = 1, #filters do
         local f = filters[j]
-        if not f.test(value_of(st, rec, props, f.name)) then
+        local fits
+        if f.of then fits = f.of(rec) else fits = f.test(value_of(st, rec, props, f.name)) end
+        if not fits then
           ok = false
           break
         end
@@ -455,7 +506,7 @@ function X.route(S, st, req)
   local parts = {}
   for i = after + 1, math.min(after + limit, #hits) do
     local props, rec = hits[i][1], hits[i][2]
-    parts[#parts + 1] = O.render(st, { rec[1], rec[2], false, props }, names)
+    parts[#parts + 1] = O.render(st, { rec[1], rec[2], false, props, rec[5] }, names)
   end
   local paging = ""
   if #hits > after + limit and limit > 0 then

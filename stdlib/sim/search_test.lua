@@ -107,6 +107,32 @@ describe("search", function()
     expect((search("companies", { query = ("x"):rep(3100) }))).to.equal(400)
   end)
 
+  it("finds by whom records are linked with", function()
+    local contact = S:control("create", { type = "contacts", properties = { firstname = "A" } })
+    local ids = {}
+    for _, c in ipairs(S:control("list", { type = "companies" }).results) do ids[c.properties.name] = c.id end
+    for _, name in ipairs { "Blue", "Cedar" } do
+      S:control("associate", { from_type = "companies", from = ids[name], to_type = "contacts", to = contact.id })
+    end
+    local by = "associations.contact"
+    for _, case in ipairs { { { by, "EQ", contact.id }, "Blue Cedar" }, { { by, "IN", { contact.id, "5" } }, "Blue Cedar" },
+      { { by, "NEQ", contact.id }, "Acme GmbH Delta Blue" }, { { by, "HAS_PROPERTY" }, "Blue Cedar" },
+      { { by, "NOT_HAS_PROPERTY" }, "Acme GmbH Delta Blue" }, { { "associations.0-1", "EQ", contact.id }, "Blue Cedar" } } do
+      local f = case[1]
+      local status, page = search("companies", filter(f[1], f[2], f[3]))
+      expect(status).to.equal(200)
+      expect(f[2] .. ": " .. names(page)).to.equal(f[2] .. ": " .. case[2])
+    end
+    local both = filter(by, "EQ", contact.id)
+    both.filterGroups[1].filters[2] = { propertyName = "num_associated_contacts", operator = "GTE", value = "1" }
+    both.properties = { "num_associated_contacts", "name" }
+    local _, page = search("companies", both)
+    expect(page.results[1].properties.num_associated_contacts).to.equal("1")
+    expect((search("companies", filter("associations.unicorn", "EQ", "1")))).to.equal(400)
+    expect((search("companies", filter(by, "GT", "1")))).to.equal(400)
+    expect((search("companies", filter(by, "EQ", "nobody")))).to.equal(400)
+  end)
+
   it("lags behind writes, whatever the filter", function()
     local id = select(2, search("companies", filter("domain", "EQ", "acme.de"))).results[1].id
     local function find(domain)

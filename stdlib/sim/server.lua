@@ -96,6 +96,7 @@ function Server:start()
   S.redelivery_ms = o.redelivery_ms or 60000
   S.offset_cursors = o.offset_cursors or false
   Q.attach(S)
+  S.rules = nil   -- validations.lua
   S.requests, S.by_status, S.by_kind = 0, {}, {}
   S.calls = { n = 0, max = o.log or 20000 }
   M.attach(S)
@@ -231,6 +232,8 @@ function CRM.owners(S, req, seg)
   req.kind = "owners"
   return account.route_owners(S, req, seg)
 end
+
+CRM["property-validations"] = require "sim.validations".route
 
 -- ---- rooms ----
 
@@ -384,6 +387,7 @@ local JSON = { ["Content-Type"] = "application/json;charset=utf-8" }
 
 local function answer(S, req)
   local ok, status, body = pcall(work, S, req)
+  S.current = nil
   local headers = req.reply or req.limits or JSON
   if ok then
     if type(body) == "table" then body = json.encode(body) end

@@ -188,6 +188,13 @@ function W.deleted(S, st, rec, source, kind)
   emit(S, st, kind, rec[1], source, "DELETED", {})
 end
 
+function W.restored(S, st, rec, source)
+  stamp(S)
+  if J.kept(S) then J.object(S, st, rec, "RESTORE") end
+  if #S.hooks.subs == 0 then return end
+  emit(S, st, "restore", rec[1], source, "RESTORED", {})
+end
+
 function W.merged(S, st, rec, primary, other, moved, source)
   stamp(S)
   if J.kept(S) then J.merged(S, st, rec, primary, other) end
