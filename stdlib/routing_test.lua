@@ -1,17 +1,19 @@
 local rotation = require "routing.rotation"
 
+local TURN <const> = rotation.TURN
+
 local function members_of(weights)
   local list = {}
   for i, weight in ipairs(weights) do list[i] = { key = "o" .. i, weight = weight } end
   return list
 end
 
--- Picks n times from a state that it changes; counts by key.
-local function pick_many(members, current, n, order)
+-- Picks n times from lags that it changes; counts by key.
+local function pick_many(members, lag, n, order)
   local count = {}
   for _ = 1, n do
-    local index, delta = rotation.pick(members, function(key) return current[key] or 0 end)
-    rotation.add(current, delta, 1)
+    local index, delta = rotation.pick(members, function(key) return lag[key] or 0 end)
+    rotation.add(lag, delta, 1)
     local key = members[index].key
     count[key] = (count[key] or 0) + 1
     if order then order[#order + 1] = key end
@@ -19,60 +21,98 @@ local function pick_many(members, current, n, order)
   return count
 end
 
+-- Picks n times; who is eligible may change before each. The furthest that anybody was from its share, in turns. The
+-- share is counted here, apart from the lags.
+local function worst_of(members, n, eligible_at)
+  local share, count, lag, worst = {}, {}, {}, 0
+  for t = 1, n do
+    local eligible, total = eligible_at(t), 0
+    for _, m in ipairs(eligible) do total = total + m.weight end
+    for _, m in ipairs(eligible) do share[m.key] = (share[m.key] or 0) + m.weight / total end
+    for key, k in pairs(pick_many(eligible, lag, 1)) do count[key] = (count[key] or 0) + k end
+    for _, m in ipairs(members) do
+      worst = math.max(worst, math.abs((share[m.key] or 0) - (count[m.key] or 0)))
+    end
+  end
+  return worst
+end
+
 describe("the rotation", function()
-  it("is smooth: no owner gets its turns in a burst", function()
+  it("lets nobody have its turns in a burst", function()
     local order = {}
-    pick_many(members_of { 5, 1, 1 }, {}, 7, order)
-    expect(table.concat(order, " ")).to.equal("o1 o1 o2 o1 o3 o1 o1")
+    pick_many(members_of { 2, 1 }, {}, 6, order)
+    expect(table.concat(order, " ")).to.equal("o1 o2 o1 o1 o2 o1")
+    order = {}
+    pick_many(members_of { 10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, {}, 6, order)
+    expect(table.concat(order, " ")).to.equal("o1 o2 o1 o3 o1 o4")
   end)
 
   it("keeps every share within one turn of its weight, whatever the weights", function()
     for _ = 1, 40 do
-      local weights, total = {}, 0
-      for i = 1, math.random(2, 12) do
-        weights[i] = math.random(1, 9)
-        total = total + weights[i]
-      end
-      local members, current, count = members_of(weights), {}, {}
-      for n = 1, 300 do
-        for key, k in pairs(pick_many(members, current, 1)) do count[key] = (count[key] or 0) + k end
-        for i, weight in ipairs(weights) do
-          local off = math.abs((count["o" .. i] or 0) - n * weight / total)
-          if off > 1 + 1e-9 then
-            error(("weights %s: after %d picks o%d is off by %.2f"):format(table.concat(weights, ","), n, i, off))
-          end
+      local weights = {}
+      for i = 1, math.random(2, 12) do weights[i] = math.random(1, 9) end
+      local members = members_of(weights)
+      local worst = worst_of(members, 300, function() return members end)
+      if worst > 1 + 1e-6 then error(("weights %s: off by %.3f"):format(table.concat(weights, ","), worst)) end
+    end
+  end)
+
+  it("does so with heavy members among many light ones, where the largest lag would not do", function()
+    for light = 4, 40, 4 do
+      local weights = { 50, 30 }
+      for i = 3, light + 2 do weights[i] = 1 end
+      local members = members_of(weights)
+      expect(worst_of(members, 400, function() return members end)).to.be_at_most(1 + 1e-6)
+    end
+  end)
+
+  it("keeps it within two when others are eligible at each pick", function()
+    for _ = 1, 12 do
+      local weights = {}
+      for i = 1, math.random(3, 12) do weights[i] = math.random(1, 9) end
+      local members = members_of(weights)
+      expect(worst_of(members, 500, function(t)
+        local some = {}
+        for _, m in ipairs(members) do
+          if math.random() < (t % 100 < 50 and 0.3 or 0.7) then some[#some + 1] = m end
         end
-      end
-      local sum = 0
-      for _, value in pairs(current) do sum = sum + value end
-      expect(sum).to.equal(0)
+        return #some > 0 and some or members
+      end)).to.be_at_most(2)
     end
   end)
 
   it("forgets a pick that is taken back, in any order", function()
-    local members, current, deltas = members_of { 3, 2, 1 }, {}, {}
+    local members, lag, deltas = members_of { 3, 2, 2 }, {}, {}
     for i = 1, 50 do
-      local _, delta = rotation.pick(members, function(key) return current[key] or 0 end)
-      rotation.add(current, delta, 1)
+      local _, delta = rotation.pick(members, function(key) return lag[key] or 0 end)
+      rotation.add(lag, delta, 1)
       deltas[i] = delta
     end
     while #deltas > 0 do
-      rotation.add(current, table.remove(deltas, math.random(#deltas)), -1)
+      rotation.add(lag, table.remove(deltas, math.random(#deltas)), -1)
     end
-    expect(next(current)).to.be_nil()
+    expect(next(lag)).to.be_nil()
   end)
 
   it("goes on fairly when members come and go", function()
-    local current = {}
-    pick_many(members_of { 5, 3, 2 }, current, 7)
-    local stored = { current = current, counts = { o1 = { period = "2026-09-01", n = 4 } } }
+    local lag = {}
+    pick_many(members_of { 5, 3, 2 }, lag, 7)
+    local stored = { lag = lag, counts = { ["o1 day"] = { period = "2026-09-01", n = 4 } } }
     local now = { { key = "o2", weight = 1 }, { key = "o3", weight = 1 }, { key = "new", weight = 2 } }
     local state = rotation.fit(stored, now)
-    expect(state.current.o1).to.be_nil()
-    expect(state.counts.o1).to.be_nil()
-    local count = pick_many(now, state.current, 400)
-    expect(math.abs(count.new - 200)).to.be_at_most(5)
-    expect(math.abs(count.o2 - 100)).to.be_at_most(5)
+    expect(state.lag.o1).to.be_nil()
+    expect(next(state.counts)).to.be_nil()
+    local count = pick_many(now, state.lag, 400)
+    expect(math.abs(count.new - 200)).to.be_at_most(1)
+    expect(math.abs(count.o2 - 100)).to.be_at_most(1)
+  end)
+
+  it("takes over what was stored in weights", function()
+    local day = { period = "2026-09-01", n = 4 }
+    local members = members_of { 3, 1 }
+    members[1].caps = { { per = "day", count = 9 }, { per = "week", count = 20 } }
+    local state = rotation.fit({ current = { o1 = 2, o2 = -2 }, counts = { o1 = day } }, members)
+    expect(state).to.equal { lag = { o1 = TURN // 2, o2 = -TURN // 2 }, counts = { ["o1 day"] = day } }
   end)
 
   it("counts in the newest period only", function()
@@ -84,6 +124,72 @@ describe("the rotation", function()
     rotation.count(counts, "o1", "2026-09-01")   -- a handler that began before midnight
     expect(counts.o1.period).to.equal("2026-09-02")
     expect(counts.o1.n).to.equal(1)
+  end)
+end)
+
+describe("the calendar", function()
+  local calendar = require "routing.calendar"
+
+  local function who(fields)
+    fields.hours = fields.hours and calendar.hours(fields.hours)
+    fields.tz = fields.tz or "UTC"
+    fields.away = calendar.dates(fields.away or {})
+    fields.holidays = calendar.dates(fields.holidays or {})
+    return fields
+  end
+  local function off(w, at) return calendar.off(w, time.parse(at)) end
+  local function next_work(w, at) return time.iso(calendar.next_work(w, time.parse(at))) end
+
+  it("knows who works, in their own time zone", function()
+    local ana = who { hours = "Mon-Fri 09:00-17:00", tz = "America/New_York" }
+    expect(off(ana, "2026-11-25T14:00:00Z")).to.be_nil()                       -- 9:00 on a Wednesday
+    expect(off(ana, "2026-11-25T13:59:59Z")).to.equal("off work (Mon-Fri 09:00-17:00 America/New_York)")
+    expect(off(ana, "2026-11-25T22:00:00Z")).to.match("off work")
+    expect(off(ana, "2026-11-28T15:00:00Z")).to.match("off work")               -- Saturday
+    expect(off(ana, "2026-07-01T13:00:00Z")).to.be_nil()                       -- summer time
+    local split = who { hours = "Mon-Thu 9:00-12:00,13:00-17:00, Fri,Sun 09:00-24:00" }
+    expect(off(split, "2026-11-25T12:30:00Z")).to.match("off work")
+    expect(off(split, "2026-11-25T13:00:00Z")).to.be_nil()
+    expect(off(split, "2026-11-27T23:59:00Z")).to.be_nil()
+    expect(off(split, "2026-11-28T00:00:00Z")).to.match("off work")
+    local night = who { hours = "Sat 22:00-06:00" }
+    expect(off(night, "2026-11-28T23:00:00Z")).to.be_nil()
+    expect(off(night, "2026-11-29T05:59:00Z")).to.be_nil()
+    expect(off(night, "2026-11-28T05:00:00Z")).to.match("off work")
+    local around = who { hours = "Fri-Mon 10:00-11:00" }
+    expect(off(around, "2026-11-30T10:30:00Z")).to.be_nil()
+    expect(off(around, "2026-12-01T10:30:00Z")).to.match("off work")
+  end)
+
+  it("knows days off by the date where they are", function()
+    local kim = who { tz = "Asia/Tokyo", away = { "2026-12-24..2027-01-02" }, holidays = { "2026-11-23" } }
+    expect(off(kim, "2026-12-23T14:59:00Z")).to.be_nil()
+    expect(off(kim, "2026-12-23T15:00:00Z")).to.equal("away 2026-12-24..2027-01-02")
+    expect(off(kim, "2027-01-02T15:00:00Z")).to.be_nil()
+    expect(off(kim, "2026-11-23T00:00:00Z")).to.equal("holiday 2026-11-23")
+  end)
+
+  it("finds the next moment of work", function()
+    local ana = who { hours = "Mon-Fri 09:00-17:00", tz = "America/New_York", away = { "2026-11-30..2026-12-01" },
+      holidays = { "2026-12-02" } }
+    expect(next_work(ana, "2026-11-27T15:00:00Z")).to.equal("2026-11-27T15:00:00.000Z")
+    expect(next_work(ana, "2026-11-27T22:00:00Z")).to.equal("2026-12-03T14:00:00.000Z")
+    expect(next_work(who { away = { "2026-11-27" } }, "2026-11-27T22:00:00Z")).to.equal("2026-11-28T00:00:00.000Z")
+    expect(calendar.next_work(who { away = { "2026-01-01..2027-12-31" } }, time.parse("2026-02-01T00:00:00Z"))).to.be_nil()
+  end)
+
+  it("knows the periods of caps", function()
+    for _, c in ipairs {
+      { "hour", "2026-11-25T10:59:59Z", "2026-11-25T16", "2026-11-25T11:30:00.000Z", "Asia/Kolkata" },
+      { "day", "2026-11-25T23:30:00Z", "2026-11-26", "2026-11-26T23:00:00.000Z", "Europe/Berlin" },
+      { "month", "2026-12-31T23:30:00Z", "2027-01", "2027-01-31T23:00:00.000Z", "Europe/Berlin" },
+      { "week", "2026-11-29T22:59:59Z", "week 002969", "2026-11-29T23:00:00.000Z", "Europe/Berlin" },
+      { "week", "2026-11-29T23:00:00Z", "week 002970", "2026-12-06T23:00:00.000Z", "Europe/Berlin" },
+    } do
+      local at = time.parse(c[2])
+      expect(calendar.period(c[1], at, c[5])).to.equal(c[3])
+      expect(time.iso(calendar.next_period(c[1], at, c[5]))).to.equal(c[4])
+    end
   end)
 end)
 
@@ -102,7 +208,43 @@ describe("declaring", function()
     expect(function() routing.pool("bad", {}) end).to.raise("needs members")
     expect(function() routing.pool("bad", { members = { { owner = "a@b.de" }, { owner = "A@b.de" } } }) end)
         .to.raise("lists a@b.de twice")
-    expect(function() routing.pool("bad", { tz = "Mars/Base", members = { { owner = "a@b.de" } } }) end).to.raise("Mars")
+    local function one_line(definition, said)
+      local ok, err = pcall(function() routing.pool("bad", definition) end)
+      expect(ok).to.be_false()
+      expect(err).to.match("^routing_test.lua:%d+: ")
+      expect(err:gsub("^[^ ]+ ", "")).to.equal(said)
+    end
+    one_line({ tz = "Mars/Base", members = { { owner = "a@b.de" } } },
+      'pool "bad": "Mars/Base" is no time zone (one looks like "Europe/Berlin")')
+    local bad = {
+      { { weight = -1 }, "weight must be a whole number from 1 to 1000, not -1" },
+      { { tz = "Mars" }, '"Mars" is no time zone (one looks like "Europe/Berlin")' },
+      { { hours = "Mon-Fri 09:00-17:00 Mars" }, 'hours: "Mars" is no time zone (one looks like "Europe/Berlin")' },
+      { { hours = "Mon-Fri 09:00-17:00 Europe/Rome", tz = "Europe/Oslo" }, "tz says Europe/Oslo and hours say Europe/Rome" },
+      { { away = { "2026-02-30" } },
+        'away must look like { "2026-12-25", "2026-12-24..2027-01-02" }: "2026-02-30" is no date' },
+      { { holidays = { "2026-03-02..2026-03-01" } }, 'holidays must look like { "2026-12-25", "2026-12-24..2027-01-02" }: '
+        .. '"2026-03-02..2026-03-01" ends before it begins' },
+      { { skills = "de" }, 'skills must look like { "de", "enterprise" }' },
+      { { cap = { { per = "day", count = 1 }, { per = "day", count = 2 } } }, "two caps a day" },
+    }
+    for text, wrong in pairs {
+      ["Mon-Fri"] = "no times", ["09:00-17:00"] = 'no days for "09:00-17:00"',
+      ["Mon 9-17"] = '"9-17" is neither days, times nor a time zone',
+      ["Mon Tue 09:00-10:00"] = 'no times for the days before "Tue"', ["Mon 09:00-25:00"] =
+        '"09:00-25:00" is neither days, times nor a time zone', ["Mon 09:00-10:00 UTC Tue"] = '"Tue" after the time zone',
+      ["Mon 09:60-10:00"] = '"09:60-10:00" is neither days, times nor a time zone', [""] = "no times",
+    } do
+      bad[#bad + 1] = { { hours = text }, 'hours must look like "Mon-Fri 09:00-17:00 America/New_York": ' .. wrong }
+    end
+    for _, c in ipairs(bad) do
+      c[1].owner = "A@b.de"
+      one_line({ members = { c[1] } }, 'pool "bad", member 1 (a@b.de): ' .. c[2])
+    end
+    local one = { { owner = "a@b.de" } }
+    one_line({ members = one, hold = "soon" }, 'pool "bad": hold must be a duration like "3d", not soon')
+    one_line({ members = one, fallback = { "b@b.de", 1.5 } },
+      'pool "bad": fallback must be an owner\'s e-mail or id, not 1.5')
   end)
 
   it("refuses a second pool of the same name", function()

@@ -37,6 +37,7 @@ static const char *verdict(const cJSON *c, const char *id, const char *email, bo
 }
 
 static void candidate_table(const cJSON *list, const char *id, const char *email, hl_buf *out) {
+  static const char *const outside[] = {"preferred", "sticky", "fallback"};   /* of the turns */
   size_t width = columns("candidate");
   bool picked = false;
   for (const cJSON *c = list->child; c; c = c->next) {
@@ -52,8 +53,11 @@ static void candidate_table(const cJSON *list, const char *id, const char *email
     if (cJSON_IsNumber(weight)) snprintf(text, sizeof text, "%g", weight->valuedouble);
     hl_buf_puts(out, "  ");
     pad(out, hl_json_str(c, "owner", "?"), width);
-    hl_buf_printf(out, "  %6s  %s%s\n", text, verdict(c, id, email, &picked),
-                  hl_json_bool(c, "preferred", false) ? " (preferred)" : hl_json_bool(c, "fallback", false) ? " (fallback)" : "");
+    hl_buf_printf(out, "  %6s  %s", text, verdict(c, id, email, &picked));
+    for (size_t i = 0; i < HL_COUNT(outside); i++)
+      if (hl_json_bool(c, outside[i], false)) hl_buf_printf(out, " (%s)", outside[i]);
+    if (hl_json_str(c, "pool", "")[0]) hl_buf_printf(out, " (pool %s)", hl_json_str(c, "pool", ""));
+    hl_buf_puts(out, "\n");
   }
 }
 

@@ -194,6 +194,8 @@ function properties.note_pool(program, args, node, sure)
   end
   for _, pool in ipairs(pools) do
     owners(pool.fields.fallback, sure and one)
+    local chains, chain = tables_of(pool.fields.fallback)
+    for _, links in ipairs(chains) do owners(links.items, sure and one and chain) end
     local lists, list = tables_of(pool.fields.members)
     for _, members in ipairs(lists) do
       for _, member in ipairs((tables_of(members.items))) do owners(member.fields.owner, sure and one and list) end

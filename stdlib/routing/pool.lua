@@ -1,5 +1,7 @@
 --- Pools: who gets the next lead. See routing.lua for the whole picture.
 local _, host = ...
+local calendar = require "routing.calendar"
+local definition = require "routing.definition"
 local owners = require "routing.owners"
 local rotation = require "routing.rotation"
 local step = require "engine.step"
@@ -11,113 +13,57 @@ Pool.__name = "routing.pool"
 
 local known = {}   -- by name: two pools of one name would share one state by accident
 
-local member_fields = { owner = true, weight = true, cap = true }
-local pool_fields = { members = true, fallback = true, tz = true }
-local periods = { hour = true, day = true, week = true }
-
-local function misuse(level, format, ...) error(format:format(...), level + 1) end
-
-local function owner_key(value, what, level)
-  if math.type(value) == "integer" then value = tostring(value) end
-  if type(value) ~= "string" or not (value:find("^%d+$") or value:find("^[^@%s]+@[^@%s]+$")) then
-    misuse(level + 1, "%s must be an owner's e-mail or id, not %s", what, tostring(value))
-  end
-  return value:lower()
-end
-
-local function check_cap(cap, who, level)
-  if cap == nil then return nil end
-  if type(cap) ~= "table" or not periods[cap.per] or math.type(cap.count) ~= "integer" or cap.count < 0 then
-    misuse(level + 1, '%s: cap must look like { per = "day", count = 20 } (per: "hour", "day" or "week")', who)
-  end
-  return { per = cap.per, count = cap.count }
-end
-
-local function check_fields(t, allowed, where, level)
-  for field in pairs(t) do
-    if not allowed[field] then
-      local names = {}
-      for name in pairs(allowed) do names[#names + 1] = name end
-      table.sort(names)
-      misuse(level + 1, "%s: there is no field %s (there are: %s)", where, tostring(field), table.concat(names, ", "))
-    end
-  end
-end
+---@class routing.cap
+---@field per "hour"|"day"|"week"|"month" in the member's time zone
+---@field count integer
 
 ---@class routing.member
 ---@field owner string e-mail or owner id
 ---@field weight integer|nil 1 to 1000, default 1
----@field cap {per: "hour"|"day"|"week", count: integer}|nil at most this many leads a period
+---@field cap routing.cap|routing.cap[]|nil at most this many leads a period
+---@field hours string|nil "Mon-Fri 09:00-17:00 America/New_York"; several: "Mon-Thu 09:00-12:00,13:00-17:00 Fri 9:00-14:00"
+---@field tz string|nil of hours without one, caps and days off; default that of hours, then the pool's
+---@field away string[]|nil days off: "2026-12-24..2027-01-02", both included
+---@field holidays string[]|nil beside those of the pool
+---@field skills string[]|nil see assign
+
+---@class routing.definition
+---@field members routing.member[]
+---@field fallback string|routing.pool|(string|routing.pool)[]|nil asked in this order when no member can
+---@field tz string|nil default UTC
+---@field hours string|nil of members without their own
+---@field holidays string[]|nil
+---@field hold string|number|nil a duration: when somebody works again by then, the handler waits for it, before the fallback
+---@field sticky string|number|nil a duration: who comes again within it goes to the same member
 
 --- Declares a pool. Its state is kept in the store under the pool's name.
 ---@param name string
----@param definition {members: routing.member[], fallback: string|nil, tz: string|nil} tz: of the caps' days, default UTC
+---@param given routing.definition
 ---@return routing.pool
-function pool.new(name, definition)
-  local level = 2
-  if type(name) ~= "string" or name == "" then misuse(level, "a pool needs a name") end
-  if known[name] then misuse(level, 'pool "%s" is declared twice', name) end
-  if type(definition) ~= "table" or type(definition.members) ~= "table" or #definition.members == 0 then
-    misuse(level, 'pool "%s" needs members = { { owner = "ana@example.com" }, … }', name)
-  end
-  check_fields(definition, pool_fields, ('pool "%s"'):format(name), level)
-  local members, by_key, keys = {}, {}, {}
-  for i, member in ipairs(definition.members) do
-    local who = ('pool "%s", member %d'):format(name, i)
-    if type(member) ~= "table" then misuse(level, '%s must be a table like { owner = "ana@example.com" }', who) end
-    check_fields(member, member_fields, who, level)
-    local key = owner_key(member.owner, who .. ": owner", level)
-    if by_key[key] then misuse(level, 'pool "%s" lists %s twice', name, key) end
-    local weight = member.weight == nil and 1 or member.weight
-    if math.type(weight) ~= "integer" or weight < 1 or weight > 1000 then
-      misuse(level, "%s: weight must be a whole number from 1 to 1000", who)
-    end
-    local entry = { key = key, weight = weight, cap = check_cap(member.cap, who, level) }
-    members[i], by_key[key], keys[i] = entry, entry, key
-  end
-  local fallback = definition.fallback ~= nil
-      and owner_key(definition.fallback, ('pool "%s": fallback'):format(name), level) or nil
-  if fallback and not by_key[fallback] then keys[#keys + 1] = fallback end
-  local tz = definition.tz or "UTC"
-  time.civil(0, tz)   -- raises now for an unknown zone, not at the first lead
-
-  local plain = { name = name, fallback = fallback, tz = tz, members = members }
-  local self = setmetatable({
-    name = name, members = members, by_key = by_key, keys = keys, fallback = fallback, tz = tz,
-    rule = name .. "@" .. crypto.sha256(json.encode(plain), "hex"):sub(1, 12),
-    kv = host.kv("pool:" .. name),
-    base = nil,                               -- what is committed, as last seen
-    open = { current = {}, counts = {} },     -- sums of the picks whose handlers still run
-  }, Pool)
-  known[name] = self
+function pool.new(name, given)
+  if known[name] then error(('pool "%s" is declared twice'):format(name), 2) end
+  local self, wrong = definition.read(name, given, function(value) return getmetatable(value) == Pool end)
+  if not self then error(wrong, 2) end
+  self.kv = host.kv("pool:" .. name)
+  self.base = nil                                        -- what is committed, as last seen
+  self.open = { lag = {}, counts = {}, sticky = {} }     -- of the picks whose handlers still run
+  known[name] = setmetatable(self, Pool)
   return self
 end
 
-local function period_of(per, ms, tz)
-  local civil = time.civil(ms, tz)
-  if per == "hour" then
-    return ("%04d-%02d-%02dT%02d"):format(civil.year, civil.month, civil.day, civil.hour)
-  elseif per == "day" then
-    return ("%04d-%02d-%02d"):format(civil.year, civil.month, civil.day)
-  end
-  local days = (ms // 1000 + civil.offset) // 86400
-  return ("week %06d"):format((days + 3) // 7)   -- 1970-01-01 was a Thursday; weeks begin on Monday
-end
-
 -- Open counts are kept by period, because a handler can begin before midnight and end after it.
-local function count_open(open, key, period, amount)
-  local of_key = open.counts[key] or {}
-  open.counts[key] = of_key
-  local n = (of_key[period] or 0) + amount
-  of_key[period] = n ~= 0 and n or nil
-  if not next(of_key) then open.counts[key] = nil end
+local function count_open(open, slot, period, amount)
+  local of_slot = open.counts[slot] or {}
+  open.counts[slot] = of_slot
+  local n = (of_slot[period] or 0) + amount
+  of_slot[period] = n ~= 0 and n or nil
+  if not next(of_slot) then open.counts[slot] = nil end
 end
 
-function Pool:_counted(key, period)
-  local stored = self.base.counts[key]
-  local n = stored and stored.period == period and stored.n or 0
-  local open = self.open.counts[key]
-  return n + (open and open[period] or 0)
+function Pool:_counted(member, cap, ms)
+  local slot, period = rotation.slot(member.key, cap.per), calendar.period(cap.per, ms, member.tz)
+  local stored, open = self.base.counts[slot], self.open.counts[slot]
+  return (stored and stored.period == period and stored.n or 0) + (open and open[period] or 0)
 end
 
 local function total_weight(members)
@@ -126,34 +72,71 @@ local function total_weight(members)
   return total
 end
 
+local function lacks(member, skills)
+  for _, skill in ipairs(skills) do
+    if not member.skills[skill] then return skill end
+  end
+  return nil
+end
+
 -- Why this owner cannot take a lead now, or nil.
-function Pool:_gate(member, now)
+function Pool:_gate(member, now, skills, uncounted)
   if not owners.find(member.key) then return "no active owner of the account" end
-  if member.cap then
-    local n = self:_counted(member.key, period_of(member.cap.per, now, self.tz))
-    if n >= member.cap.count then return ("cap %d a %s reached"):format(member.cap.count, member.cap.per) end
+  local skill = lacks(member, skills)
+  if skill then return "has no skill " .. skill end
+  local off = calendar.off(member, now)
+  if off then return off end
+  for _, cap in ipairs(uncounted and {} or member.caps) do
+    if self:_counted(member, cap, now) >= cap.count then return ("cap %d a %s reached"):format(cap.count, cap.per) end
+  end
+  return nil
+end
+
+-- When this owner, who cannot now, could take a lead; nil: not in sight.
+function Pool:_free_at(member, now, skills)
+  if not owners.find(member.key) or lacks(member, skills) then return nil end
+  local at = now
+  for _ = 1, 8 do
+    at = calendar.next_work(member, at)
+    if not at then return nil end
+    local later
+    for _, cap in ipairs(member.caps) do
+      if self:_counted(member, cap, at) >= cap.count then
+        later = math.max(later or 0, calendar.next_period(cap.per, at, member.tz))
+      end
+    end
+    if not later then return at end
+    at = later
   end
   return nil
 end
 
 -- The pick counts in memory from now on, and in the store with the handler's completion, or not at all.
-function Pool:_take(delta, key, period)
-  if not next(delta) and not period then return end   -- a preferred owner that nobody counts
-  local open = self.open
-  rotation.add(open.current, delta, 1)
-  if period then count_open(open, key, period, 1) end
+function Pool:_take(delta, member, now, sticky)
+  local open, slots = self.open, {}
+  for _, cap in ipairs(member and member.caps or {}) do
+    slots[rotation.slot(member.key, cap.per)] = calendar.period(cap.per, now, member.tz)
+  end
+  if not next(delta) and not next(slots) and not sticky then return end   -- a preferred owner that nobody counts
+  rotation.add(open.lag, delta, 1)
+  for slot, period in pairs(slots) do count_open(open, slot, period, 1) end
+  local mark = sticky and { owner = member.key }
+  if sticky then open.sticky[sticky] = mark end
   host.on_end(function(ok)
-    rotation.add(open.current, delta, -1)
-    if period then count_open(open, key, period, -1) end
+    rotation.add(open.lag, delta, -1)
+    for slot, period in pairs(slots) do count_open(open, slot, period, -1) end
+    if sticky and open.sticky[sticky] == mark then open.sticky[sticky] = nil end
     if not ok then return end
+    if sticky then self.kv.set(sticky, member.key, { ttl = math.max(1, self.sticky // 1000) }) end
+    if not next(delta) and not next(slots) then return end
     -- Another script may share the pool, so the sum is made on what is stored now. Reading must not wait here:
     -- when the value is not in memory, what we saw last is the newest there is, since every writer loads it.
     local read, stored = pcall(self.kv.get, "state")
     local state = read and rotation.fit(stored, self.members) or self.base
-    rotation.add(state.current, delta, 1)
-    if period then rotation.count(state.counts, key, period) end
+    rotation.add(state.lag, delta, 1)
+    for slot, period in pairs(slots) do rotation.count(state.counts, slot, period) end
     self.base = state
-    self.kv.set("state", { current = state.current, counts = state.counts })
+    self.kv.set("state", state)
   end)
 end
 
@@ -162,17 +145,21 @@ end
 ---@field owner_email string|nil
 ---@field pool string
 ---@field rule string the pool's name and the version of its definition
----@field by "prefer"|"rotation"|"fallback"
+---@field by "prefer"|"sticky"|"rotation"|"fallback"
 ---@field reason string for people
 
 ---@class routing.assign_options
----@field prefer string|table|nil an owner id or e-mail, or what routing.match_account returned: taken when active
+---@field prefer string|table|nil an owner id or e-mail, or what routing.match_account returned: taken when active, and, if
+---a member, at work and below the cap
 ---@field count boolean|nil false: a preferred pick does not count against that owner's cap
+---@field skills string[]|nil only members who have them all
+---@field sticky string|nil of a sticky pool: leads of one such key stay together; default the lead's id
 ---@field because string|nil why this pool was asked, for the record
 
 --- Picks an owner for a lead. In a handler this is a step: it waits until the pick is stored, and when the handler runs
 --- again the pick is the same. Inside a step of the script it is stored with that one, elsewhere at the end. Takes
---- effect at once for every other task, and is undone when it is not stored.
+--- effect at once for every other task, and is undone when it is not stored. In a pool that holds, the handler may end in
+--- a wait() here, and runs again when somebody works.
 --- Raises kind "routing" when nobody can take it and there is no fallback.
 ---@param lead table a record with an id
 ---@param options routing.assign_options|nil
@@ -180,70 +167,146 @@ end
 function Pool:assign(lead, options)
   options = options or {}
   if type(lead) ~= "table" or lead.id == nil then error("assign needs a record with an id", 2) end
-  local prefer, prefer_reason = options.prefer, nil
-  if type(prefer) == "table" then prefer, prefer_reason = prefer.owner, prefer.reason end
-  prefer = prefer and owner_key(prefer, "prefer", 2) or nil
-  local name = host.step.name(("pool %s: %s"):format(self.name, tostring(lead.id)):sub(1, 180))
-  if not name then return self:_pick(lead, options, prefer, prefer_reason) end
-  return step(name, function() return self:_pick(lead, options, prefer, prefer_reason) end)
+  local asked = { id = tostring(lead.id), count = options.count, because = options.because, prefer = options.prefer }
+  local wrong
+  if type(asked.prefer) == "table" then asked.prefer, asked.prefer_reason = asked.prefer.owner, asked.prefer.reason end
+  if asked.prefer then
+    asked.prefer, wrong = definition.owner_key(asked.prefer, "prefer")
+    if wrong then error(wrong, 2) end
+  else
+    asked.prefer = nil
+  end
+  asked.skills, wrong = definition.skills(options.skills, "assign")
+  if wrong then error(wrong, 2) end
+  asked.sticky = self.sticky and ("sticky " .. tostring(options.sticky or asked.id)):sub(1, 500) or nil
+
+  local name = host.step.name(("pool %s: %s"):format(self.name, asked.id):sub(1, 180))
+  if not name then return self:_pick(asked) end
+  asked.may_hold = self.hold ~= nil
+  local pick = step(name, function() return self:_pick(asked) end)
+  while pick.held_until do
+    asked.held_since = pick.held_since
+    wait(name .. ": held", { ["until"] = pick.held_until })
+    name = host.step.name(name)
+    pick = step(name, function() return self:_pick(asked) end)
+  end
+  return pick
 end
 
-function Pool:_pick(lead, options, prefer, prefer_reason)
+-- Reads what a decision needs of this pool and of those that it falls back to, so that nothing waits later.
+function Pool:_prepare()
   owners.prepare(self.keys)
-  if prefer then owners.prepare { prefer } end
-  local stored = self.kv.get("state")
-  -- From here to the end nothing waits: decision and effect are one.
-  self.base = rotation.fit(stored, self.members)
-  local now = time.now()
-  local candidates, eligible = {}, {}
-  for i, member in ipairs(self.members) do
-    local gate = self:_gate(member, now)
-    candidates[i] = { owner = member.key, weight = member.weight, gate = gate }
+  self.kv.get("state")
+  for _, one in ipairs(self.fallback) do
+    if one.pool then one.pool:_prepare() end
+  end
+end
+
+-- The owner whose turn it is, and why; nil when no member can.
+function Pool:_turn(asked, now, candidates, top)
+  self.base = rotation.fit(self.kv.get("state"), self.members)
+  local eligible = {}
+  for _, member in ipairs(self.members) do
+    local gate = self:_gate(member, now, asked.skills)
+    local lag = (self.base.lag[member.key] or 0) + (self.open.lag[member.key] or 0)
+    candidates[#candidates + 1] = {
+      owner = member.key, weight = member.weight, gate = gate, pool = not top and self.name or nil,
+      behind = math.floor(lag * 1000 / rotation.TURN + 0.5) / 1000,
+    }
     if not gate then eligible[#eligible + 1] = member end
   end
+  if asked.chosen or #eligible == 0 then return nil end
+  local index, delta = rotation.pick(eligible, function(key)
+    return (self.base.lag[key] or 0) + (self.open.lag[key] or 0)
+  end)
+  local member = eligible[index]
+  self:_take(delta, member, now, top and asked.sticky)
+  return owners.find(member.key), ("turn of %s (weight %d of %d)"):format(member.key, member.weight, total_weight(eligible))
+end
 
-  local owner, by, reason
-  if prefer then
-    owner = owners.find(prefer)
-    local member = self:_member_of(owner)
-    local gate = not owner and "no active owner of the account"
-        or member and options.count ~= false and self:_gate(member, now) or nil
-    table.insert(candidates, 1, { owner = prefer, preferred = true, gate = gate })
-    if gate then
-      owner = nil
-      prefer_reason = ("preferred owner %s cannot: %s"):format(prefer, gate)
+-- An owner outside of the turns. What keeps it from the lead, or nil.
+function Pool:_outside(key, asked, now, candidates, what, uncounted)
+  local owner = owners.find(key)
+  local member = self:_member_of(owner)
+  local gate = not owner and "no active owner of the account" or member and self:_gate(member, now, {}, uncounted) or nil
+  table.insert(candidates, 1, { owner = key, [what] = true, gate = gate })
+  if gate then return gate end
+  self:_take({}, not uncounted and member or nil, now, what == "sticky" and asked.sticky)
+  asked.chosen = owner
+  return nil
+end
+
+function Pool:_fall_back(asked, now, candidates)
+  for _, one in ipairs(self.fallback) do
+    if one.key then
+      local owner = owners.find(one.key)
+      candidates[#candidates + 1] = { owner = one.key, fallback = true, gate = not owner and "no active owner of the account" or nil }
+      if owner then return owner, "nobody in the pool can: fallback" end
     else
-      by, reason = "prefer", prefer_reason or "preferred owner"
-      prefer_reason = nil
-      local period = member and member.cap and options.count ~= false and period_of(member.cap.per, now, self.tz)
-      self:_take({}, member and member.key, period)
+      local owner, reason = one.pool:_turn(asked, now, candidates)
+      if not owner then owner, reason = one.pool:_fall_back(asked, now, candidates) end
+      if owner then return owner, ('nobody in the pool can: pool "%s": %s'):format(one.pool.name, reason) end
     end
   end
-  if not owner and #eligible > 0 then
-    local index, delta = rotation.pick(eligible, function(key)
-      return (self.base.current[key] or 0) + (self.open.current[key] or 0)
-    end)
-    local member = eligible[index]
-    owner, by = owners.find(member.key), "rotation"
-    reason = ("turn of %s (weight %d of %d)"):format(member.key, member.weight, total_weight(eligible))
-    self:_take(delta, member.key, member.cap and period_of(member.cap.per, now, self.tz))
+  return nil
+end
+
+-- Until when the lead is held, if it is.
+function Pool:_hold(asked, now)
+  if not asked.may_hold then return nil end
+  local soonest
+  for _, member in ipairs(self.members) do
+    local at = self:_free_at(member, now, asked.skills)
+    if at and (not soonest or at < soonest) then soonest = at end
   end
-  if not owner and self.fallback then
-    owner = owners.find(self.fallback)
-    candidates[#candidates + 1] = {
-      owner = self.fallback, fallback = true, gate = not owner and "no active owner of the account" or nil,
-    }
-    if owner then by, reason = "fallback", "nobody in the pool can: fallback" end
+  local since = asked.held_since or now
+  return soonest and soonest > now and soonest <= since + self.hold and soonest or nil, since
+end
+
+function Pool:_pick(asked)
+  self:_prepare()
+  if asked.prefer then owners.prepare { asked.prefer } end
+  local stuck = asked.sticky and (self.kv.get(asked.sticky) or false)
+  -- From here to the end nothing waits: decision and effect are one.
+  local now, candidates, notes, by, reason = time.now(), {}, { asked.because }, nil, nil
+  stuck = asked.sticky and self.open.sticky[asked.sticky] and self.open.sticky[asked.sticky].owner or stuck
+  asked.chosen = nil
+  self.base = rotation.fit(self.kv.get("state"), self.members)
+  local outside = {}
+  local function try(key, what, good, uncounted)
+    local gate = self:_outside(key, asked, now, outside, what, uncounted)
+    if gate then notes[#notes + 1] = ("%s owner %s cannot: %s"):format(what, key, gate) else by, reason = good[1], good[2] end
+  end
+  if asked.prefer then
+    try(asked.prefer, "preferred", { "prefer", asked.prefer_reason or "preferred owner" }, asked.count == false)
+  end
+  if stuck and not by and self.by_key[stuck] then
+    local skill = lacks(self.by_key[stuck], asked.skills)
+    if not skill then try(stuck, "sticky", { "sticky", "had it before" }) end
+  end
+  local owner, turn = self:_turn(asked, now, candidates, true)
+  if owner then by, reason = "rotation", turn end
+  owner = owner or asked.chosen
+  local held_until, since
+  if not owner then
+    held_until, since = self:_hold(asked, now)
+    if held_until then
+      by, reason = "hold", "nobody can before " .. time.iso(held_until)
+    else
+      owner, reason = self:_fall_back(asked, now, candidates)
+      by = owner and "fallback"
+    end
   end
 
-  local because = options.because
-  if prefer_reason then because = because and because .. "; " .. prefer_reason or prefer_reason end
-  if because and reason then reason = because .. "; " .. reason end
-  host.audit("routing", "contact " .. tostring(lead.id), {
-    pool = self.name, rule = self.rule, at = now, candidates = json.array(candidates),
-    pick = owner and owner.id or json.null, email = owner and owner.email, by = by, reason = reason or "nobody can",
+  table.move(candidates, 1, #candidates, #outside + 1, outside)
+  notes[#notes + 1] = reason or "nobody can"
+  reason = table.concat(notes, "; ")
+  host.audit("routing", "contact " .. asked.id, {
+    pool = self.name, rule = self.rule, at = now, candidates = json.array(outside), skills = asked.skills[1] and asked.skills,
+    pick = owner and owner.id or json.null, email = owner and owner.email, by = by, reason = reason, held_until = held_until,
   })
-  if not owner then self:_nobody(lead, candidates) end
+  if held_until then return { held_until = held_until, held_since = since } end
+  if not owner then self:_nobody(asked, outside) end
   return { owner_id = owner.id, owner_email = owner.email, pool = self.name, rule = self.rule, by = by, reason = reason }
 end
 
@@ -252,27 +315,27 @@ function Pool:_member_of(owner)
   return self.by_key[owner.id] or owner.email and self.by_key[owner.email] or nil
 end
 
-function Pool:_nobody(lead, candidates)
+function Pool:_nobody(asked, candidates)
   local lines = {}
   for _, c in ipairs(candidates) do lines[#lines + 1] = ("%s: %s"):format(c.owner, c.gate) end
   error(setmetatable({
     kind = "routing", retryable = true,
-    message = ('pool "%s": nobody can take contact %s (%s)%s'):format(self.name, tostring(lead.id),
-      table.concat(lines, "; "), self.fallback and "" or '; a fallback = "…" would take such leads'),
+    message = ('pool "%s": nobody can take contact %s (%s)%s'):format(self.name, asked.id,
+      table.concat(lines, "; "), #self.fallback > 0 and "" or '; a fallback = "…" would take such leads'),
   }, { __tostring = function(e) return e.message end }), 0)
 end
 
---- What the pool stands at: for each member the picks counted in its cap's period and the place in the rotation.
---- Reads memory and the store; waits only when the state is not in memory.
----@return {owner: string, weight: integer, counted: integer|nil, current: integer}[]
+--- What the pool stands at: for each member the picks counted in its first cap's period and the turns that it is behind (+)
+--- or ahead (-). Reads memory and the store; waits only when the state is not in memory.
+---@return {owner: string, weight: integer, counted: integer|nil, behind: number}[]
 function Pool:standing()
   self.base = rotation.fit(self.kv.get("state"), self.members)
   local now, list = time.now(), {}
   for i, member in ipairs(self.members) do
+    local lag = (self.base.lag[member.key] or 0) + (self.open.lag[member.key] or 0)
     list[i] = {
-      owner = member.key, weight = member.weight,
-      counted = member.cap and self:_counted(member.key, period_of(member.cap.per, now, self.tz)),
-      current = (self.base.current[member.key] or 0) + (self.open.current[member.key] or 0),
+      owner = member.key, weight = member.weight, behind = lag / rotation.TURN,
+      counted = member.caps[1] and self:_counted(member, member.caps[1], now),
     }
   end
   return list
