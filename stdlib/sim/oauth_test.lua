@@ -250,6 +250,12 @@ describe("a token", function()
     local _, private = introspect { token = text }
     expect(private.app_id).to.equal(3000001)
     expect(private.expires_in).to.be_nil()
+    local has = {}
+    for _, scope in ipairs(private.scopes) do has[scope] = true end
+    for _, scope in ipairs { "crm.objects.contacts.write", "crm.objects.owners.read", "crm.lists.read", "crm.lists.write", "forms",
+      "crm.schemas.deals.read" } do
+      expect(has[scope] and scope).to.equal(scope)   -- it may do all of it
+    end
     local _, old = a.call("POST", "/oauth/v2/private-apps/get/access-token-info", json.encode { tokenKey = text })
     expect(old.hubId).to.equal(62515)
   end)

@@ -58,7 +58,9 @@ function scopes.all(S)
     "POST /settings/users/2026-03", "GET /communication-preferences/{version}/definitions",
       "POST /communication-preferences/{version}/subscribe",
     "POST /communication-preferences/{version}/statuses/batch/read", "POST /communication-preferences/{version}/statuses/batch/write",
-    "POST /marketing/transactional/{version}/single-email/send" } do
+    "POST /marketing/transactional/{version}/single-email/send", "GET /marketing/v3/forms", "POST /marketing/v3/forms",
+    "POST /crm/lists/{version}/search", "POST /crm/lists/{version}", "GET /crm/lists/{version}/{listId}/memberships",
+    "PUT /crm/lists/{version}/{listId}/memberships/add", "GET /crm/pipelines/{version}/deals", "POST /crm/pipelines/{version}/deals" } do
     add(what:match("^(%u+) (.*)$"))
   end
   for _, st in ipairs(S.stores) do
