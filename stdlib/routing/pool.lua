@@ -167,7 +167,8 @@ end
 function Pool:assign(lead, options)
   options = options or {}
   if type(lead) ~= "table" or lead.id == nil then error("assign needs a record with an id", 2) end
-  local asked = { id = tostring(lead.id), count = options.count, because = options.because, prefer = options.prefer }
+  local asked = { id = tostring(lead.id), count = options.count, because = options.because, prefer = options.prefer,
+    territory = options.territory }
   local wrong
   if type(asked.prefer) == "table" then asked.prefer, asked.prefer_reason = asked.prefer.owner, asked.prefer.reason end
   if asked.prefer then
@@ -303,6 +304,7 @@ function Pool:_pick(asked)
   reason = table.concat(notes, "; ")
   host.audit("routing", "contact " .. asked.id, {
     pool = self.name, rule = self.rule, at = now, candidates = json.array(outside), skills = asked.skills[1] and asked.skills,
+    territory = asked.territory,
     pick = owner and owner.id or json.null, email = owner and owner.email, by = by, reason = reason, held_until = held_until,
   })
   if held_until then return { held_until = held_until, held_since = since } end
