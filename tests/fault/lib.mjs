@@ -36,7 +36,7 @@ export const SEED = Number(process.env.HL_SEED ?? 20261123);
 
 export const files = (counter) => ({
   'leads.lua': `
-local function tell(what, body) return http.post("${counter.url}/" .. what, { json = body }) end
+local function tell(what, body) return http.post("${counter.url}/" .. what, { json = body, idempotent = true }) end
 on("contact.creation", { concurrency = 20 }, function(e)
   tell("ran", { id = e.objectId })
   local token = step("work", function() return tell("step", { id = e.objectId }).json().token end)
