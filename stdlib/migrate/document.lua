@@ -71,7 +71,7 @@ function document.text(result, put)
       file = finding.file
     end
     local where = ("%s:%d: "):format(plain(finding.file), finding.line)
-    if finding.kind == "api-key" then put(("%s%s [api-key]\n"):format(where, finding.note))
+    if not finding.path then put(("%s%s [%s]\n"):format(where, finding.note, finding.kind))
     else
       put(("%s%s → %s [%s]%s\n"):format(where, old_call(finding), new_call(finding) or "nothing yet", finding.kind,
         finding.rewritten and " rewritten" or ""))
@@ -160,7 +160,10 @@ local function parts_of(result)
         add("table", { "Line", "Now", "Becomes", "Body", "Scopes", "Remark" }, {})
       end
       local list = parts[#parts][3]
-      if finding.kind == "api-key" then list[#list + 1] = { tostring(finding.line), "API key", "a bearer token", "", "", finding.note }
+      if not finding.path then
+        local key = finding.kind == "api-key"
+        list[#list + 1] = { tostring(finding.line), key and "API key" or "old client", key and "a bearer token" or "", "", "",
+          finding.note }
       else
         local new = new_call(finding)
         list[#list + 1] = { tostring(finding.line), "`" .. old_call(finding) .. "`", new and "`" .. new .. "`" or "nothing yet",

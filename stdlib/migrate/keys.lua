@@ -39,74 +39,86 @@ local function whole(s, from, to)
   return true
 end
 
--- A value that is written out, masked: the first four characters and how many there are.
-local function masked(value)
-  if #value <= 8 then return ("…"):rep(1) end
-  return value:sub(1, 4) .. "…"
-end
-keys.masked = masked
-
 local HEX <const> = "%x%x%x%x"
 local UUID <const> = HEX .. HEX .. "%-" .. HEX .. "%-" .. HEX .. "%-" .. HEX .. "%-" .. HEX .. HEX .. HEX
-keys.UUID = UUID
 
--- Whether the word "hapikey" at from..to is used: given, asked for or named in a request; not talked about.
+-- A key that is written out, masked.
+local function uuid(value) return value and value:find("^" .. UUID .. "$") and value:sub(1, 4) .. "…" or nil end
+
+local JOINED <const> = "^\1?[\"'`]%s*[+.&~|<,%%\\]"
+local NOTHING <const> = { ["false"] = true, null = true, undefined = true, ["nil"] = true, None = true, NULL = true, string = true }
+
+-- What is taken out of a request or a log, or said not to be there: within the last words before the place.
+local function is_stripped(before, after)
+  local low = before:sub(-70):lower()
+  return any(low, STRIPS) or low:find("not%s+in%f[%W]") or low:find("%.not%.") or low:find("%f[%w]no%s+[\"'`?&]*$")
+    or after:lower():find("^[\"'`]%s+not%s+in%f[%W]")
+end
+
+-- `hapikey=…`, `hapikey: …`, `"hapikey" => …`: what follows the name; nil when it is given nothing.
+local function given(before, after)
+  local value = after:match("^=([^=~].*)$")
+  if value then
+    for _, pattern in ipairs(SCRUBBED) do
+      if value:find(pattern) then return nil end
+    end
+    -- "…?hapikey=" + key goes on; includes("hapikey=") does not.
+    if value:find("^\1?[\"'`]") and not before:find("^[^\"'`]*$") then return value:find(JOINED) and value end
+    return not value:find("^%s") and value or not before:find("[?&]$") and value:find("%S") and value or nil
+  end
+  value = after:match("^\1?[\"'%]]*%s*=>?%s*([^=%s].*)$") or after:match("^\1?[\"'`%]]*%s*:%s*([^=%s].*)$")
+    or after:match("^\1?[\"']%s*%->%s*(%S.*)$")
+  return value and not NOTHING[value:match("^[%a]*")] and value or nil
+end
+
+local NAMES <const> = { "[Kk]ey", "[Nn]ame", "[Vv]alue", "[Ff]ield", "[Pp]aram[%w_]*" }
+
+-- The name in quotes: an argument, an index, a member of a list of parameters; not one of a list of words.
+local function is_named(before, after)
+  local rest = after:gsub("^\1?[\"'`]", "")
+  for _, name in ipairs(NAMES) do
+    if before:find(name .. "\1?[\"']?%s*[:=]>?%s*\1?[\"'`]$") then return true end
+  end
+  if before:find("[%w_]%s*=%s*[\"'`]$") and rest:find("^%s*;?%s*$") then return true end -- a constant
+  local call, open = before:match("([%w_]+)%s*([%(%[])%s*\1?[\"'`:]$")
+  if open == "[" and not before:find("[=:(,]%s*%[%s*\1?[\"'`:]$") then return rest:find("^%s*%]") ~= nil end
+  if call and open == "(" then
+    if rest:find("^%s*%)") then return any(call:lower(), READS) ~= nil end
+    if rest:find("^%s*,%s*[\"'`]") then return any(call:lower(), READS) ~= nil and rest:find("^%s*,%s*[\"'`][^\"'`]*[\"'`]%s*%)") ~= nil end
+    return rest:find("^%s*,") ~= nil and not call:lower():find("pop")
+  end
+  call = before:match("([%w_]+)%s*%([^()]*,%s*\1?[\"'`]$")
+  if call and any(call:lower(), READS) and rest:find("^%s*,") and not rest:find("^%s*,%s*[\"'`]") then return true end
+  if before:find("[%(%[{]%s*\1?[\"'`:]$") then -- a pair: ("hapikey", key), {"hapikey", key}
+    local second = rest:match("^%s*,%s*(.-)%s*[%)%]}]")
+    return second ~= nil and not second:find("^[\"'`:]")
+  end
+  return false
+end
+
+-- Whether the word at from..to is used: given, asked for or named in a request; not talked about.
 local function is_use(s, from, to)
   local before, after = line_before(s, from), line_after(s, to + 1)
-  local low = before:lower()
-  -- A regular expression, a scrubber, an assertion that it is not there.
-  local value = after:match("^\1?[\"'%]]*%s*[=:]>?%s*\1?[\"'`]?(.*)$")
-  local assigned = after:match("^=%s*(.*)$")
-  if assigned then
-    for _, pattern in ipairs(SCRUBBED) do
-      if assigned:find(pattern) then return false end
-    end
-    if before:find("[?&\"'`%s]$") and before:find("%f[%w_]not_?[%a]*%W[^\n]*$") and low:find("assert") then return false end
+  if is_stripped(before, after) then return false end
+  local value = given(before, after)
+  local quoted = before:find("[\"'`]$") and after:find("^\1?[\"'`]")
+  if value then
+    -- Prose: "the old hapikey: it is gone".
+    local said = after:find("^:%s") and before:find("%a%s+$")
+    if not said or before:find("^%s*%a[%w_]*%s+$") == nil and before:find("[{,(]%s*$") then return true end
+    if not said then return true end
   end
-  if any(low, STRIPS) then return false end
-  if low:find("not%s+in%f[%W]") or low:find("%.not%.") or low:find("%f[%w]no%s+$") or after:lower():find("^[\"'`]%s+not%s+in%f[%W]") then
-    return false end
-  local query = before:find("[?&]$") or before:find("\\u0026$") or before:find("&amp;$") or before:find("%%3[Ff]$") or before:find("%%26$")
-  if assigned and query then return assigned:find("%S") ~= nil end
   if after:find("^=[=~]") then return true end
-  local quoted = before:match("[\"'`:]$") and after:match("^\1?[\"'`]") or nil
-  if value and value:find("%S") then
-    -- "'hapikey': key", "hapikey=key", "hapikey => key"; prose goes on with a blank and has no value.
-    if assigned or quoted or after:find("^[\"'%]]*%s*[=:]") then
-      if after:find("^:%s") and before:find("%a%s+$") and not before:find("[{,(]%s*$") and not before:find("^%s*[%w_]*%s*$") then
-        return false end
-      return true
-    end
-  end
-  if value and not quoted and after:find("^[\"'%]]*%s*[=:]>?%s*$") and (before:find("^%s*$") or before:find("[{(,]%s*$")) then
-    return true end
-  if quoted then
-    local call = before:match("([%w_.:>%-]+)%s*[%(%[]%s*\1?[\"'`:]$") or before:match("([%w_.:>%-]+)%s*[%(%[][^%)%]]*,%s*\1?[\"'`]$")
-    -- name = "hapikey", { "key": "hapikey", … }: the parameter in a list of them.
-    if before:find("[Kk]ey\1?[\"']?%s*[:=]>?%s*\1?[\"'`]$") or before:find("[Nn]ame\1?[\"']?%s*[:=]>?%s*\1?[\"'`]$")
-      or before:find("[Vv]alue\1?[\"']?%s*[:=]>?%s*\1?[\"'`]$") or before:find("[Ff]ield\1?[\"']?%s*[:=]>?%s*\1?[\"'`]$")
-      or before:find("[Pp]aram[%w_]*\1?[\"']?%s*[:=]>?%s*\1?[\"'`]$") then return true end
-    local rest = after:gsub("^\1?[\"'`]", "")
-    if call and any(call:lower(), READS) then
-      return rest:find("^%s*[,%)%]]") ~= nil
-    end
-    if call == nil and before:find("[%(%[{]%s*\1?[\"'`:]$") then -- a pair: ("hapikey", key), {"hapikey", key}
-      local second = rest:match("^%s*,%s*(.-)%s*[%)%]}]")
-      if second then return not second:find("^[\"'`:]") end
-      return rest:find("^%s*%]%s*=[^=]") ~= nil
-    end
-    if call and before:find("%[%s*\1?[\"'`:]$") then return true end -- params["hapikey"]
-    if call and rest:find("^%s*,") then return not rest:find("^%s*,%s*[\"'`]") or rest:find("^%s*,%s*[\"'`][^\"'`]*[\"'`]%s*%)") ~= nil
-      and any(call:lower(), READS) ~= nil end
-    return false
-  end
-  -- A name of a variable or a member that is passed on: options.hapikey, $hapikey, { hapikey }, (hapikey).
+  if quoted or before:find(":$") and after:find("^[%s,%]%)]") and before:find("[%[(,]%s*:$") then return is_named(before, after) end
+  -- A variable or a member that is passed on: options.hapikey, $hapikey, { hapikey }, key = hapikey.
   if before:find("[%w_)%]][.]$") or before:find("%->$") or before:find("::$") or before:find("%$[{]?$") or before:find("@$") then
     return true end
   if before:find("[{,(]%s*$") and after:find("^%s*[,})]") then return true end
-  if before:find("[=:+]%s*$") or before:find("[#$%%]{%s*$") or before:find("{{%s*$") then return true end
-  if before:find("%f[%w]return%s+$") then return true end
-  return false
+  if before:find("[{%s]:$") and after:find("^%s+[%w(]") then return true end -- {:hapikey key}
+  local ends = after:find("^%s*[,;)}%]&+.|]") or after:find("^%s*$")
+  if ends and (before:find("[=:+]%s*$") or before:find("[#$%%]{%s*$") or before:find("{{%s*$") or before:find("%f[%w]return%s+$")) then
+    return true end
+  return after:find("^[\"'%]]*%s*[=:]>?%s*$") ~= nil and (before:find("^%s*[\"']?$") or before:find("[{(,]%s*[\"']?$")) ~= nil
 end
 
 -- The word that calls or opens what surrounds a position: callee and keys of up to `depth` brackets outwards.
@@ -128,10 +140,6 @@ local function around(s, at, depth)
   end
   return words
 end
-keys.around = around
-
-local LIBRARIES <const> = { "@hubspot/api%-client", "%f[%w]hubspot%f[%W]", "HubSpot", "hubspot%-api%-client", "hubspot3", "hubspot%-php",
-  "Hubspot" }
 
 -- Names that the text binds to HubSpot's client: const { Client } = require('@hubspot/api-client').
 local function bound(s)
@@ -154,8 +162,6 @@ local function bound(s)
   end
   return names
 end
-
-local OPTION <const> = { "[aA][pP][iI]_?%-?[kK][eE][yY]" }
 
 local function has_hubspot(word) return word:lower():find("hubspot", 1, true) ~= nil or word:find("%f[%w]hapi%f[%W]") ~= nil end
 
@@ -202,110 +208,139 @@ end
 ---@field value string|nil what is written out there, masked
 ---@field name string|nil a variable's name, for which other files may tell that it holds a token
 
+-- Words on lines that send a bearer token.
+local function bearer_words(s, low)
+  local words = {}
+  for _, mark in ipairs { "bearer", "access_?token" } do
+    local at = 1
+    while true do
+      local from, to = low:find(mark, at)
+      if not from then break end
+      for word in (line_before(s, from) .. line_after(s, from)):gmatch("[%a_][%w_]*") do words[word] = true end
+      at = to + 1
+    end
+  end
+  return words
+end
+
+-- Names such as HUBSPOT_API_KEY, hubspotApiKey, hubspot.api-key, HS_API_KEY; not those of a developer's key.
+local function each_variable(low, fn)
+  local at = 1
+  while true do
+    local hit, to = low:find("api[_.%-]?key", at)
+    if not hit then return end
+    at = to + 1
+    local from = hit - #low:sub(math.max(1, hit - 60), hit - 1):match("[%w_.%-]*$")
+    local stop = to + #low:match("^[%w_%-]*", to + 1)
+    local small = low:sub(from, stop):gsub("[_.%-]", "")
+    local ours = small:find("hubspotapikey", 1, true) or small == "hsapikey"
+    if ours and not small:find("developer", 1, true) and not small:find("hapikey", 1, true) then fn(from, stop) end
+  end
+end
+
+-- The parameter hapikey, and names that hold it: hubspotHapikey, HAPIKEY.
+local function parameters(s, low, context, add, mention)
+  local at = 1
+  while true do
+    local from, to = low:find("hapi[_%-]?key", at)
+    if not from then return end
+    at = to + 1
+    local before = low:sub(math.max(1, from - 12), from - 1)
+    if whole(s, from, to) and (context or to - from == 6) and not before:find("developer[_%-]$") then
+      local name = s:sub(math.max(1, from - 40), to):match("[%w_]+$")
+      local constant = name == name:upper() and not line_before(s, from):find("[\"'`][^\"'`]*%s$")
+      if is_use(s, from, to) or #name > to - from + 1 and is_use(s, to - #name + 1, to) or constant then
+        local value = line_after(s, to + 1):match("^\1?[\"'%]]*%s*[=:]>?%s*\1?[\"'`]?([%w%-_]+)")
+        add(from, "the API key parameter hapikey", { value = uuid(value) })
+      else mention(from) end
+    end
+  end
+end
+
+local function variables(s, low, bearer, add)
+  local sent = bearer_words(s, low)
+  each_variable(low, function(from, stop)
+    local name = s:sub(from, stop)
+    local before, after = line_before(s, from), line_after(s, stop + 1)
+    local value, short = after:match("^[\"']?%s*[=:]%s*[\"']?([%w%-_]+)"), name:match("[%w_]+$")
+    local alias = before:match("([%a_][%w_]*)[%s:%w]-=[^=]*$")
+    local passed = alias and sent[alias] and not low:find("hapikey[^\n]-%f[%w_]" .. alias:lower() .. "%f[^%w_]")
+    if sent[short] or passed or value and value:find("^pat%-%l%l%d") then bearer[short] = true
+    elseif not any(before:lower(), STRIPS) and not before:find("[\"'`][^\"'`]*%s$") then
+      add(from, ("the API key in %s"):format(name), { name = short, value = uuid(value) })
+    end
+  end)
+end
+
+local INDENTED <const> = { yaml = true, yml = true, ini = true, toml = true, cfg = true }
+
+local function options(s, low, extension, add)
+  local names, at = bound(s), 1
+  while true do
+    local from, to = low:find("%f[%w_]api[_%-]?key%f[^%w_]", at)
+    if not from then return end
+    at = to + 1
+    if option_is_hubspots(s, from, to, names, INDENTED[extension]) then
+      local value = line_after(s, to + 1):match("^\1?[\"']?%s*[=:]>?%s*\1?[\"'`]([%w%-_]+)")
+      if not (value and value:find("^pat%-%l%l%d")) then add(from, "an API key as the option of a HubSpot client",
+        { value = uuid(value) }) end
+    end
+  end
+end
+
+-- What takes a key and nothing else; and what else must stand before it on its line.
+local LOGINS <const> = {
+  { "()createWithApiKey%s*%(", nil, "an API key given to HubSpot's PHP client" },
+  { "()[Ss]etApiKey%s*%(", "hubspot", "an API key given to a HubSpot client" },
+  { "()[Ss]etApiKey%s*%([\"']hapi", nil, "an API key given to a HubSpot client" },
+  { "()SetAPIKey%s*%(", "hubspot", "an API key given to a HubSpot client" },
+  { "()Hubspot\\Factory::create%s*%(%s*[\"'$]", nil, "an API key given to a HubSpot client" },
+  { "()new%s+HubSpotApi%s*%(", nil, "an API key given to a HubSpot client" },
+  -- The app token's and OAuth's credentials have other names.
+  { "()\"hubspotApi\"%s*:", nil, "n8n's HubSpot API credential, which is an API key" },
+}
+
+local function logins(s, add)
+  for _, login in ipairs(LOGINS) do
+    for from in s:gmatch(login[1]) do
+      if not login[2] or line_before(s, from):lower():find(login[2], 1, true) then add(from, login[3]) end
+    end
+  end
+  for from in s:gmatch("()\"authentication\"%s*:%s*\"apiKey\"") do
+    for _, one in ipairs(around(s, from, 2)) do
+      local node = s:match("^%b{}", one.at) or ""
+      if node:find("\"type\"%s*:%s*\"[^\"]*[hH]ub[sS]pot") and not node:find("\"hubspotApi\"", 1, true) then
+        add(from, "an n8n node that logs in with an API key")
+        break
+      end
+    end
+  end
+end
+
 ---@param s string the view
 ---@param extension string
----@param context boolean
----@return migrate.key[] found
+---@param context boolean it speaks of HubSpot
+---@return migrate.key[] found one a line
 ---@return integer[] mentions
 ---@return table<string, true> bearer variables that are sent as a bearer token
 function keys.find(s, extension, context)
-  local found, mentions, lines, bearer = {}, {}, {}, {}
+  local found, mentions, lines, bearer, low = {}, {}, {}, {}, s:lower()
   local function add(from, what, more)
-    local start = from
-    while start > 1 and s:sub(start - 1, start - 1) ~= "\n" and from - start < 4000 do start = start - 1 end
+    local start = from - #line_before(s, from, 4000)
     if lines[start] then return end
     lines[start] = true
     more = more or {}
     more.at, more.what = from, what
     found[#found + 1] = more
   end
-
-  local low = s:lower()
-  local at = 1
-  while true do
-    local from, to = low:find("hapi[_%-]?key", at)
-    if not from then break end
-    at = to + 1
-    local exact = low:sub(from, to) == "hapikey"
-    if whole(s, from, to) and (exact or context) and not low:find("developer[_%-]?$", 1) then
-      local before = low:sub(math.max(1, from - 12), from - 1)
-      local name = before:find("[%w_]$") and s:sub(math.max(1, from - 40), to):match("([%w_]+)$") or nil
-      if before:find("developer[_%-]$") then goto continue end
-      local variable = name and #name > #"hapikey"
-      if is_use(s, from, to) or (variable and is_use(s, to - #name + 1, to)) or s:sub(from, to):find("^HAPI_?KEY$") then
-        local value = s:sub(to + 1, to + 120):match("^\1?[\"'%]]*%s*[=:]>?%s*\1?[\"'`]?([%w%-_]+)")
-        add(from, "the API key parameter hapikey", { value = value and (value:find("^" .. UUID .. "$") and masked(value) or nil) })
-      else
-        mentions[#mentions + 1] = from
-      end
-    end
-    ::continue::
-  end
-
-  -- Variables: HUBSPOT_API_KEY, hubspotApiKey, hubspot.api-key. A token under that name is told by how it is sent.
-  for from, name, stop in s:gmatch("()([%a_][%w_.%-]*)()") do
-    local small = name:lower():gsub("[_.%-]", "")
-    local begin = small:find("hubspotapikey", 1, true) or small:find("hubspotkey$") and small:find("^hubspotkey$")
-      or small:find("hsapikey", 1, true) and small:find("^hsapikey$")
-    if begin and not small:find("developer", 1, true) and not small:find("hapikey", 1, true) or small == "hubspotapikey" then
-      local before, after = line_before(s, from), line_after(s, stop)
-      local whole_line = (before .. name .. after):lower()
-      local value = after:match("^%s*[=:]%s*[\"']?([%w%-_]+)")
-      local short = name:match("[%w_]+$")
-      if whole_line:find("bearer", 1, true) or whole_line:find("access_?token") then bearer[short] = true
-      elseif value and value:find("^pat%-%l%l%d") then bearer[short] = true
-      elseif not any(before:lower(), STRIPS) and not before:find("[\"'`][^\"'`]*%s$") then
-        add(from, ("the API key in %s"):format(name), { name = short, value = value and value:find("^" .. UUID .. "$") and masked(value)
-          or nil })
-      end
-    end
-  end
-
+  parameters(s, low, context, add, function(from) mentions[#mentions + 1] = from end)
+  variables(s, low, bearer, add)
   if context then
-    local names, yaml = bound(s), extension == "yaml" or extension == "yml" or extension == "ini" or extension == "toml"
-      or extension == "cfg"
-    for _, pattern in ipairs(OPTION) do
-      local pos = 1
-      while true do
-        local from, to = s:find(pattern, pos)
-        if not from then break end
-        pos = to + 1
-        local before = s:sub(from - 1, from - 1)
-        if not before:find("[%w_]") and not s:find("^[%w_]", to + 1) and option_is_hubspots(s, from, to, names, yaml) then
-          local value = s:sub(to + 1, to + 120):match("^\1?[\"']?%s*[=:]>?%s*\1?[\"'`]([%w%-_]+)")
-          if not (value and value:find("^pat%-%l%l%d")) then
-            add(from, "an API key as the option of a HubSpot client", { value = value and value:find("^" .. UUID .. "$")
-              and masked(value) or nil })
-          end
-        end
-      end
-    end
-    for from in s:gmatch("()createWithApiKey%s*%(") do add(from, "an API key given to HubSpot's PHP client") end
-    for from in s:gmatch("()[Ss]etApiKey%s*%(") do
-      local before = line_before(s, from):lower()
-      if before:find("hubspot", 1, true) or before:find("hapi", 1, true) then add(from, "an API key given to a HubSpot client") end
-    end
-    for from in s:gmatch("()SetAPIKey%s*%(") do
-      if line_before(s, from):lower():find("hubspot", 1, true) then add(from, "an API key given to a HubSpot client") end
-    end
-    for from in s:gmatch("()Hubspot\\Factory::create%s*%(%s*[\"'$]") do add(from, "an API key given to a HubSpot client") end
-    for from in s:gmatch("()new%s+HubSpotApi%s*%(") do add(from, "an API key given to a HubSpot client") end
-    -- n8n: the credential "HubSpot API" is a key; the app token's and OAuth's have other names.
-    for from in s:gmatch("()\"hubspotApi\"%s*:") do add(from, "n8n's HubSpot API credential, which is an API key") end
-    for from in s:gmatch("()\"authentication\"%s*:%s*\"apiKey\"") do
-      for _, one in ipairs(around(s, from, 2)) do
-        local stop = select(2, s:find("^%b{}", one.at)) or one.at
-        if s:sub(one.at, stop):find("\"type\"%s*:%s*\"[^\"]*[hH]ub[sS]pot") and not s:sub(one.at, stop):find("\"hubspotApi\"", 1, true) then
-          add(from, "an n8n node that logs in with an API key")
-          break
-        end
-      end
-    end
+    options(s, low, extension, add)
+    logins(s, add)
   end
   table.sort(found, function(a, b) return a.at < b.at end)
   return found, mentions, bearer
 end
-
-keys.libraries = LIBRARIES
 
 return keys

@@ -263,11 +263,16 @@ end
 function legacy.judge(path, method)
   path = path:gsub("/+$", "")
   local list = split(path)
+  if #list == 0 then return { path = path, body = "unknown", known = false, sure = false } end
   local item = { path = path, method = method, body = "unknown", known = false, api = list[1] }
   local rows = rows_for(list)
   if #rows > 0 then
     item.known, item.sure = true, true
     return from_rows(item, rows, list)
+  end
+  if list[#list]:find("^v[1-4]$") and not path:find("^/%a+/v[12]$") then
+    item.known, item.note = #list > 1, "a beginning: the version moves behind the segment that follows it in each call"
+    return item
   end
   local old = method and host.operation(method, path)
   if not method then old = operation_at(path) end
@@ -290,7 +295,9 @@ function legacy.judge(path, method)
     return item
   end
   item.replacement = to
-  if to:find("…", 1, true) then
+  -- "…": nothing of what follows stays; asked for with one more segment, so that it shows of the API's own root, too.
+  local _, below = host.operation("GET", path .. "/-", legacy.version)
+  if to:find("…", 1, true) or below and below:find("…", 1, true) then
     item.body, item.known = "differs", true
     item.note = "the dated API has other paths below: look there for the call that you make"
     local base = to:gsub("/…$", "")

@@ -30,7 +30,7 @@ local function placeholder_start(s, at)
       depth = depth - 1
       if depth == 0 then
         local before = s:sub(i - 1, i - 1)
-        if open == "(" then return before == "\\" and i - 1 or nil end
+        if open == "(" then return (before == "\\" or before == "$") and i - 1 or nil end
         if open == "<" then return not s:sub(i, at):find("%s") and i or s:sub(i, i + 1) == "<%" and i or nil end
         return (before == "$" or before == "#") and i - 1 or i
       end
@@ -43,7 +43,7 @@ local function placeholder_end(s, at)
   local two = s:sub(at, at + 1)
   local from, open, close
   if two == "${" or two == "#{" then from, open, close = at + 1, "{", "}"
-  elseif two == "\\(" then from, open, close = at + 1, "(", ")"
+  elseif two == "\\(" or two == "$(" then from, open, close = at + 1, "(", ")"
   elseif two:find("^{") then from, open, close = at, "{", "}"
   elseif two:find("^%$[%a_]") then
     local _, last = s:find("^%$[%a_][%w_]*", at)
@@ -373,7 +373,7 @@ end
 -- Routes that a program serves itself, and what a test says must not be there.
 local ROUTES <const> = { "%f[%w]app[%.>:%-]+%l+%s*%(%s*$", "[rR]outer[%.>:%-]+%a+%s*%(%s*$", "%f[%w]Route::%l+%s*%(%s*$",
   "@[%w.]*[rR]oute%s*%(%s*$",
-  "@%u%l+Mapping%s*%([%w%s=]*$", "%[Http%u%l+%s*%(%s*$", "%[Route%s*%(%s*$", "%f[%w]r?e?_?path%s*%(%s*r?$", "Handle%a*%s*%(%s*$",
+  "@%u%l+Mapping%s*%([%w%s=]*$", "%[Http%u%l+%s*%(%s*$", "%[Route%s*%(%s*$", "^%s*r?e?_?path%s*%(%s*r?$", "Handle%a*%s*%(%s*$",
     "@%w+%.%l+%s*%(%s*$",
   "^%s*location%s" }
 local DENIALS <const> = { "%.not%.", "assertnot", "assert_not", "refute", "not%s+in%f[%W]", "not_to", "to_not", "doesnot", "shouldnot" }
@@ -409,6 +409,24 @@ local BARE <const> = { yaml = true, yml = true, properties = true, ini = true, c
   http = true, rest = true,
   toml = true, bash = true, tf = true }
 
+-- Another host's URL before it on its line: nock("https://api.x.io").get("/contacts/v1").
+local function names_another_host(s, place)
+  local line = s:sub(math.max(1, place.first - 300), place.first - 1):match("[^\n]*$")
+  local host = line:match(".*https?:\1?/\1?/([%w.%-]+)")
+  return host ~= nil and not is_api_host(host)
+end
+
+-- Whether the text has a base that is another host's, and none of HubSpot's.
+local function based_elsewhere(constants)
+  local other = false
+  for _, value in pairs(constants) do
+    local host = value and value:match("^https?://([^/]+)")
+    if host and is_api_host(host) then return false end
+    other = other or host ~= nil
+  end
+  return other
+end
+
 ---@param s string the view
 ---@param extension string
 ---@param context boolean the file tells that it is about HubSpot
@@ -417,7 +435,7 @@ local BARE <const> = { yaml = true, yml = true, properties = true, ini = true, c
 function paths.find(s, extension, context)
   local found, mentions = {}, {}
   local joins, constants, beside = joins_of(extension), paths.constants(s), SIDE_BY_SIDE[extension] or false
-  local seen = {}
+  local seen, others = {}, based_elsewhere(constants)
   local function add(at, left, right, version)
     local place = assemble(s, left, right, version, joins, constants, beside)
     place.at = at
@@ -446,6 +464,8 @@ function paths.find(s, extension, context)
       end
       local before = s:sub(math.max(1, place.first - 200), place.first - 1):match("[^\n]*$")
       if place.relative and is_module(before) or is_denied(before) then return end
+      if not place.base and names_another_host(s, place) then return end
+      if not context and others then return end
       if not place.base and is_route(before:gsub("[\"'`]$", "")) then return end
       if not begins(s, place, BARE[extension]) then
         mentions[#mentions + 1] = at

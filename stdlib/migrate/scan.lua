@@ -1,4 +1,5 @@
 --- What one file holds of HubSpot's API keys and old paths: `hubloop migrate` asks for each file of a tree.
+local clients = require "migrate.clients"
 local keys = require "migrate.keys"
 local legacy = require "migrate.legacy"
 local paths = require "migrate.paths"
@@ -166,6 +167,14 @@ function scan.file(name, s)
       if place.based then finding.note = ("its beginning stands in %s"):format(place.based) .. (verdict.note and "; " .. verdict.note
         or "") end
       found[#found + 1] = finding
+    end
+  end
+  for _, call in ipairs(context and clients.find(name, view) or {}) do
+    local verdict = call.path and legacy.judge(call.path, call.method) or {}
+    if hidden(call.at) then mentions = mentions + 1
+    else
+      found[#found + 1] = { line = text.line_of(starts, call.at), kind = "client", path = call.path, method = call.method,
+        replacement = verdict.replacement, body = verdict.body, scopes = verdict.scopes, note = call.note, api = verdict.api, safe = false }
     end
   end
   table.sort(found, function(a, b)

@@ -5,7 +5,7 @@ local CODE <const> = { js = "c", ts = "c", jsx = "c", tsx = "c", mjs = "c", cjs 
   kts = "c",
   scala = "c", go = "c", c = "c", h = "c", cc = "c", cpp = "c", hpp = "c", cs = "c", swift = "c", dart = "c", rs = "c", php = "c#",
   phtml = "c#", inc = "c#", groovy = "c", gradle = "c", jsonc = "c", json5 = "c", fs = "c", m = "c", mm = "c", gs = "c", apex = "c",
-    cls = "c'",
+    cls = "c",
   trigger = "c", bal = "c", zig = "c", sol = "c", html = "x", htm = "x", xml = "x", py = "#", rb = "#", sh = "#", bash = "#", zsh = "#",
   fish = "#", pl = "#", pm = "#", t = "#", r = "#", jl = "#", yaml = "#", yml = "#", toml = "#", ex = "#", exs = "#", cr = "#", nim = "#",
   ps1 = "#", psm1 = "#", tf = "#", properties = "#", conf = "#", env = "#", ini = "#;", cfg = "#;", http = "#", rest = "#", rake = "#",
@@ -27,7 +27,7 @@ function text.extension(name)
 end
 
 ---@param name string
-function text.is_prose(name) return PROSE[text.extension(name)] or false end
+function text.is_prose(name) return PROSE[text.extension(name)] ~= nil and not name:find("requirements[^/]*%.txt$") end
 
 
 -- Two bytes as a character; halves of a pair are kept as they are, so that the way back is exact.
