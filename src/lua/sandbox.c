@@ -1,6 +1,8 @@
 /* The base library as scripts may have it (SEMANTICS 23, 24, 46), and require. */
 #include <limits.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/embed.h"
 #include "lua/core.h"
@@ -404,6 +406,13 @@ static int own_require(lua_State *L) {
   return 1;
 }
 
+/* host.columns(): of the terminal on standard output; 100 where it is none. */
+static int host_columns(lua_State *L) {
+  struct winsize w;
+  lua_pushinteger(L, ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col >= 20 ? w.ws_col : 100);
+  return 1;
+}
+
 /* host.shipped(name): the source of a module inside the binary, or nil. */
 static int host_shipped(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
@@ -484,6 +493,8 @@ void hl_sandbox_open(lua_State *L) {
   lua_setfield(L, -2, "dump");
   lua_pop(L, 2);
   hl_state_push_host(L);
+  lua_pushcfunction(L, host_columns);
+  lua_setfield(L, -2, "columns");
   lua_pushcfunction(L, host_shipped);
   lua_setfield(L, -2, "shipped");
   lua_pop(L, 1);
