@@ -70,11 +70,18 @@ local function make(S, st, properties)
   return rec
 end
 
+-- The properties of one of several records: given alone, or as { properties = }.
+local function properties_of(record)
+  if type(record) ~= "table" then error("a record must be an object", 0) end
+  return record.properties or record
+end
+
 function C.create(S, args)
   local st = store(S, args)
   if args.list then
+    if type(args.list) ~= "table" then error("list must be a list of records", 0) end
     local out = {}
-    for i, properties in ipairs(args.list) do out[i] = show(st, make(S, st, properties.properties or properties)) end
+    for i, record in ipairs(args.list) do out[i] = show(st, make(S, st, properties_of(record))) end
     return show_list(out, #out)
   end
   local rec = make(S, st, args.properties)
@@ -126,8 +133,8 @@ end
 function C.batch_create(S, args)
   local st = store(S, args)
   local ids, errors = {}, {}
-  for i, properties in ipairs(args.records or {}) do
-    local rec, e = O.create(S, st, properties.properties or properties, SOURCE)
+  for i, record in ipairs(args.records or {}) do
+    local rec, e = O.create(S, st, properties_of(record), SOURCE)
     if rec then
       ids[#ids + 1] = tostring(rec[1])
     else
@@ -264,6 +271,7 @@ function C.trigger(S, args)
 end
 
 function C.fail(S, args)
+  if args.spec ~= nil and type(args.spec) ~= "string" then error("spec must be a text such as status=503 times=3", 0) end
   if next(args) == nil then Q.clear(S) else Q.add(S, args.spec or args) end
   return { faults = #S.faults }
 end
@@ -386,6 +394,20 @@ function C.reset(S)
   return { reset = true }
 end
 
+-- What arguments of these names are, whoever takes them.
+local KINDS = { properties = "table", records = "table", ids = "table", types = "table", values = "table", actions = "table",
+  arguments = "table", fields = "table", contacts = "number", companies = "number", per_second = "number", limit = "number" }
+
+local function check(args)
+  if type(args) ~= "table" then error("the arguments must be an object", 0) end
+  for name, kind in pairs(KINDS) do
+    if args[name] ~= nil and type(args[name]) ~= kind then
+      error(name .. " must be a " .. (kind == "table" and "list or an object" or kind), 0)
+    end
+  end
+  return args
+end
+
 ---Runs control function `name`; raises a text.
 function C.run(S, name, args)
   local f = C[name]
@@ -394,7 +416,7 @@ function C.run(S, name, args)
     for _, k in ipairs(U.keys(C)) do if k ~= "run" then names[#names + 1] = k end end
     error("sim: no control function '" .. tostring(name) .. "' (" .. table.concat(names, ", ") .. ")", 0)
   end
-  local ok, result = pcall(f, S, args or {})
+  local ok, result = pcall(function() return f(S, check(args == nil and {} or args)) end)
   if ok then return result end
   if E.is(result) then result = result.message end
   error("sim: " .. name .. ": " .. tostring(result), 0)

@@ -284,3 +284,20 @@ describe("a foreign program", function()
     expect(select(3, call("GET", OWNERS))["X-HubSpot-RateLimit-Daily-Remaining"]).to.equal(tostring(1000 - 50 - 1))
   end)
 end)
+
+describe("control calls", function()
+  it("say in one line what is wrong with their arguments", function()
+    local _, S = account()
+    for _, case in ipairs { { "create", 5, "the arguments must be an object" }, { "create", { properties = 5 },
+      "properties must be a list or an object" },
+      { "create", { list = { 5 } }, "a record must be an object" }, { "batch_create", { records = { 5 } }, "a record must be an object" },
+      { "populate", { contacts = "x" }, "contacts must be a number" }, { "fail", { spec = 5 }, "spec must be a text" },
+      { "calls", { limit = "x" }, "limit must be a number" }, { "subscribe", { types = 5 }, "types must be" },
+      { "nothing", {}, "no control function 'nothing'" } } do
+      local ok, why = pcall(S.control, S, case[1], case[2])
+      expect(ok).to.be_false()
+      expect(why).to.match("^sim: ")
+      expect(why).to.contain(case[3])
+    end
+  end)
+end)

@@ -94,6 +94,21 @@ describe("webhooks", function()
     expect(H.sent[2].headers["x-hubspot-signature"]).to.equal(crypto.sha256(SECRET .. H.sent[2].body, "hex"))
   end)
 
+  it("are signed as HubSpot's own vector says, in v1 and v2", function()
+    local S = server.new({ client_secret = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy" }, { now = function() return 0 end,
+      spawn = function() end })
+    local body = '[{"eventId":1,"subscriptionId":12345,"portalId":62515,"occurredAt":1564113600000,"subscriptionType":"contact.creation",'
+      .. '"attemptNumber":0,"objectId":123,"changeSource":"CRM","changeFlag":"NEW","appId":54321}]'
+    local v1 = S:control("sign", { url = "https://www.example.com/", body = body, version = "v1" }).headers
+    expect(v1["x-hubspot-signature"]).to.equal("232db2615f3d666fe21a8ec971ac7b5402d33b9a925784df3ca654d05f4817de")
+    expect(v1["x-hubspot-signature-version"]).to.equal("v1")
+    local v2 = S:control("sign", { url = "https://www.example.com/?a=1", body = body, version = "v2" }).headers
+
+         local signed = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyyPOSThttps://www.example.com/?a=1" .. body
+    expect(v2["x-hubspot-signature"]).to.equal(crypto.sha256(signed, "hex"))
+    expect(v2["x-hubspot-signature-version"]).to.equal("v2")
+  end)
+
   it("travel in batches of a hundred, ten requests at once", function()
     local H = account { max_concurrent = 3 }
     H.S:control("populate", { contacts = 750 })
