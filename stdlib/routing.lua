@@ -12,6 +12,7 @@
 local routing = {}
 
 local companies = require "routing.companies"
+local owners = require "routing.owners"
 local pools = require "routing.pool"
 local territories = require "routing.territory"
 local text = require "text"
@@ -19,6 +20,7 @@ local text = require "text"
 routing.pool = pools.new
 routing.territory = territories.new
 routing.watch_companies = companies.watch
+routing.watch_away = owners.watch_away
 
 --- Finds the company that a lead belongs to: by the domain of its e-mail (subdomains included, free-mail domains
 --- never), then, when `lead` has a company name that only one company has, by that. Needs `email` among the

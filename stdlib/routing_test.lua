@@ -169,6 +169,29 @@ describe("the calendar", function()
     expect(off(kim, "2026-11-23T00:00:00Z")).to.equal("holiday 2026-11-23")
   end)
 
+  it("reads what a property says of absences", function()
+    local function absent(value, at, tz)
+      local said, until_ms = calendar.absent(calendar.absence(value), time.parse(at), tz or "UTC")
+      return said and ("%s | %s"):format(said, until_ms and time.iso(until_ms))
+    end
+    local at = "2026-11-25T10:00:00Z"
+    for _, value in ipairs { "", " ", "available", "AVAILABLE", "[]", "2026-11-24, 2026-11-26" } do
+      expect(absent(value, at)).to.be_nil()
+    end
+    expect(absent("Away", at)).to.equal("away | nil")
+    local span = ('[{"startTimestamp":%d,"endTimestamp":"%d"}]'):format(
+      time.parse "2026-11-25T09:00:00Z", time.parse "2026-11-25T11:00:00Z")
+    expect(absent(span, at)).to.equal("away until 2026-11-25T11:00:00.000Z | 2026-11-25T11:00:00.000Z")
+    expect(absent(span, "2026-11-25T11:00:00Z")).to.be_nil()
+    expect(absent("2026-11-20..2026-11-25; 2027-01-01", at, "Asia/Tokyo"))
+      .to.equal("away 2026-11-20..2026-11-25 | 2026-11-25T15:00:00.000Z")
+    for value, wrong in pairs { ["on holiday"] = '"on" is no date', ["[1]"] = "no list of startTimestamp and endTimestamp",
+      ["[{"] = "no list of startTimestamp and endTimestamp", ["2026-13-01"] = '"2026-13-01" is no date' } do
+      local _, said = calendar.absence(value)
+      expect(said).to.equal(wrong)
+    end
+  end)
+
   it("finds the next moment of work", function()
     local ana = who { hours = "Mon-Fri 09:00-17:00", tz = "America/New_York", away = { "2026-11-30..2026-12-01" },
       holidays = { "2026-12-02" } }

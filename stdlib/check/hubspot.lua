@@ -34,6 +34,7 @@ local MODULES = {
   routing = {
     pool = { { "GET", "/crm/owners/{version}" } },
     territory = {},
+    watch_away = { { "GET", "/crm/objects/{version}/users" } },
     match_account = COMPANY_READS,
     watch_companies = COMPANY_READS,
   },

@@ -145,6 +145,7 @@ local CORPUS = {
   { "a function that it does not have", [[require "hubspot".contacts.fetch("1")]], "",
     '1 records of type "contacts" have no function "fetch"; did you mean "get"?' },
   { "routing: a pool reads the owners", [[local routing = require "routing" routing.pool("x", { members = {} })]], "owners.read" },
+  { "routing: absences are those of users", [[require("routing").watch_away("hs_out_of_office_hours")]], "users.read" },
   { "routing: the match reads the companies", [[local routing = require "routing" print(routing.match_account {})]],
     "companies.read" },
   { "modules that call nothing", [[local text = require "text" local sim = require "task" print(text, sim)]], "" },

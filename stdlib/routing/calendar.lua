@@ -113,6 +113,57 @@ function calendar.within(days, date)
   return nil
 end
 
+---@class routing.absence what a property of HubSpot's says of somebody
+---@field always boolean|nil
+---@field days routing.days[]
+---@field spans { from: integer, to: integer }[] in epoch milliseconds
+
+local function spans_in(list)
+  local spans = {}
+  for i, span in ipairs(list) do
+    local from, to = type(span) == "table" and tonumber(span.startTimestamp), type(span) == "table" and tonumber(span.endTimestamp)
+    if not from or not to or to < from then return nil end
+    spans[i] = { from = math.tointeger(from), to = math.tointeger(to) }
+  end
+  return spans
+end
+
+--- Reads "away" and "available" (hs_availability_status), HubSpot's list of hs_out_of_office_hours, and dates as of
+--- calendar.dates with commas between them.
+---@param value string|nil
+---@return routing.absence|nil, string|nil wrong
+function calendar.absence(value)
+  value = tostring(value or ""):gsub("^%s+", ""):gsub("%s+$", "")
+  local plain = value:lower()
+  if plain == "" or plain == "available" then return nil end
+  if plain == "away" then return { always = true, days = {}, spans = {} } end
+  if value:find("^%[") then
+    local ok, list = pcall(json.decode, value)
+    local spans = ok and type(list) == "table" and spans_in(list)
+    if not spans then return nil, "no list of startTimestamp and endTimestamp" end
+    return { days = {}, spans = spans }
+  end
+  local dates = {}
+  for date in value:gmatch("[^,;%s]+") do dates[#dates + 1] = date end
+  local days, wrong = calendar.dates(dates)
+  return days and { days = days, spans = {} }, wrong
+end
+
+--- Whether the absence covers `ms`: as text, and when it ends (nil: nobody knows).
+---@param absence routing.absence|nil
+---@param ms integer
+---@param tz string
+---@return string|nil, integer|nil
+function calendar.absent(absence, ms, tz)
+  if not absence then return nil end
+  if absence.always then return "away" end
+  for _, span in ipairs(absence.spans) do
+    if span.from <= ms and ms < span.to then return "away until " .. time.iso(span.to), span.to end
+  end
+  local within = calendar.within(absence.days, date_of(time.civil(ms, tz)))
+  return within and "away " .. within, within and calendar.next_period("day", ms, tz)
+end
+
 --- What keeps somebody from working at `ms`, or nil.
 ---@param who { tz: string, hours: routing.hours|nil, away: routing.days[], holidays: routing.days[] }
 ---@param ms integer

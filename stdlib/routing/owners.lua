@@ -1,6 +1,8 @@
 --- The account's owners by e-mail and id, read once and kept: an e-mail in a pool becomes an owner id, and who has
---- left the account is seen. Read again after 15 minutes, or at once (but once a minute) when somebody is unknown.
+--- left the account is seen, and who is away, when a property of their users says so. Read again after 15 minutes, or
+--- at once (but once a minute) when somebody is unknown.
 local _, host = ...
+local calendar = require "routing.calendar"
 local hubspot = require "hubspot"
 local single = require "routing.single"
 
@@ -9,14 +11,31 @@ local UNKNOWN_MS <const> = 60 * 1000
 
 local owners = {}
 local directories = {}   -- by account name: ids and mailboxes are of one account
+local away_property
+
+-- The absences that HubSpot's users have in the property, by owner id and e-mail.
+local function absences()
+  local found, told = {}, {}
+  for user in hubspot.objects("users").list { properties = { "hs_email", "hubspot_owner_id", away_property } } do
+    local email, absence, wrong = user.hs_email, calendar.absence(user[away_property])
+    if wrong then told[#told + 1] = ("%s: %s"):format(email or user.id, wrong) end
+    if user.hubspot_owner_id then found[tostring(user.hubspot_owner_id)] = absence end
+    if email then found[email:lower()] = absence end
+  end
+  if #told > 0 then
+    log.warn(("routing: %s of %d users cannot be read, so they count as present: %s"):format(away_property, #told, told[1]))
+  end
+  return found
+end
 
 local function new_directory()
   local directory = { read_at = nil, by_email = {}, by_id = {} }
   directory.load, directory.loading = single(function()
-    local by_email, by_id = {}, {}
+    local by_email, by_id, away = {}, {}, away_property and absences() or {}
     for owner in hubspot.owners.list() do
       if not owner.archived then
         local entry = { id = tostring(owner.id), email = owner.email and owner.email:lower() or nil }
+        entry.absence = away[entry.id] or away[entry.email or ""]
         by_id[entry.id] = entry
         if entry.email and not by_email[entry.email] then by_email[entry.email] = entry end
       end
@@ -45,6 +64,17 @@ end
 
 local function look(directory, key)
   return directory.by_email[key] or directory.by_id[key]
+end
+
+--- Members of all pools of the script are away when this property of HubSpot's users says so. Read with the owners, every
+--- 15 minutes. Only while the script loads.
+---@param property string hs_out_of_office_hours, hs_availability_status, or one with dates: "2026-12-24..2027-01-02, 2027-02-08"
+function owners.watch_away(property)
+  if type(property) ~= "string" or property == "" then
+    error('routing.watch_away needs the name of a property of users, like "hs_out_of_office_hours"', 2)
+  end
+  if away_property then error("routing.watch_away is called twice", 2) end
+  away_property = property
 end
 
 --- Makes sure that each of `keys` can be judged. Waits; afterwards owners.find does not.

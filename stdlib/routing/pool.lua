@@ -81,10 +81,11 @@ end
 
 -- Why this owner cannot take a lead now, or nil.
 function Pool:_gate(member, now, skills, uncounted)
-  if not owners.find(member.key) then return "no active owner of the account" end
+  local owner = owners.find(member.key)
+  if not owner then return "no active owner of the account" end
   local skill = lacks(member, skills)
   if skill then return "has no skill " .. skill end
-  local off = calendar.off(member, now)
+  local off = calendar.absent(owner.absence, now, member.tz) or calendar.off(member, now)
   if off then return off end
   for _, cap in ipairs(uncounted and {} or member.caps) do
     if self:_counted(member, cap, now) >= cap.count then return ("cap %d a %s reached"):format(cap.count, cap.per) end
@@ -94,12 +95,14 @@ end
 
 -- When this owner, who cannot now, could take a lead; nil: not in sight.
 function Pool:_free_at(member, now, skills)
-  if not owners.find(member.key) or lacks(member, skills) then return nil end
+  local owner = owners.find(member.key)
+  if not owner or lacks(member, skills) then return nil end
   local at = now
-  for _ = 1, 8 do
+  for _ = 1, 64 do
     at = calendar.next_work(member, at)
     if not at then return nil end
-    local later
+    local absent, later = calendar.absent(owner.absence, at, member.tz)
+    if absent and not later then return nil end
     for _, cap in ipairs(member.caps) do
       if self:_counted(member, cap, at) >= cap.count then
         later = math.max(later or 0, calendar.next_period(cap.per, at, member.tz))

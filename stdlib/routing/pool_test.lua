@@ -11,17 +11,17 @@ before_each(function()
 end)
 
 -- A handler of "lead" events that assigns in the pool; what it was told, by the lead's id.
-local function assign_in(pool, options)
+local function assign_in(pool, options, type)
   local got = {}
-  on("lead", { concurrency = 100, retries = 0 }, function(event)
+  on(type or "lead", { concurrency = 100, retries = 0 }, function(event)
     local ok, pick = pcall(pool.assign, pool, { id = tostring(event.payload.id) }, event.payload.options or options)
     got[event.payload.id] = ok and by_id[pick.owner_id] or pick
   end)
   return got
 end
 
-local function lead(id, options)
-  emit("lead", { id = id, options = options })
+local function lead(id, options, type)
+  emit(type or "lead", { id = id, options = options })
   sim.settle()
 end
 
@@ -98,6 +98,38 @@ describe("members", function()
     expect(got[1]).to.equal(2)
     expect(records(1)[1].reason).to.equal(("preferred owner %s cannot: away 2026-12-24; turn of %s (weight 1 of 1)")
       :format(names[1], names[2]))
+  end)
+end)
+
+describe("absences in HubSpot", function()
+  it("are those of the users, read again every quarter of an hour; what cannot be read is none", function()
+    local owners = sim.control("owners").results
+    local user = sim.create("users", { hs_email = names[1]:upper(), hs_out_of_office_hours =
+      ('[{"startTimestamp":%d,"endTimestamp":%d}]'):format(time.now() - 1000, time.now() + 3600000) })
+    sim.create("users", { hubspot_owner_id = owners[2].id, hs_out_of_office_hours = "2000-01-01..2100-01-01" })
+    sim.create("users", { hubspot_owner_id = owners[3].id, hs_out_of_office_hours = "gone fishing" })
+    routing.watch_away "hs_out_of_office_hours"
+    expect(function() routing.watch_away "x" end).to.raise("called twice")
+    local pool = routing.pool("absent", { hold = "1d", members = { { owner = names[1] }, { owner = names[2] }, { owner = names[3] } } })
+    local got = assign_in(pool)
+    lead(1)
+    expect(got[1]).to.equal(3)
+    local candidates = records(1)[1].candidates
+    expect(candidates[1].gate).to.match("^away until 2")
+    expect(candidates[2].gate).to.equal("away 2000-01-01..2100-01-01")
+    local held = routing.pool("held and absent", { hold = "1d", members = { { owner = names[1] }, { owner = names[2] } } })
+    local later = assign_in(held, nil, "late")
+    lead(2, nil, "late")
+    expect(later[2]).to.be_nil()
+    sim.advance("61m")
+    expect(later[2]).to.equal(1)
+    sim.update("users", user, { hs_out_of_office_hours = "2000-01-01..2100-01-01" })
+    lead(3, nil, "late")
+    expect(later[3]).to.equal(1)
+    sim.advance("16m")
+    lead(4, nil, "late")                                          -- the list is read again behind this one
+    lead(5, nil, "late")
+    expect(later[5]).to_not.equal(1)
   end)
 end)
 
