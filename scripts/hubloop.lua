@@ -9,6 +9,7 @@ return {
   },
   store = "data/hubloop.db",
   scripts = { "*.lua" },
+  permissions = { ["pipeline_report.lua"] = { fs = { "reports" } } },
   http = { listen = "127.0.0.1:8480" },                 -- webhooks
   admin = { listen = "127.0.0.1:8481" },                -- status
 }
