@@ -80,9 +80,10 @@ local function lacks(member, skills)
 end
 
 -- Why this owner cannot take a lead now, or nil.
-function Pool:_gate(member, now, skills, uncounted)
+function Pool:_gate(member, now, skills, excluded, uncounted)
   local owner = owners.find(member.key)
   if not owner then return "no active owner of the account" end
+  if excluded[owner.id] or excluded[owner.email or ""] then return "excluded by the script" end
   local skill = lacks(member, skills)
   if skill then return "has no skill " .. skill end
   local off = calendar.absent(owner.absence, now, member.tz) or calendar.off(member, now)
@@ -94,9 +95,9 @@ function Pool:_gate(member, now, skills, uncounted)
 end
 
 -- When this owner, who cannot now, could take a lead; nil: not in sight.
-function Pool:_free_at(member, now, skills)
+function Pool:_free_at(member, now, asked)
   local owner = owners.find(member.key)
-  if not owner or lacks(member, skills) then return nil end
+  if not owner or lacks(member, asked.skills) or asked.excluded[owner.id] or asked.excluded[owner.email or ""] then return nil end
   local at = now
   for _ = 1, 64 do
     at = calendar.next_work(member, at)
@@ -156,6 +157,7 @@ end
 ---a member, at work and below the cap
 ---@field count boolean|nil false: a preferred pick does not count against that owner's cap
 ---@field skills string[]|nil only members who have them all
+---@field exclude string[]|nil owner ids or e-mails: members who do not get it this time
 ---@field sticky string|nil of a sticky pool: leads of one such key stay together; default the lead's id
 ---@field because string|nil why this pool was asked, for the record
 
@@ -182,6 +184,12 @@ function Pool:assign(lead, options)
   end
   asked.skills, wrong = definition.skills(options.skills, "assign")
   if wrong then error(wrong, 2) end
+  asked.excluded = {}
+  for _, one in ipairs(options.exclude or {}) do
+    local key, not_one = definition.owner_key(one, "exclude")
+    if not_one then error(not_one, 2) end
+    asked.excluded[key] = true
+  end
   asked.sticky = self.sticky and ("sticky " .. tostring(options.sticky or asked.id)):sub(1, 500) or nil
 
   local name = host.step.name(("pool %s: %s"):format(self.name, asked.id):sub(1, 180))
@@ -211,7 +219,7 @@ function Pool:_turn(asked, now, candidates, top)
   self.base = rotation.fit(self.kv.get("state"), self.members)
   local eligible = {}
   for _, member in ipairs(self.members) do
-    local gate = self:_gate(member, now, asked.skills)
+    local gate = self:_gate(member, now, asked.skills, asked.excluded)
     local lag = (self.base.lag[member.key] or 0) + (self.open.lag[member.key] or 0)
     candidates[#candidates + 1] = {
       owner = member.key, weight = member.weight, gate = gate, pool = not top and self.name or nil,
@@ -232,7 +240,7 @@ end
 function Pool:_outside(key, asked, now, candidates, what, uncounted)
   local owner = owners.find(key)
   local member = self:_member_of(owner)
-  local gate = not owner and "no active owner of the account" or member and self:_gate(member, now, {}, uncounted) or nil
+  local gate = not owner and "no active owner of the account" or member and self:_gate(member, now, {}, asked.excluded, uncounted) or nil
   table.insert(candidates, 1, { owner = key, [what] = true, gate = gate })
   if gate then return gate end
   self:_take({}, not uncounted and member or nil, now, what == "sticky" and asked.sticky)
@@ -260,7 +268,7 @@ function Pool:_hold(asked, now)
   if not asked.may_hold then return nil end
   local soonest
   for _, member in ipairs(self.members) do
-    local at = self:_free_at(member, now, asked.skills)
+    local at = self:_free_at(member, now, asked)
     if at and (not soonest or at < soonest) then soonest = at end
   end
   local since = asked.held_since or now

@@ -14,7 +14,9 @@ end)
 local function assign_in(pool, options, type)
   local got = {}
   on(type or "lead", { concurrency = 100, retries = 0 }, function(event)
-    local ok, pick = pcall(pool.assign, pool, { id = tostring(event.payload.id) }, event.payload.options or options)
+    local ok, pick = pcall(function()
+      return (pool:assign({ id = tostring(event.payload.id) }, event.payload.options or options))
+    end)
     got[event.payload.id] = ok and by_id[pick.owner_id] or pick
   end)
   return got
@@ -73,6 +75,18 @@ describe("members", function()
     go_to "2027-01-04T10:00:00Z"                    -- 5:00 in New York, a new month
     for i = 7, 9 do lead(i) end
     expect({ got[7], got[8], got[9] }).to.equal { 2, 4, 5 }
+  end)
+
+  it("who are excluded do not get it this time", function()
+    local pool = routing.pool("excluded", { members = { { owner = names[1] }, { owner = names[2] }, { owner = names[3] } } })
+    local got = assign_in(pool, { exclude = { names[1]:upper(), sim.control("owners").results[2].id }, prefer = names[2] })
+    lead(1)
+    expect(got[1]).to.equal(3)
+    local record = records(1)[1]
+    for i = 1, 3 do expect(record.candidates[i].gate).to.equal("excluded by the script") end
+    expect(record.candidates[4].gate).to.be_nil()
+    lead(2, { exclude = { "nobody in particular" } })
+    expect(tostring(got[2])).to.match("^pool_test.lua:%d+: exclude must be an owner's e%-mail or id")
   end)
 
   it("have their caps' days in their own time zone", function()
