@@ -157,6 +157,33 @@ describe("fs", function()
     expect(message(file.read, file)).to.contain("closed")
   end)
 
+  it("drops what is left without close, also by an error or in time", function()
+    fs.write("kept.txt", "old")
+    for _ = 1, 50 do
+      do
+        local file <close> = fs.open("kept.txt", "w")
+        file:write("half")
+      end
+      expect(message(function()
+        local file <close> = fs.open("kept.txt", "w")
+        file:write(("x"):rep(100000))
+        error("no more")
+      end)).to.contain("no more")
+      expect(task.race { function() fs.open("kept.txt", "w"):write("half") end, function() return "first" end }).to.equal("first")
+      expect(message(function()
+        local file = fs.open("kept.txt")
+        file:read(1)
+        file:drop()
+        file:read(1)
+      end)).to.contain("closed")
+    end
+    local file = fs.open("kept.txt")
+    local got = task.all { function() return file:read(1) end, function() return message(file.read, file) end }
+    expect(got[1]).to.equal("o")
+    expect(got[2]).to.contain("another task reads or writes kept.txt right now")
+    expect(fs.read("kept.txt")).to.equal("old")
+  end)
+
   it("says what is wrong", function()
     local ok, why = pcall(fs.read, "nothing.txt")
     expect(ok).to.equal(false)

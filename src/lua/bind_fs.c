@@ -21,7 +21,7 @@ enum { READ_MAX = 64 << 20, PIECE = 256 << 10, PATH_LONGEST = 4096 };
 
 typedef enum { FS_OPEN, FS_READ, FS_READ_ALL, FS_WRITE, FS_WRITE_ALL, FS_COMMIT } fs_what;
 
-/* Of a userdata, whose end only marks it `dropped` while a job has it (`busy`); marked from the start, a job's alone. */
+/* Of a userdata, whose end only marks it `dropped` while a job has it (`busy`). */
 typedef struct fs_file {
   char *said;                /* the path, as the script says it */
   char *folder, *rest;       /* the permitted folder, and the path below it */
@@ -34,6 +34,7 @@ typedef struct fs_op {
   hl_loop *loop;
   hl_task *task;             /* NULL: it has ended meanwhile */
   fs_file *file;
+  bool own;                  /* the file is not a userdata's */
   fs_what what;
   char *data;
   size_t n, want;
@@ -220,7 +221,7 @@ static int push(lua_State *L, void *arg) {
   else if (o->what == FS_OPEN) {
     fs_file **box = lua_newuserdatauv(L, sizeof *box, 0);
     *box = o->file;
-    o->file->dropped = false;
+    o->file = NULL;
     luaL_setmetatable(L, FILE_MT);
   } else return 0;
   return 1;
@@ -229,9 +230,10 @@ static int push(lua_State *L, void *arg) {
 static void done(void *arg) {
   fs_op *o = arg;
   fs_file *f = o->file;
+  bool own = o->own || f->dropped;
   f->busy = false;
-  if (o->task) hl_task_resume(o->task, push, o);
-  if (f->dropped) file_free(f);
+  if (o->task) hl_task_resume(o->task, push, o); /* a file that is not our own may be gone then */
+  if (own && o->file) file_free(o->file);
   hl_free(o->data);
   hl_free(o);
 }
@@ -246,12 +248,9 @@ static int start(lua_State *L, fs_file *f, bool fresh, fs_what what, hl_str text
   if (text.n && !data) return luaL_error(L, "fs: no memory to write %s", f->said);
   if (data) memcpy(data, text.p, text.n);
   fs_op *o = HL_NEW(fs_op);
-  *o = (fs_op){.loop = hl_script_of(L)->host->o.loop, .task = t, .file = f, .what = what, .data = data, .n = text.n, .want = want};
+  *o = (fs_op){.loop = hl_script_of(L)->host->o.loop, .task = t, .file = f, .own = fresh, .what = what, .data = data, .n = text.n, .want = want};
   f->busy = true;
-  if (fresh) {
-    *check_at(L, -1) = NULL;
-    f->dropped = true;
-  }
+  if (fresh) *check_at(L, -1) = NULL;
   hl_task_wait(t, dropped, o);
   hl_loop_work(o->loop, work, done, o);
   return hl_task_yield(L);
