@@ -197,6 +197,9 @@ describe("the calendar", function()
       holidays = { "2026-12-02" } }
     expect(next_work(ana, "2026-11-27T15:00:00Z")).to.equal("2026-11-27T15:00:00.000Z")
     expect(next_work(ana, "2026-11-27T22:00:00Z")).to.equal("2026-12-03T14:00:00.000Z")
+    local early = who { hours = "Sun 08:00-09:00", tz = "Europe/Berlin" }       -- summer time begins and ends on a Sunday
+    expect(next_work(early, "2026-03-28T12:00:00Z")).to.equal("2026-03-29T06:00:00.000Z")
+    expect(next_work(early, "2026-10-24T12:00:00Z")).to.equal("2026-10-25T07:00:00.000Z")
     expect(next_work(who { away = { "2026-11-27" } }, "2026-11-27T22:00:00Z")).to.equal("2026-11-28T00:00:00.000Z")
     expect(calendar.next_work(who { away = { "2026-01-01..2027-12-31" } }, time.parse("2026-02-01T00:00:00Z"))).to.be_nil()
   end)
@@ -249,6 +252,7 @@ describe("declaring", function()
       { { holidays = { "2026-03-02..2026-03-01" } }, 'holidays must look like { "2026-12-25", "2026-12-24..2027-01-02" }: '
         .. '"2026-03-02..2026-03-01" ends before it begins' },
       { { skills = "de" }, 'skills must look like { "de", "enterprise" }' },
+      { { cap = { per = "day", count = 1, tz = "UTC" } }, "cap: there is no field tz (there are: count, per)" },
       { { cap = { { per = "day", count = 1 }, { per = "day", count = 2 } } }, "two caps a day" },
     }
     for text, wrong in pairs {

@@ -8,6 +8,7 @@ local Misuse = {}
 local function fail(format, ...) error(setmetatable({ text = format:format(...) }, Misuse), 0) end
 
 local member_fields = { owner = true, weight = true, cap = true, hours = true, tz = true, away = true, holidays = true, skills = true }
+local cap_fields = { per = true, count = true }
 local pool_fields = { members = true, fallback = true, tz = true, hours = true, holidays = true, hold = true, sticky = true }
 
 local function check_fields(t, allowed, where)
@@ -59,6 +60,7 @@ local function caps_of(cap, who)
     if type(one) ~= "table" or not calendar.periods[one.per] or math.type(one.count) ~= "integer" or one.count < 0 then
       fail('%s: cap must look like { per = "day", count = 20 } (per: "hour", "day", "week" or "month"), or be a list of such', who)
     end
+    check_fields(one, cap_fields, who .. ": cap")
     if seen[one.per] then fail("%s: two caps a %s", who, one.per) end
     seen[one.per] = true
     caps[i] = { per = one.per, count = one.count }
@@ -102,10 +104,11 @@ local function member_of(member, pool, who)
   table.move(pool.holidays, 1, #pool.holidays, #holidays + 1, holidays)
   local skills, has = skills_of(member.skills, who), {}
   for _, skill in ipairs(skills) do has[skill] = true end
+  local caps = caps_of(member.cap, who)
   return {
-    key = key, weight = weight, caps = caps_of(member.cap, who), hours = hours, away = away, holidays = holidays, skills = has,
+    key = key, weight = weight, caps = caps, hours = hours, away = away, holidays = holidays, skills = has,
     tz = hours and hours.tz or tz or pool.tz,
-  }, { key = key, weight = weight, cap = member.cap, hours = hours and hours.text, tz = tz, away = away, holidays = holidays,
+  }, { key = key, weight = weight, caps = caps, hours = hours and hours.text, tz = tz, away = away, holidays = holidays,
     skills = skills }
 end
 

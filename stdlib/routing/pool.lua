@@ -160,6 +160,9 @@ end
 ---@field exclude string[]|nil owner ids or e-mails: members who do not get it this time
 ---@field sticky string|nil of a sticky pool: leads of one such key stay together; default the lead's id
 ---@field because string|nil why this pool was asked, for the record
+---@field territory table|nil what a territory notes in the record
+
+local assign_options = { prefer = true, count = true, skills = true, exclude = true, sticky = true, because = true, territory = true }
 
 --- Picks an owner for a lead. In a handler this is a step: it waits until the pick is stored, and when the handler runs
 --- again the pick is the same. Inside a step of the script it is stored with that one, elsewhere at the end. Takes
@@ -172,6 +175,11 @@ end
 function Pool:assign(lead, options)
   options = options or {}
   if type(lead) ~= "table" or lead.id == nil then error("assign needs a record with an id", 2) end
+  for option in pairs(options) do
+    if not assign_options[option] then
+      error(("assign has no option %s (it has: because, count, exclude, prefer, skills, sticky)"):format(tostring(option)), 2)
+    end
+  end
   local asked = { id = tostring(lead.id), count = options.count, because = options.because, prefer = options.prefer,
     territory = options.territory }
   local wrong

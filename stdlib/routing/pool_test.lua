@@ -86,6 +86,8 @@ describe("members", function()
     for i = 1, 3 do expect(record.candidates[i].gate).to.equal("excluded by the script") end
     expect(record.candidates[4].gate).to.be_nil()
     lead(2, { exclude = { "nobody in particular" } })
+    lead(3, { excluded = {} })
+    expect(tostring(got[3])).to.match("^pool_test.lua:%d+: assign has no option excluded")
     expect(tostring(got[2])).to.match("^pool_test.lua:%d+: exclude must be an owner's e%-mail or id")
   end)
 
