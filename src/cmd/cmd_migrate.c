@@ -16,6 +16,8 @@ static const hl_flag flags[] = {
     {NULL, NULL, NULL},
 };
 
+enum { CPU_MS = 30 * 60 * 1000 }; /* of one piece of the tree: a large machine-made file takes its time */
+
 static int walk(hl_check *c, cJSON **answer, hl_error *err) {
   hl_target bar = {0};
   for (;;) {
@@ -42,7 +44,7 @@ static int run(const hl_args *a) {
   if (hl_args_get(a, "markdown")) cJSON_AddStringToObject(request, "markdown", hl_args_get(a, "markdown"));
   if (hl_args_get(a, "html")) cJSON_AddStringToObject(request, "html", hl_args_get(a, "html"));
   int rc = hl_loop_new(NULL, log, &loop, &err);
-  if (!rc) rc = hl_check_new(loop, "migrate.report", 0, &c, &err);
+  if (!rc) rc = hl_check_new(loop, "migrate.report", CPU_MS, &c, &err);
   if (!rc && !(rc = hl_check_ask(c, "begin", request, &answer, &err))) {
     cJSON_Delete(answer);
     answer = NULL;

@@ -99,7 +99,7 @@ end
 -- Whether the word at from..to is used: given, asked for or named in a request; not talked about.
 local function is_use(s, from, to)
   local before, after = line_before(s, from), line_after(s, to + 1)
-  if is_stripped(before, after) then return false end
+  if is_stripped(before, after) or before:lower():find("log[%w_]*%.%a+%s*%([\"'`]$") then return false end
   local value = given(before, after)
   local quoted = before:find("[\"'`]$") and after:find("^\1?[\"'`]")
   if value then
@@ -108,7 +108,7 @@ local function is_use(s, from, to)
     if not said or before:find("^%s*%a[%w_]*%s+$") == nil and before:find("[{,(]%s*$") then return true end
     if not said then return true end
   end
-  if after:find("^=[=~]") then return true end
+  if after:find("^=[=~]") or before:find("%-%-$") then return true end
   if quoted or before:find(":$") and after:find("^[%s,%]%)]") and before:find("[%[(,]%s*:$") then return is_named(before, after) end
   -- A variable or a member that is passed on: options.hapikey, $hapikey, { hapikey }, key = hapikey.
   if before:find("[%w_)%]][.]$") or before:find("%->$") or before:find("::$") or before:find("%$[{]?$") or before:find("@$") then
@@ -123,20 +123,17 @@ end
 
 -- The word that calls or opens what surrounds a position: callee and keys of up to `depth` brackets outwards.
 local function around(s, at, depth)
-  local words, level = {}, 0
-  local i, low = at - 1, math.max(1, at - 3000)
-  while i >= low and depth > 0 do
-    local c = s:sub(i, i)
+  local words, level, low = {}, 0, math.max(1, at - 1500)
+  local brackets = {}
+  for i, c in s:sub(low, at - 1):gmatch("()([%(%)%[%]{}])") do brackets[#brackets + 1] = { low + i - 1, c } end
+  for n = #brackets, 1, -1 do
+    local i, c = brackets[n][1], brackets[n][2]
     if c == ")" or c == "}" or c == "]" then level = level + 1
-    elseif c == "(" or c == "{" or c == "[" then
-      if level > 0 then level = level - 1
-      else
-        depth = depth - 1
-        local before = s:sub(math.max(1, i - 160), i - 1):match("[^;{}()]*$")
-        words[#words + 1] = { open = c, text = before, at = i }
-      end
+    elseif level > 0 then level = level - 1
+    else
+      words[#words + 1] = { open = c, text = s:sub(math.max(1, i - 160), i - 1):match("[^;{}()]*$"), at = i }
+      if #words == depth then break end
     end
-    i = i - 1
   end
   return words
 end

@@ -15,6 +15,7 @@ end
 paths.view = view_of
 
 local PLAIN <const> = "^[%w%-_.~%%@:/\1]"
+local RUN <const> = PLAIN .. "+"
 
 -- The first byte of the placeholder that ends at `at` ("${x}", "#{x}", "{{x}}", "\(x)", "<x>"), or nil.
 local function placeholder_start(s, at)
@@ -70,7 +71,7 @@ local function run_back(s, at)
   local i = at
   while i > low do
     local c = s:sub(i, i)
-    if c:find(PLAIN) then i = i - 1
+    if c:find(PLAIN) then i = i - #s:sub(math.max(low + 1, i - 60), i):match("[%w%-_.~%%@:/\1]*$")
     elseif c == "$" and s:find("^[%a_]", i + 1) then i = i - 1
     else
       local from = placeholder_start(s, i)
@@ -85,7 +86,8 @@ local function run_on(s, at)
   local high = math.min(#s, at + PIECE)
   local i = at
   while i <= high do
-    if s:find(PLAIN, i) then i = i + 1
+    local _, stop = s:find(RUN, i)
+    if stop then i = stop + 1
     else
       local last = placeholder_end(s, i)
       if not last then break end

@@ -134,11 +134,15 @@ function text.comments(s, name, starts)
   local kind = CODE[text.extension(name)]
   if not kind then return function() return false end end
   local function line_at(n) return s:sub(starts[n], (starts[n + 1] or #s + 2) - 1) end
+  local begins = {} -- by line: where its comment begins; false: it has none
   local function on_its_line(at)
     local n = text.line_of(starts, at)
-    if at - starts[n] > 20000 then return false end -- machine-made
-    local from = line_comment(line_at(n), kind)
-    return from ~= nil and starts[n] + from - 1 <= at
+    if begins[n] == nil then
+      local line = line_at(n)
+      local from = #line < 20000 and line_comment(line, kind) -- a longer one is machine-made
+      begins[n] = from and starts[n] + from - 1
+    end
+    return begins[n] and begins[n] <= at
   end
   local function quoted(at) -- on its line, before `at`
     local n = text.line_of(starts, at)
@@ -177,17 +181,22 @@ function text.comments(s, name, starts)
         local _, last = s:find(mark, to + 1, true)
         last = last or #s
         -- A text that is a statement of its own says something to people.
-        if s:sub(starts[text.line_of(starts, from)], from - 1):find("^%s*[rRuU]?$") then ranges[#ranges + 1] = { from, last } end
+        local before = starts[text.line_of(starts, from)]
+        if from - before < 200 and s:sub(before, from - 1):find("^%s*[rRuU]?$") then ranges[#ranges + 1] = { from, last } end
         at = last + 1
       end
     end
   elseif name:find("%.rb$") then add("\n=begin", "\n=end")
   end
+  table.sort(ranges, function(a, b) return a[1] < b[1] end)
+  local opens, ends = {}, {}
+  for _, range in ipairs(ranges) do
+    if #ends > 0 and range[1] <= ends[#ends] then ends[#ends] = math.max(ends[#ends], range[2])
+    else opens[#opens + 1], ends[#ends + 1] = range[1], range[2] end
+  end
   return function(at)
-    for _, range in ipairs(ranges) do
-      if range[1] <= at and at <= range[2] then return true end
-    end
-    return on_its_line(at)
+    local n = #opens > 0 and text.line_of(opens, at)
+    return n and opens[n] <= at and at <= ends[n] or on_its_line(at)
   end
 end
 
