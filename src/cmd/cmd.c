@@ -35,7 +35,6 @@ const hl_command *const hl_commands[] = {
 
 /* Commands of the design that this version does not have: said so, by name. */
 static const char *const later[] = {
-    "record",
     "repl",
     "doctor",
     "bench",
