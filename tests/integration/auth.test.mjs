@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { HUBLOOP, SECRET, TOKEN, deliver, event, fake, freePort, project, request, run, serve, sim, start } from './lib.mjs';
+import { HUBLOOP, SECRET, TOKEN, deliver, event, fake, project, request, run, serve, sim, start } from './lib.mjs';
 
 const APP = 'app-of-the-test';
 const APP_SECRET = crypto.randomUUID();
@@ -151,7 +151,7 @@ test('what add refuses', async (t) => {
   refused(await add(['shop', '--base-url', 'http://example.com'], `${TOKEN}\n`), 2, /plain http to another machine/);
   assert.ok(!fs.existsSync(vault(dir)), 'nothing was stored');
   // HubSpot out of reach is no reason to lose what was typed in.
-  const kept = await add(['shop'], `${TOKEN}\n`, { HUBSPOT_BASE_URL: `http://127.0.0.1:${await freePort()}` });
+  const kept = await add(['shop'], `${TOKEN}\n`, { HUBSPOT_BASE_URL: 'http://127.0.0.1:9' });
   assert.equal(kept.code, 0, kept.err);
   assert.match(kept.out, /could not be asked/);
 });
