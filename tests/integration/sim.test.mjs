@@ -31,7 +31,7 @@ test('faults from the command line and from outside: dropped, half-sent, slow an
   assert.equal(half.body, whole.body.slice(0, Math.floor(whole.body.length / 2)));
   assert.equal(Number(half.headers['content-length']), whole.body.length);
 
-  const refused = await ask(`${s.url}/crm/objects/2026-09/contacts`, 'POST', '{}');
+  const refused = await ask(`${s.url}/crm/objects/2026-09/contacts`, 'POST', '{"properties":{"email":"ana@example.com"}}');
   assert.equal(refused.status, 429);
   assert.equal(JSON.parse(refused.body).policyName, 'DAILY');
   assert.equal(refused.headers['x-hubspot-ratelimit-daily-remaining'], '0');
