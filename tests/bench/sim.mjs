@@ -65,7 +65,7 @@ local hubspot = require "hubspot"
 on("contact.propertyChange", { property = "${property}", concurrency = 50 }, function(event)
   local c = hubspot.contacts.get(event.objectId, { "email", "jobtitle" })
   hubspot.contacts.update(c.id, { jobtitle = "${property} " .. event.propertyValue })
-  if event.propertyValue:sub(-2) == "77" then log.info(event.propertyValue .. " " .. c.email) end
+  if event.propertyValue:sub(-2) == "77" then log.info(event.propertyValue .. " " .. (c.email or "no e-mail")) end
 end)
 `;
 const MONTH = (events) => `
