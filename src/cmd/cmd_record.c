@@ -91,12 +91,13 @@ static bool is_kept_header(const char *name) {
 }
 
 static void keep(recording *r, const hl_request *q, const hl_http_response *a) {
-  char *asked, *answered = NULL;
-  bool whole = masked(r, hl_request_body(q), &asked) && masked(r, a->body, &answered);
-  if (is_left_out(hl_request_path(q)) || !whole) {
+  char *asked = NULL, *answered = NULL;
+  if (is_left_out(hl_request_path(q))) {
     r->left_out++;
-    if (!whole) hl_log_write(r->log, HL_LOG_WARN, "record", "%s " HL_STR_FMT " is passed on and not kept: what is no JSON cannot be masked",
-                             hl_request_method(q), HL_STR_ARG(hl_request_path(q)));
+  } else if (!masked(r, hl_request_body(q), &asked) || !masked(r, a->body, &answered)) {
+    r->left_out++;
+    hl_log_write(r->log, HL_LOG_WARN, "record", "%s " HL_STR_FMT " is passed on and not kept: what is no JSON cannot be masked",
+                 hl_request_method(q), HL_STR_ARG(hl_request_path(q)));
   } else {
     hl_buf target;
     hl_buf_init(&target, SIZE_MAX / 4);
