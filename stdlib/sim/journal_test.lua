@@ -13,7 +13,12 @@ local function account(options)
   local H = { at = NOW }
   local o = { tokens = { "private" }, oauth_apps = { { client_id = "app", client_secret = "secret", app_id = 77 } } }
   for k, v in pairs(options or {}) do o[k] = v end
-  local S = server.new(o, { now = function() return H.at end, random = function() return 0.5 end, spawn = function() end })
+  -- H.ticking: each look at the clock takes a millisecond.
+  local function now()
+    if H.ticking then H.at = H.at + 1 end
+    return H.at
+  end
+  local S = server.new(o, { now = now, random = function() return 0.5 end, spawn = function() end })
   H.S = S
   H.token = S:control("issue_token", { client_id = "app", kind = "client_credentials", scopes = ALL }).token
   -- Status, body and headers; `token` false: none is sent.
@@ -72,6 +77,22 @@ describe("the journal", function()
     expect(next_events[2].action).to.equal("DELETE")
     local _, latest = H.call("GET", J .. "/latest")
     expect(latest.currentOffset).to.equal(second.currentOffset)
+  end)
+
+  it("tells the times that the record tells, though the clock goes on in between", function()
+    local H = account()
+    H.ticking = true
+    H.subscribe()
+    local id = contact(H, { email = "a@example.com" }).id
+    H.S:control("update", { type = "contacts", id = id, properties = { phone = "1" } })
+    local _, record = H.call("GET", "/crm/objects/2026-09/contacts/" .. id .. "?propertiesWithHistory=phone", nil, "private")
+    H.S:control("delete", { type = "contacts", id = id })
+    local _, gone = H.call("GET", "/crm/objects/2026-09/contacts/" .. id .. "?archived=true", nil, "private")
+    H.pass(1000)
+    local events = H.events(J .. "/earliest")
+    expect(events[1].occurredAt).to.equal(record.createdAt)
+    expect(events[2].occurredAt).to.equal(record.propertiesWithHistory.phone[1].timestamp)
+    expect(events[3].occurredAt).to.equal(gone.archivedAt)
   end)
 
   it("tells of merges, associations and privacy deletions", function()

@@ -146,11 +146,11 @@ local function names_of(rec)
   return out
 end
 
--- Push and journal tell the same time of one change.
-local function stamp(S) S.event_at = S.host.now() end
+-- Push, journal and record tell the same time of one change.
+local function stamp(S, at) S.event_at = at end
 
 function W.created(S, st, rec, source)
-  stamp(S)
+  stamp(S, rec[2])
   if J.kept(S) then J.object(S, st, rec, "CREATE", names_of(rec)) end
   if #S.hooks.subs == 0 then return end
   emit(S, st, "creation", rec[1], source, "CREATED", {})
@@ -162,7 +162,7 @@ function W.created(S, st, rec, source)
 end
 
 function W.changed(S, st, rec, names, source)
-  stamp(S)
+  stamp(S, rec[4][1])
   local H = S.hooks
   if st.name == "contacts" and rec[4].hubspot_owner_id then
     local at = H.first_sent[rec[1]]
@@ -179,7 +179,7 @@ function W.changed(S, st, rec, names, source)
 end
 
 function W.deleted(S, st, rec, source, kind)
-  stamp(S)
+  stamp(S, kind == "deletion" and rec[3] or S.host.now())
   S.hooks.first_sent[rec[1]] = nil
   if J.kept(S) then
     if kind == "deletion" then J.object(S, st, rec, "DELETE") else J.gdpr(S, st, rec[1]) end
@@ -189,14 +189,14 @@ function W.deleted(S, st, rec, source, kind)
 end
 
 function W.restored(S, st, rec, source)
-  stamp(S)
+  stamp(S, S.host.now())
   if J.kept(S) then J.object(S, st, rec, "RESTORE") end
   if #S.hooks.subs == 0 then return end
   emit(S, st, "restore", rec[1], source, "RESTORED", {})
 end
 
 function W.merged(S, st, rec, primary, other, moved, source)
-  stamp(S)
+  stamp(S, S.host.now())
   if J.kept(S) then J.merged(S, st, rec, primary, other) end
   if #S.hooks.subs == 0 then return end
   emit(S, st, "merge", rec[1], source, "MERGED", { primaryObjectId = primary, mergedObjectIds = json.array { other },
@@ -204,7 +204,7 @@ function W.merged(S, st, rec, primary, other, moved, source)
 end
 
 function W.associated(S, st, rec, to, other, removed, primary, source)
-  stamp(S)
+  stamp(S, S.host.now())
   if J.kept(S) then J.associated(S, st, rec, to, other, removed, primary) end
   if #S.hooks.subs == 0 then return end
   local function one(a, ra, b, rb)
@@ -225,7 +225,7 @@ function W.trigger(S, type_, fields)
     if s.type == type_ then sub_id = s.id end
   end
   local st = S.types[object]
-  stamp(S)
+  stamp(S, S.host.now())
   local n = U.id(fields.objectId) or (st and st.next_id - 1) or 1
   local e = build(S, sub_id, type_, n, fields)
   e.objectId = n
