@@ -9,7 +9,10 @@ return {
   },
   store = "data/hubloop.db",
   scripts = { "*.lua" },
-  permissions = { ["pipeline_report.lua"] = { fs = { "reports" } } },
+  permissions = {
+    ["pipeline_report.lua"] = { fs = { "reports" } },
+    ["nightly_backup.lua"] = { fs = { "backups" } },
+  },
   http = { listen = "127.0.0.1:8480" },                 -- webhooks
   admin = { listen = "127.0.0.1:8481" },                -- status
 }

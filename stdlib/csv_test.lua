@@ -184,6 +184,27 @@ describe("fs", function()
     expect(fs.read("kept.txt")).to.equal("old")
   end)
 
+  it("lists a folder in order, and removes files and empty folders", function()
+    for _, name in ipairs { "b.txt", "a.txt", "Z.txt", "sub/one.txt" } do fs.write("out/" .. name, "x") end
+    do
+      local left <close> = fs.open("out/half.txt", "w")
+      expect(fs.list("out/")).to.equal { "Z.txt", "a.txt", "b.txt", "sub/" }
+      left:write("x")
+    end
+    expect(fs.list("/")).to.equal { "out/" }
+    expect(fs.remove("out/a.txt")).to.be_true()
+    expect(fs.remove("out/a.txt")).to.be_false()
+    expect(fs.remove("nowhere/a.txt")).to.be_false()
+    expect(message(fs.remove, "out/sub")).to.contain("cannot remove out/sub")
+    expect(fs.remove("out/sub/one.txt")).to.be_true()
+    expect(fs.remove("out/sub")).to.be_true()
+    expect(fs.list("out")).to.equal { "Z.txt", "b.txt" }
+    local _, why = pcall(fs.list, "nowhere")
+    expect(why.kind).to.equal("not_found")
+    expect(message(fs.list, "out/b.txt")).to.contain("it is no folder")
+    expect(message(fs.list, "..")).to.contain("cannot go up")
+  end)
+
   it("says what is wrong", function()
     local ok, why = pcall(fs.read, "nothing.txt")
     expect(ok).to.equal(false)

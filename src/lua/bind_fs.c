@@ -2,6 +2,7 @@
  * folder (openat2), so no link leads out of it and nothing can be exchanged meanwhile. Files are read and written on
  * another thread. What is written stands under its name when close() has returned, whole, or not at all.
  * In a test, fs is a folder of the test's own; in a replay nothing is written. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -17,9 +18,9 @@
 
 #define FILE_MT "hl.fs.file"
 
-enum { READ_MAX = 64 << 20, PIECE = 256 << 10, PATH_LONGEST = 4096 };
+enum { READ_MAX = 64 << 20, PIECE = 256 << 10, PATH_LONGEST = 4096, LIST_MAX = 16 << 20 };
 
-typedef enum { FS_OPEN, FS_READ, FS_READ_ALL, FS_WRITE, FS_WRITE_ALL, FS_COMMIT } fs_what;
+typedef enum { FS_OPEN, FS_READ, FS_READ_ALL, FS_WRITE, FS_WRITE_ALL, FS_COMMIT, FS_LIST, FS_REMOVE } fs_what;
 
 /* Of a userdata, whose end only marks it `dropped` while a job has it (`busy`). */
 typedef struct fs_file {
@@ -159,6 +160,58 @@ static int write_all(fs_op *o) {
   return 0;
 }
 
+/* The names in a folder, each with a NUL behind it; a folder's ends in "/". Names that begin with a dot are left out. */
+static int list_names(fs_op *o) {
+  fs_file *f = o->file;
+  int folder = open(f->folder, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = folder < 0 ? -1 : beneath(folder, f->rest, O_RDONLY | O_DIRECTORY);
+  int why = errno;
+  if (folder >= 0) close(folder);
+  errno = why;
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+  if (!dir) {
+    int rc = errno == ENOTDIR ? hl_fail(&o->err, HL_EINVAL, "fs: cannot list %s: it is no folder", f->said) : failed(o, "list");
+    if (fd >= 0) close(fd);
+    return rc;
+  }
+  hl_buf names;
+  hl_buf_init(&names, LIST_MAX);
+  int rc = 0;
+  struct stat st;
+  for (struct dirent *e; !rc && (errno = 0, e = readdir(dir));) {
+    if (*e->d_name == '.') continue;
+    bool is_folder = fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    rc = hl_buf_append(&names, e->d_name, strlen(e->d_name));
+    if (!rc) rc = hl_buf_append(&names, "/", is_folder ? 2 : 0);
+    if (!rc && !is_folder) rc = hl_buf_append(&names, "", 1);
+    if (rc) hl_fail(&o->err, HL_ELIMIT, "fs: cannot list %s: its names take more than 16 MiB", f->said);
+  }
+  if (!rc && errno) rc = failed(o, "list");
+  closedir(dir);
+  if (!rc && names.n) {
+    o->data = hl_alloc(names.n);
+    memcpy(o->data, names.p, o->n = names.n);
+  }
+  hl_buf_deinit(&names);
+  return rc;
+}
+
+/* A file, a link (not what it leads to) or an empty folder. o->n: whether there was one. */
+static int remove_file(fs_op *o) {
+  fs_file *f = o->file;
+  if (f->held) return 0;
+  char *slash = strrchr(f->rest, '/'), *path = slash ? hl_strndup(f->rest, (size_t)(slash - f->rest)) : hl_strdup(".");
+  const char *name = slash ? slash + 1 : f->rest;
+  int folder = open(f->folder, O_PATH | O_DIRECTORY | O_CLOEXEC), dir = folder < 0 ? -1 : beneath(folder, path, O_PATH | O_DIRECTORY);
+  int gone = dir < 0 ? -1 : unlinkat(dir, name, 0);
+  if (dir >= 0 && gone && errno == EISDIR) gone = unlinkat(dir, name, AT_REMOVEDIR);
+  int rc = gone && errno != ENOENT ? failed(o, "remove") : 0;
+  o->n = gone == 0;
+  if (folder >= 0) close(folder);
+  if (dir >= 0) close(dir);
+  hl_free(path);
+  return rc;
+}
+
 static void let_go(fs_file *f, bool remove) {
   if (remove && f->fd >= 0 && f->writing) (void)unlinkat(f->dir, f->part, 0);
   if (f->fd >= 0) close(f->fd);
@@ -183,6 +236,8 @@ static void work(void *arg) {
   if (!rc && (o->what == FS_READ || o->what == FS_READ_ALL)) rc = read_some(o);
   if (!rc && (o->what == FS_WRITE || o->what == FS_WRITE_ALL)) rc = write_all(o);
   if (!rc && (o->what == FS_COMMIT || o->what == FS_WRITE_ALL)) rc = commit(o);
+  if (o->what == FS_LIST) rc = list_names(o);
+  if (o->what == FS_REMOVE) rc = remove_file(o);
   if (rc || o->what == FS_COMMIT || o->what == FS_WRITE_ALL || o->what == FS_READ_ALL) let_go(o->file, rc != 0);
   o->code = rc;
 }
@@ -210,6 +265,22 @@ static int file_gc(lua_State *L) {
   return 0;
 }
 
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static void push_names(lua_State *L, const fs_op *o) {
+  size_t n = 0, i = 0;
+  for (size_t at = 0; at < o->n; at += strlen(o->data + at) + 1) n++;
+  const char **names = hl_alloc((n + 1) * sizeof *names);
+  for (size_t at = 0; at < o->n; at += strlen(o->data + at) + 1) names[i++] = o->data + at;
+  qsort(names, n, sizeof *names, by_name);
+  lua_createtable(L, (int)n, 0);
+  for (i = 0; i < n; i++) {
+    lua_pushstring(L, names[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  hl_free(names);
+}
+
 static int push(lua_State *L, void *arg) {
   fs_op *o = arg;
   if (o->code) {
@@ -223,7 +294,9 @@ static int push(lua_State *L, void *arg) {
     *box = o->file;
     o->file = NULL;
     luaL_setmetatable(L, FILE_MT);
-  } else return 0;
+  } else if (o->what == FS_LIST) push_names(L, o);
+  else if (o->what == FS_REMOVE) lua_pushboolean(L, o->n != 0);
+  else return 0;
   return 1;
 }
 
@@ -283,8 +356,8 @@ static bool climbs(const char *path) {
   return false;
 }
 
-/* The file that the path at 1 names, in a userdata on top; nothing is opened yet. Raises. */
-static fs_file *check_path(lua_State *L, const char *what, bool writing) {
+/* The file (or the folder, `list`) that the path at 1 names, in a userdata on top; nothing is opened yet. Raises. */
+static fs_file *check_path(lua_State *L, const char *what, bool writing, bool list) {
   size_t n;
   const char *path = luaL_checklstring(L, 1, &n), *root = NULL;
   hl_script *s = hl_script_of(L);
@@ -293,7 +366,7 @@ static fs_file *check_path(lua_State *L, const char *what, bool writing) {
   char cwd[PATH_LONGEST];
   if (!n || n >= PATH_LONGEST / 2 || strlen(path) != n) luaL_error(L, "%s: a path has 1 to 2,047 bytes and no NUL", what);
   if (climbs(path)) luaL_error(L, "%s: \"%s\": a path cannot go up with \"..\"", what, path);
-  if (path[n - 1] == '/') luaL_error(L, "%s: \"%s\" names a folder", what, path);
+  if (path[n - 1] == '/' && !list) luaL_error(L, "%s: \"%s\" names a folder", what, path);
   fs_file **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, FILE_MT);
@@ -313,11 +386,12 @@ static fs_file *check_path(lua_State *L, const char *what, bool writing) {
   fs_file *f = NULL;
   for (; allowed && *allowed && !f; allowed++) {
     place(&folder, root, bed != NULL, *allowed);
-    if (full.n <= folder.n || (folder.n && memcmp(full.p, folder.p, folder.n) != 0) || full.p[folder.n] != '/') continue;
+    bool itself = list && full.n == folder.n;
+    if ((full.n <= folder.n && !itself) || (folder.n && memcmp(full.p, folder.p, folder.n) != 0) || (!itself && full.p[folder.n] != '/')) continue;
     f = HL_NEW(fs_file);
     f->said = hl_strdup(path);
     f->folder = hl_strdup(folder.n ? folder.p : "/");
-    f->rest = hl_strdup(full.p + folder.n + 1);
+    f->rest = hl_strdup(itself ? "." : full.p + folder.n + 1);
     f->fd = f->dir = -1;
     f->writing = writing;
     *box = f;
@@ -343,13 +417,13 @@ static int l_open(lua_State *L) {
   static const char *const modes[] = {"r", "w", NULL};
   int mode = luaL_checkoption(L, 2, "r", modes);
   lua_settop(L, 2);
-  return start(L, check_path(L, "fs.open", mode == 1), true, FS_OPEN, (hl_str){NULL, 0}, 0);
+  return start(L, check_path(L, "fs.open", mode == 1, false), true, FS_OPEN, (hl_str){NULL, 0}, 0);
 }
 
 /* fs.read(path) */
 static int l_read(lua_State *L) {
   lua_settop(L, 1);
-  return start(L, check_path(L, "fs.read", false), true, FS_READ_ALL, (hl_str){NULL, 0}, 0);
+  return start(L, check_path(L, "fs.read", false, false), true, FS_READ_ALL, (hl_str){NULL, 0}, 0);
 }
 
 /* fs.write(path, text) */
@@ -357,7 +431,19 @@ static int l_write(lua_State *L) {
   hl_str text;
   text.p = luaL_checklstring(L, 2, &text.n);
   lua_settop(L, 2);
-  return start(L, check_path(L, "fs.write", true), true, FS_WRITE_ALL, text, 0);
+  return start(L, check_path(L, "fs.write", true, false), true, FS_WRITE_ALL, text, 0);
+}
+
+/* fs.list(folder): names in order, a folder's with a "/" behind it */
+static int l_list(lua_State *L) {
+  lua_settop(L, 1);
+  return start(L, check_path(L, "fs.list", false, true), true, FS_LIST, (hl_str){NULL, 0}, 0);
+}
+
+/* fs.remove(path): true, or false when nothing was there */
+static int l_remove(lua_State *L) {
+  lua_settop(L, 1);
+  return start(L, check_path(L, "fs.remove", true, false), true, FS_REMOVE, (hl_str){NULL, 0}, 0);
 }
 
 static fs_file *check_open(lua_State *L, bool writing, const char *what) {
@@ -392,7 +478,7 @@ static int file_close(lua_State *L) {
 }
 
 void hl_bind_fs(lua_State *L) {
-  static const luaL_Reg lib[] = {{"open", l_open}, {"read", l_read}, {"write", l_write}, {NULL, NULL}};
+  static const luaL_Reg lib[] = {{"open", l_open}, {"read", l_read}, {"write", l_write}, {"list", l_list}, {"remove", l_remove}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"read", file_read}, {"write", file_write}, {"close", file_close}, {"drop", file_gc}, {NULL, NULL}};
   luaL_newmetatable(L, FILE_MT);
   lua_pushcfunction(L, file_gc);

@@ -18,7 +18,10 @@ test('a script uses the folders that it may, and no link leads out of them', asy
       for _, name in ipairs { "other/x.csv", "database/y.csv", "x.lua", "/etc/passwd", "data/out.csv", "data/folder/secret.csv", "data/pipe" } do try(fs.read, name) end
       try(fs.write, "data/folder/new.csv", "x")
       try(fs.write, "data/out.csv", "mine")
-      try(fs.write, "data/new/deep/list.csv", "mine")`,
+      try(fs.write, "data/new/deep/list.csv", "mine")
+      print(table.concat(fs.list("data"), " "))
+      for _, name in ipairs { "data/folder", ".", "other" } do try(fs.list, name) end
+      try(fs.remove, "data/folder/secret.csv") try(fs.remove, "other/x.csv") print(fs.remove("data/inside.csv"))`,
   });
   fs.symlinkSync('in.csv', path.join(dir, 'data/inside.csv'));
   fs.symlinkSync(path.join(outside, 'secret.csv'), path.join(dir, 'data/out.csv'));
@@ -31,7 +34,10 @@ test('a script uses the folders that it may, and no link leads out of them', asy
   assert.match(lines[3], /--allow-fs database/);
   for (const i of [6, 7, 9]) assert.match(lines[i], /a link leads out of the folder/);
   assert.match(lines[8], /cannot read data\/pipe: No such file/);
-  assert.deepEqual(lines.slice(10), ['ok', 'ok']);
+  assert.deepEqual(lines.slice(10, 13), ['ok', 'ok', 'folder in.csv inside.csv new/ out.csv']);
+  for (const i of [13, 16]) assert.match(lines[i], /a link leads out of the folder/);
+  for (const i of [14, 15, 17]) assert.match(lines[i], /this script may not use/);
+  assert.deepEqual([lines[18], fs.existsSync(path.join(dir, 'data/inside.csv')), fs.existsSync(path.join(dir, 'data/in.csv'))], ['true', false, true]);
   assert.deepEqual(fs.readdirSync(outside), ['secret.csv']);
   assert.equal(fs.readFileSync(path.join(outside, 'secret.csv'), 'utf8'), 'a\n1\n'); // the link was replaced, not followed
   assert.equal(fs.readFileSync(path.join(dir, 'data/new/deep/list.csv'), 'utf8'), 'mine');
