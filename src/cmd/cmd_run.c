@@ -1,8 +1,11 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/time.h"
 #include "cmd/cmd.h"
+#include "cmd/population.h"
 #include "cmd/runtime.h"
+#include "loop/clock.h"
 #include "loop/stop.h"
 
 /* `hubloop run`: a script's main task, and what it emits, until nothing is left
@@ -11,12 +14,16 @@
 
 static const hl_flag flags[] = {
     {"sim", NULL, "HubSpot is the built-in simulator; nothing leaves this machine"},
+    {"for", "TIME", "with --sim: so long in virtual time, timers and all, such as 7d; then it ends"},
+    {"activity", "N", "with --for: so many things a day happen in the account; default 48, 0: none"},
+    {"sim-http", "HOST=FILE", "with --for: this Lua file answers for another host (hubloop help sim)"},
     {"account", "NAME", "call HubSpot with this stored account (hubloop auth list)"},
     {"store", "FILE", "keep kv and pending events here instead of the state folder"},
     {"allow-host", "HOST", "the script may reach this host with http (several: a,b)"},
     {"allow-fs", "DIR", "the script may read and write files in this folder"},
     {"allow-env", "NAME", "the script may read this environment variable"},
     {"verbose", NULL, "log what the host does"},
+    HL_POPULATION_FLAGS,
     {NULL, NULL, NULL},
 };
 
@@ -63,6 +70,94 @@ static const char *const *split(const hl_args *a, const char *flag, char **copy,
   return list;
 }
 
+/* ---- trying a script: so long, in virtual time ---- */
+
+enum { ACTIVITY = 48, TRY_MAX_MS = 3660 };
+
+typedef struct trying {
+  const hl_args *args;
+  int64_t ms, activity;      /* ms 0: it is not tried */
+  char *sim_json;
+  running *r;
+  bool over;
+} trying;
+
+/* 0, or the exit code after saying why. */
+static int read_trial(const hl_args *a, trying *t) {
+  bool sim = hl_args_has(a, "sim");
+  const char *text = hl_args_get(a, "for");
+  for (size_t i = 0; i < a->n_flags; i++)
+    if (!sim && (strcmp(a->flag[i], "for") == 0 || hl_population_flag(a->flag[i])))
+      return hl_cmd_fail(HL_EXIT_MISUSE, "--%s is about the simulator: it needs --sim", a->flag[i]);
+  if (!text && (hl_args_has(a, "activity") || hl_args_has(a, "sim-http")))
+    return hl_cmd_fail(HL_EXIT_MISUSE, "--activity and --sim-http need --for: in virtual time only");
+  if (text && (hl_duration_parse(hl_str_of(text), &t->ms, NULL) || t->ms <= 0 || t->ms > TRY_MAX_MS * HL_DAY))
+    return hl_cmd_fail(HL_EXIT_MISUSE, "--for takes a duration such as 12h, 7d or 30d, not “%s”", text);
+  int rc = hl_args_int(a, "activity", 0, 1000000, ACTIVITY, &t->activity);
+  if (rc || !sim) return rc;
+  cJSON *json = cJSON_CreateObject();
+  if (!(rc = hl_population_options(a, json))) t->sim_json = hl_json_print(json);
+  cJSON_Delete(json);
+  return rc;
+}
+
+static int control(hl_sim *sim, const char *name, cJSON *args, hl_error *err) {
+  char *text = hl_json_print(args), *out = NULL;
+  int rc = hl_sim_control(sim, name, hl_str_of(text), &out, err);
+  cJSON_Delete(args);
+  hl_free(text);
+  hl_free(out);
+  return rc;
+}
+
+static int stand_in(hl_sim *sim, const char *spec, hl_error *err) {
+  const char *equals = strchr(spec, '=');
+  if (!equals || equals == spec || !equals[1]) return hl_fail(err, HL_EINVAL, "--sim-http takes HOST=FILE, such as api.example.com=api.lua, not “%s”", spec);
+  char *host = hl_strndup(spec, (size_t)(equals - spec));
+  cJSON *args = cJSON_CreateObject();
+  cJSON_AddStringToObject(args, "host", host);
+  cJSON_AddStringToObject(args, "file", equals + 1);
+  hl_free(host);
+  int rc = control(sim, "stand_in", args, err);
+  if (rc == HL_ESCRIPT) err->code = rc = HL_EINVAL;
+  return rc;
+}
+
+static void time_is_over(hl_timer *timer, void *arg) {
+  (void)timer;
+  ((trying *)arg)->over = true;
+}
+
+static bool goes_on(void *arg) {
+  const trying *t = arg;
+  return !t->over && !t->r->interrupted && !(t->r->main_ended && t->r->code);
+}
+
+static int try_out(trying *t, hl_error *err) {
+  hl_runtime *rt = t->r->rt;
+  hl_timer end = {0};
+  int64_t began = hl_clock_mono();
+  if (t->activity) {
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddNumberToObject(args, "per_day", (double)t->activity);
+    int rc = control(rt->sim, "activity", args, err);
+    if (rc) return rc;
+  }
+  hl_timer_start(rt->loop, &end, t->ms, time_is_over, t);
+  hl_loop_run_while(rt->loop, goes_on, t);
+  hl_timer_stop(rt->loop, &end);
+  hl_engine_stats e;
+  hl_api_stats api = {0};
+  hl_account *account;
+  hl_engine_stats_get(rt->engine, &e);
+  if (hl_hubspot_account(rt->hubspot, NULL, &account, NULL) == 0) hl_account_stats(account, &api);
+  fprintf(stderr, "%s in %.1f s: %llu events; %llu runs ended well, %llu failed, %llu events parked; %llu calls in %llu requests, %llu x 429\n",
+          hl_args_get(t->args, "for"), (double)(hl_clock_mono() - began) / 1000, (unsigned long long)e.acknowledged,
+          (unsigned long long)e.ran, (unsigned long long)e.runs_failed, (unsigned long long)e.dead, (unsigned long long)api.calls, (unsigned long long)api.requests,
+          (unsigned long long)api.limited);
+  return 0;
+}
+
 static int run(const hl_args *a) {
   hl_error err = {0};
   running r = {0};
@@ -71,14 +166,19 @@ static int run(const hl_args *a) {
   const char *hosts[32], *fs[32], *env[32];
   hl_script *script;
   hl_buf_init(&store, 4096);
-  int rc = 0;
+  trying t = {.args = a, .r = &r};
+  int rc = read_trial(a, &t);
+  if (rc) return rc;
   const char *path = a->positional[0];
   if (access(path, R_OK) == 0 && !hl_args_has(a, "store") && (rc = hl_runtime_state_path(path, &store, &err))) goto failed;
   hl_runtime_options o = {
       .path = path, .store = hl_args_has(a, "store") ? hl_args_get(a, "store") : hl_args_has(a, "sim") ? NULL : store.p,
-      .account = hl_args_get(a, "account"), .simulator = hl_args_has(a, "sim"), .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_WARN,
+      .account = hl_args_get(a, "account"), .simulator = hl_args_has(a, "sim"), .sim_json = t.sim_json, .is_virtual = t.ms > 0,
+      .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_WARN,
   };
   if ((rc = hl_runtime_new(&o, &r.rt, &err))) goto failed;
+  for (size_t i = 0; i < a->n_flags; i++)
+    if (strcmp(a->flag[i], "sim-http") == 0 && (rc = stand_in(r.rt->sim, a->value[i], &err))) goto failed;
   if ((rc = hl_stop_watch(r.rt->loop, 0, interrupt, &r, &err))) goto failed;
   if (r.rt->project) {
     for (const hl_flag *f = flags; f->name; f++)
@@ -101,9 +201,10 @@ static int run(const hl_args *a) {
   /* Registration ends with the main task's first wait or its end; events that a
    * finished main task emitted are handled before the program ends. */
   if (!r.interrupted && (rc = hl_engine_start(r.rt->engine, &err))) goto failed;
-  hl_runtime_run_idle(r.rt, &r.interrupted);
-  if (r.interrupted) hl_host_cancel_all(r.rt->host);
-  hl_runtime_drain(r.rt, r.interrupted ? 0 : 10 * 1000);
+  if (!t.ms) hl_runtime_run_idle(r.rt, &r.interrupted);
+  else if ((rc = try_out(&t, &err))) goto failed;
+  if (r.interrupted || t.ms) hl_host_cancel_all(r.rt->host);
+  hl_runtime_drain(r.rt, r.interrupted || t.ms ? 0 : 10 * 1000);
   hl_engine_stats stats;
   hl_engine_stats_get(r.rt->engine, &stats);
   if (!r.code && stats.dead) {
@@ -117,6 +218,7 @@ failed:
   hl_runtime_free(r.rt);
   for (size_t i = 0; i < HL_COUNT(copies); i++) hl_free(copies[i]);
   hl_buf_deinit(&store);
+  hl_free(t.sim_json);
   return r.code;
 }
 
@@ -126,5 +228,6 @@ const hl_command hl_cmd_run = {
     .examples = "  hubloop run hello.lua --sim          against the built-in simulator\n"
                 "  HUBSPOT_TOKEN=… hubloop run hello.lua\n"
                 "  hubloop run hello.lua --account shop a stored account: hubloop auth login shop\n"
+                "  hubloop run lead_scoring.lua --sim --contacts 500 --for 30d    a month of an account's life\n"
                 "  hubloop run enrich.lua --sim --allow-host api.example.com\n",
 };

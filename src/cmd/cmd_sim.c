@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/population.h"
 #include "cmd/runtime.h"
 #include "cmd/target.h"
 #include "hubspot/seal.h"
@@ -13,23 +14,13 @@
 
 static const hl_flag flags[] = {
     {"port", "N", "port on 127.0.0.1; default 8482, 0: any"},
-    {"tier", "NAME", "free, starter, professional (default), enterprise: the limits"},
-    {"contacts", "N", "start with N contacts"},
-    {"companies", "N", "start with N companies; default a sixth of the contacts"},
-    {"deals", "N", "start with N deals; default an eighth of the contacts"},
-    {"owners", "N", "start with N owners"},
-    {"seed", "N", "another seed, another population; default 7"},
-    {"portal", "N", "the account's id; default 62515"},
-    {"time-zone", "ZONE", "where the account is, which is when its day ends; default UTC"},
-    {"latency", "MS", "answer after MS milliseconds; 20..200: between the two; p50:80,p99:900: lognormal with these percentiles"},
-    {"fault", "SPEC", "what goes wrong, such as \"status=503 times=3\"; may be given again; hubloop help sim lists the words"},
+    HL_POPULATION_FLAGS,
     {"webhook-url", "URL", "deliver webhooks here (subscriptions are set through /_sim/subscribe)"},
     {"oauth-app", "CLIENT_ID", "an OAuth app for /oauth/authorize and /oauth/2026-09/token; its secret: HUBSPOT_APP_SECRET"},
     {"oauth-scopes", "LIST", "the scopes that the app requires, with spaces between; default: any that are asked for"},
     {"oauth-redirect", "URL", "where consent may lead back; default /callback on this machine, at any port"},
     {"oauth-expires", "SECONDS", "how long its access tokens hold; default 1800"},
     {"oauth-rotate", "WHEN", "a refresh ends the old refresh token: now, on_use, or never (default)"},
-    {"fixture", "FILE", "answer as the account did whose traffic hubloop record kept, and 501 to all else"},
     {"record", "FILE", "append every request and answer as JSON lines"},
     {NULL, NULL, NULL},
 };
@@ -150,13 +141,9 @@ static int add_app(const hl_args *a, int64_t expires, cJSON *json, hl_rng *rng, 
 }
 
 static int run(const hl_args *a) {
-  static const struct { const char *flag, *option; int64_t max; } numbers[] = {
-      {"contacts", "contacts", 1000000}, {"companies", "companies", 1000000}, {"deals", "deals", 1000000},
-      {"owners", "owners", 10000},       {"seed", "seed", INT32_MAX},         {"portal", "portal", INT32_MAX},
-  };
   simulating s = {0};
   hl_error err = {0};
-  int64_t port, expires, v;
+  int64_t port, expires;
   int rc = hl_args_int(a, "port", 0, 65535, 8482, &port);
   if (!rc) rc = hl_args_int(a, "oauth-expires", 1, 86400, 1800, &expires);
   if (rc) return rc;
@@ -164,25 +151,11 @@ static int run(const hl_args *a) {
   char *text = NULL;
   hl_buf exports;
   hl_buf_init(&exports, 4096);
-  for (size_t i = 0; i < HL_COUNT(numbers); i++) {
-    if ((rc = hl_args_int(a, numbers[i].flag, 0, numbers[i].max, -1, &v))) {
-      cJSON_Delete(json);
-      return rc;
-    }
-    if (v >= 0) cJSON_AddItemToObject(json, numbers[i].option, hl_json_int64(v));
+  if ((rc = hl_population_options(a, json))) {
+    cJSON_Delete(json);
+    return rc;
   }
-  cJSON *faults = cJSON_AddArrayToObject(json, "faults");
-  for (size_t i = 0; i < a->n_flags; i++)
-    if (strcmp(a->flag[i], "fault") == 0) cJSON_AddItemToArray(faults, cJSON_CreateString(a->value[i]));
-  if (hl_args_has(a, "latency")) cJSON_AddStringToObject(json, "latency_ms", hl_args_get(a, "latency"));
-  /* People have firms, and some of them buy. */
-  int64_t contacts = hl_json_int(json, "contacts", 0);
-  if (contacts && !hl_args_has(a, "companies")) cJSON_AddItemToObject(json, "companies", hl_json_int64(contacts / 6));
-  if (contacts && !hl_args_has(a, "deals")) cJSON_AddItemToObject(json, "deals", hl_json_int64(contacts / 8));
-  if (hl_args_has(a, "tier")) cJSON_AddStringToObject(json, "tier", hl_args_get(a, "tier"));
-  if (hl_args_has(a, "time-zone")) cJSON_AddStringToObject(json, "time_zone", hl_args_get(a, "time-zone"));
   if (hl_args_has(a, "webhook-url")) cJSON_AddStringToObject(json, "webhook_url", hl_args_get(a, "webhook-url"));
-  if (hl_args_has(a, "fixture")) cJSON_AddStringToObject(json, "fixture", hl_args_get(a, "fixture"));
   s.log = hl_log_new(HL_LOG_INFO, false);
   if ((rc = hl_loop_new(NULL, s.log, &s.loop, &err))) goto out;
   credential(json, "token", "HUBSPOT_TOKEN", hl_loop_rng(s.loop), "pat-na1-", &exports);

@@ -126,7 +126,7 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
   int rc;
   rt->serving = o->serving;
   rt->log = hl_log_new(o->log_level, o->log_json);
-  if ((rc = hl_loop_new(NULL, rt->log, &rt->loop, err))) goto out;
+  if ((rc = hl_loop_new(&(hl_loop_options){.is_virtual = o->is_virtual, .seed = 1}, rt->log, &rt->loop, err))) goto out;
 
   bool folder = o->path && stat(o->path, &st) == 0 && S_ISDIR(st.st_mode);
   if (folder) {
@@ -157,7 +157,8 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
   hl_webhook_options wo = {.public_url = rt->project && !o->simulator ? rt->project->public_url : NULL,
                            .accept_v2 = rt->project && rt->project->accept_v2};
   rt->webhook = hl_webhook_new(rt->engine, rt->hubspot, &wo);
-  hl_host_options ho = {.loop = rt->loop, .engine = rt->engine, .hubspot = rt->hubspot, .http = rt->client,
+  hl_host_options ho = {.loop = rt->loop, .engine = rt->engine, .hubspot = rt->hubspot,
+                        .http = o->is_virtual ? hl_sim_elsewhere(rt->sim) : rt->client,
                         .root = rt->root, .serving = o->serving, .secret = hl_secrets_get, .secret_arg = rt->secrets,
                         .print = o->print, .print_arg = o->print_arg};
   rc = hl_host_new(&ho, &rt->host, err);

@@ -41,6 +41,7 @@ typedef struct hl_runtime_options {
   const char *account;       /* the stored credential to use, for what has no settings */
   bool simulator;
   const char *sim_json;      /* options of the simulator, NULL: defaults */
+  bool is_virtual;           /* with the simulator: virtual time; http reaches stand-ins only */
   bool serving;
   bool offline;              /* a store in memory and no call log: scripts are only loaded */
   struct hl_page *page;      /* engine/page.h; NULL: nobody supervises */

@@ -14,6 +14,7 @@ typedef struct sim_call sim_call;
 
 struct hl_sim {
   hl_transport transport;    /* hl_sim_transport gives this out */
+  hl_transport elsewhere;    /* and hl_sim_elsewhere this */
   hl_loop *loop;
   hl_state *state;
   int server_ref;
@@ -206,6 +207,9 @@ static int sim_send(hl_transport *t, const hl_http_request *request, hl_http_cb 
                     hl_error *err);
 static void sim_cancel(hl_transport *t, hl_http_op *op);
 static void sim_transport_free(hl_transport *t);
+static int elsewhere_send(hl_transport *t, const hl_http_request *request, hl_http_cb cb, void *arg, hl_http_op **op,
+                          hl_error *err);
+static void elsewhere_free(hl_transport *t);
 
 int hl_sim_new(hl_loop *loop, const hl_sim_options *o, hl_sim **out, hl_error *err) {
   static const luaL_Reg fns[] = {{"now", h_now}, {"random", h_random}, {"spawn", h_spawn},
@@ -217,6 +221,7 @@ int hl_sim_new(hl_loop *loop, const hl_sim_options *o, hl_sim **out, hl_error *e
   sim->progress_arg = o->progress_arg;
   sim->dir = hl_strdup(o->dir);
   sim->transport = (hl_transport){sim_send, sim_cancel, sim_transport_free, NULL};
+  sim->elsewhere = (hl_transport){elsewhere_send, sim_cancel, elsewhere_free, NULL};
   hl_state_options so = {.loop = loop, .name = "sim", .memory_limit = (size_t)4 << 30, .cpu_ms = CPU_MS,
                          .max_tasks = TASKS_MAX, .owner = sim};
   int rc = hl_state_new(&so, &sim->state, err);
@@ -335,7 +340,7 @@ static void call_ended(void *arg, hl_task *t, int code, lua_State *L, int nresul
     way.half = flag_field(L, at, "half");
     lua_getfield(L, at, "trickle_ms");
     way.trickle_ms = lua_tointeger(L, -1);
-    if (r.status == 0) hl_fail(&r.err, HL_ENET, "the simulator dropped the connection");
+    if (r.status == 0) hl_fail(&r.err, HL_ENET, "%s", text_field(L, at, "why", "the simulator dropped the connection", NULL));
     record(c, &r, way.half || flag_field(L, at, "broken"));
     answer(c, &r, &way);
     lua_settop(L, top);
@@ -367,14 +372,17 @@ static void push_lower(lua_State *L, const char *s) {
   luaL_pushresult(&b);
 }
 
-static sim_call *start_call(hl_sim *sim, const char *method, const char *target, const hl_headers *headers,
+/* url: NULL, or it goes elsewhere. */
+static sim_call *start_call(hl_sim *sim, const char *method, const char *target, const char *url, const hl_headers *headers,
                             hl_str body, bool in_process, hl_error *err) {
   lua_State *L = hl_state_lua(sim->state);
   const char *q = strchr(target, '?');
   lua_rawgeti(L, LUA_REGISTRYINDEX, sim->server_ref);
-  lua_getfield(L, -1, "handle");
+  lua_getfield(L, -1, url ? "elsewhere" : "handle");
   lua_insert(L, -2);
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 7);
+  lua_pushstring(L, url);
+  lua_setfield(L, -2, "url");
   lua_pushboolean(L, in_process);
   lua_setfield(L, -2, "in_process");
   lua_pushstring(L, method);
@@ -395,7 +403,7 @@ static sim_call *start_call(hl_sim *sim, const char *method, const char *target,
 
   sim_call *c = HL_NEW(sim_call);
   c->sim = sim;
-  if (sim->record) {
+  if (sim->record && !url) {
     c->method = hl_strdup(method);
     c->target = hl_strdup(target);
     c->body = hl_strndup(body.p ? body.p : "", body.n);
@@ -424,7 +432,7 @@ static void refuse(hl_defer *defer, void *arg) {
 void hl_sim_handle(hl_sim *sim, const char *method, const char *target, const hl_headers *headers,
                    hl_str body, hl_sim_cb cb, void *arg) {
   hl_error err;
-  sim_call *call = start_call(sim, method, target, headers, body, false, &err);
+  sim_call *call = start_call(sim, method, target, NULL, headers, body, false, &err);
   if (call) {
     call->door = cb;
     call->arg = arg;
@@ -452,13 +460,12 @@ out:
 }
 
 /* ---- the transport ---- */
-static int sim_send(hl_transport *t, const hl_http_request *request, hl_http_cb cb, void *arg,
-                    hl_http_op **op, hl_error *err) {
-  hl_sim *sim = HL_CONTAINER(t, hl_sim, transport);
+static int transport_send(hl_sim *sim, const hl_http_request *request, const char *url, hl_http_cb cb, void *arg, hl_http_op **op,
+                          hl_error *err) {
   const char *host = strstr(request->url, "://");
   if (!host) return hl_fail(err, HL_EINVAL, "not an absolute URL: %s", request->url);
   const char *target = strchr(host + 3, '/');
-  sim_call *c = start_call(sim, request->method, target ? target : "/", request->headers, request->body, true, err);
+  sim_call *c = start_call(sim, request->method, target ? target : "/", url, request->headers, request->body, true, err);
   if (!c) return HL_ELIMIT;
   c->cb = cb;
   c->arg = arg;
@@ -475,9 +482,22 @@ static void sim_cancel(hl_transport *t, hl_http_op *op) {
   hl_task_cancel(c->task, HL_ECANCELLED, "nobody waits for the answer any more");
 }
 
+static int sim_send(hl_transport *t, const hl_http_request *request, hl_http_cb cb, void *arg, hl_http_op **op,
+                    hl_error *err) {
+  return transport_send(HL_CONTAINER(t, hl_sim, transport), request, NULL, cb, arg, op, err);
+}
+
+static int elsewhere_send(hl_transport *t, const hl_http_request *request, hl_http_cb cb, void *arg, hl_http_op **op,
+                          hl_error *err) {
+  return transport_send(HL_CONTAINER(t, hl_sim, elsewhere), request, request->url, cb, arg, op, err);
+}
+
+static void elsewhere_free(hl_transport *t) { (void)t; }
+
 static void sim_transport_free(hl_transport *t) {
   hl_sim *sim = HL_CONTAINER(t, hl_sim, transport);
   for (sim_call *c = sim->calls; c; c = c->next) forget(c);
 }
 
 hl_transport *hl_sim_transport(hl_sim *sim) { return &sim->transport; }
+hl_transport *hl_sim_elsewhere(hl_sim *sim) { return &sim->elsewhere; }

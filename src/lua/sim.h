@@ -38,5 +38,7 @@ void hl_sim_handle(hl_sim *sim, const char *method, const char *target, const hl
 int hl_sim_control(hl_sim *sim, const char *name, hl_str json_args, char **out, hl_error *err);
 /* A transport that answers from the simulator whatever the host. The caller frees it. */
 hl_transport *hl_sim_transport(hl_sim *sim);
+/* Likewise for other hosts: those that something stands in for (stdlib/sim/standin.lua); else it fails. */
+hl_transport *hl_sim_elsewhere(hl_sim *sim);
 
 #endif

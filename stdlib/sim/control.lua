@@ -16,6 +16,8 @@
 --   create_form {name, fields? = names, id?}
 --   submit_form {form = id or name, values = {name = value}, page?, page_name?, at?}   also makes the contact
 --   populate {contacts?, companies?, per_second?}  leads as a busy form brings them
+--   activity {per_day}                      from now on things happen, so many a day (activity.lua)
+--   stand_in {host, file}                   another host's API: the file returns function(request) -> answer (standin.lua)
 --   subscribe {types = {"contact.creation", {type=, property=}…}, url?, secret?}
 --   trigger {type, …fields}                 builds an event and delivers it
 --   fail {status=, times=, …}               what goes wrong from now on (faults.lua); {}: ends all   faults {}  what is left
@@ -41,6 +43,8 @@ local L = require "sim.pipelines"
 local G = require "sim.lists"
 local F = require "sim.forms"
 local Q = require "sim.faults"
+local Y = require "sim.activity"
+local I = require "sim.standin"
 local json = json
 
 local C = {}
@@ -239,6 +243,14 @@ function C.populate(S, args)
   end
   return { created = left, first = first and tostring(first), last = last and tostring(last) }
 end
+
+function C.activity(S, args)
+  if type(args.per_day) ~= "number" or args.per_day <= 0 then error("activity needs per_day, a number above 0", 0) end
+  Y.start(S, args.per_day)
+  return { per_day = args.per_day }
+end
+
+function C.stand_in(S, args) return I.add(S, args) end
 
 function C.subscribe(S, args)
   if args.url then S.webhook_url = args.url end

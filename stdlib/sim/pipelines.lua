@@ -92,6 +92,28 @@ end
 ---The property that names a record's pipeline, nil for types without.
 function L.field(st) return FIELDS[st.name] and FIELDS[st.name].pipeline end
 
+---The id of the stage in which a record of the default pipeline begins.
+function L.first_stage(st) return live(default_of(st).stages)[1].id end
+
+---Where a deal that is open may go: the ids of the next open stage, of that of the won and that of the lost ones.
+---Each may be nil.
+function L.ahead(st, props)
+  local pipeline = find(st.pipelines, props.pipeline)
+  local here = pipeline and find(pipeline.stages, props.dealstage)
+  if not here or here.meta.isClosed == "true" then return nil end
+  local next_open, won, lost
+  for _, s in ipairs(live(pipeline.stages)) do
+    if s.meta.isClosed ~= "true" then
+      if s.order > here.order then next_open = next_open or s.id end
+    elseif s.meta.probability == "1.0" then
+      won = won or s.id
+    else
+      lost = lost or s.id
+    end
+  end
+  return next_open, won, lost
+end
+
 ---What follows from a new stage: the pipeline of a new record, closed flags and probability of a deal.
 ---@param props table stored values, changed in place
 ---@param creating boolean

@@ -34,6 +34,7 @@ local W = require "sim.webhooks"
 local J = require "sim.journal"
 local N = require "sim.population"
 local C = require "sim.control"
+local I = require "sim.standin"
 local G = require "sim.lists"
 local F = require "sim.forms"
 local D = require "sim.schemas"
@@ -72,6 +73,7 @@ local function new(options, host)
   end
   local S = setmetatable({ options = options, host = host or chunk_host }, Server)
   S.spawn = S.host.spawn or task.spawn
+  S.stand_ins = {}
   S.objects, S.search, S.associations, S.webhooks, S.pipelines, S.listing = O, X, A, W, L, G
   S.budgets = M
   S:start()
@@ -429,5 +431,8 @@ function Server:handle(req)
   return { status = status, headers = headers or {}, body = body or "", half = half or nil, trickle_ms = trickle,
     broken = (fault.html or fault.bare or fault.truncate) and true or nil }
 end
+
+---A request to a host that is not HubSpot's.
+function Server:elsewhere(req) return I.handle(self, req) end
 
 return { new = new, name = modname }

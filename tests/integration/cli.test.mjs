@@ -144,3 +144,35 @@ test('hubloop test: passing and failing files, exit codes, place of a failure', 
   assert.notEqual(none.code, 0);
   assert.match(none.out + none.err, /missing/);
 });
+
+test('run --sim --for: days of a script\'s life in virtual time, and another host stood in for', async (t) => {
+  const dir = project(t, {
+    'life.lua': `
+      local leads = 0
+      on("contact.creation", function(event) leads = leads + 1 end)
+      cron("0 9 * * *", { tz = "UTC" }, function()
+        print(time.iso(), leads > 0, http.get("https://api.example.com/rate").json().rate)
+      end)`,
+    'api.lua': 'return function(request) return { json = { rate = request.url:match("rate") and 7 } } end',
+  });
+  const again = [];
+  for (let i = 0; i < 2; i++) {
+    const r = await run(t, ['run', 'life.lua', '--sim', '--contacts', '50', '--for', '3d', '--activity', '100', '--allow-host', 'api.example.com',
+      '--sim-http', 'api.example.com=api.lua'], { cwd: dir });
+    assert.equal(r.code, 0, r.err);
+    again.push(r.out);
+    assert.match(r.err, /^3d in [0-9.]+ s: \d+ events; \d+ runs ended well, 0 failed/);
+  }
+  assert.equal(again[0], [1, 2, 3].map((d) => `2026-09-0${d}T09:00:00.000Z\ttrue\t7\n`).join(''));
+  assert.equal(again[1], again[0]);
+  for (const [args, why] of [
+    [['--for', '3d'], /--for is about the simulator: it needs --sim/], [['--contacts', '3'], /--contacts is about the simulator/],
+    [['--sim', '--for', 'soon'], /--for takes a duration such as 12h, 7d or 30d/], [['--sim', '--activity', '3'], /need --for/],
+    [['--sim', '--for', '1d', '--sim-http', 'api.lua'], /--sim-http takes HOST=FILE/],
+    [['--sim', '--for', '1d', '--sim-http', 'a=gone.lua'], /cannot read gone.lua: No such file/],
+  ]) {
+    const r = await run(t, ['run', 'life.lua', ...args], { cwd: dir });
+    assert.equal(r.code, 2, args.join(' '));
+    assert.match(r.err, why);
+  }
+});

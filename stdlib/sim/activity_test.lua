@@ -1,0 +1,24 @@
+-- The account that lives by itself.
+describe("activity", function()
+  it("goes on at the rate that was said: leads, answers, forms, deals", function()
+    sim.start { contacts = 60, companies = 10, deals = 10, owners = 4 }
+    local seen = {}
+    for _, type_ in ipairs { "contact.creation", "deal.creation", "contact.propertyChange", "deal.propertyChange" } do
+      on(type_, function() seen[type_] = (seen[type_] or 0) + 1 end)
+    end
+    on("form.submission", function() seen.form = (seen.form or 0) + 1 end)
+    sim.control("activity", { per_day = 100 })
+    sim.advance("4d")
+    local before = sim.control("stats")
+    expect(seen["contact.creation"]).to.be_at_least(80)
+    expect(seen["contact.creation"]).to.be_at_most(240)
+    for _, name in ipairs { "deal.creation", "contact.propertyChange", "deal.propertyChange", "form" } do
+      expect(seen[name] or 0).to.be_at_least(5)
+    end
+    expect(before.deals).to.be_at_least(30)
+  end)
+
+  it("needs a rate", function()
+    expect(function() sim.control("activity", { per_day = 0 }) end).to.raise("per_day, a number above 0")
+  end)
+end)
