@@ -69,3 +69,13 @@ test('misuse and missing stores are told', async (t) => {
   }
   assert.equal(fs.existsSync(path.join(dir, 'data')), false);
 });
+
+// Each seed is another set of pools: HL_LONG=1 tries many.
+test('shares hold for other pools, too', async (t) => {
+  const dir = project(t);
+  const file = path.resolve(import.meta.dirname, '../../stdlib/routing/rotation_test.lua');
+  for (let seed = 2; seed <= (process.env.HL_LONG ? 200 : 2); seed++) {
+    const r = await run(t, ['test', file, '--quiet', '--seed', String(seed)], { cwd: dir });
+    assert.equal(r.code, 0, `--seed ${seed}\n${r.out}${r.err}`);
+  }
+});
