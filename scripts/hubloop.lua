@@ -12,6 +12,7 @@ return {
   permissions = {
     ["pipeline_report.lua"] = { fs = { "reports" } },
     ["nightly_backup.lua"] = { fs = { "backups" } },
+    ["property_audit.lua"] = { fs = { "reports" } },
   },
   http = { listen = "127.0.0.1:8480" },                 -- webhooks
   admin = { listen = "127.0.0.1:8481" },                -- status

@@ -51,6 +51,24 @@ describe("an iterator", function()
     expect(calls("/contacts")).to.equal(3)
   end)
 
+  it("reads more properties than a URL holds, page by page in the same order", function()
+    contacts(25)
+    local names = { "email" }
+    for i = 1, 600 do names[#names + 1] = ("a_custom_property_%d"):format(i) end
+    local it, emails = hubspot.contacts.list { properties = names, limit = 10 }, {}
+    for contact in it do
+      emails[#emails + 1] = contact.email
+      expect(contact.a_custom_property_600).to.be_nil()
+      expect(pcall(function() return contact.city end)).to.be_false()
+      if #emails == 15 then break end
+    end
+    for contact in hubspot.contacts.list { properties = names, limit = 10, after = it:cursor() } do emails[#emails + 1] = contact.email end
+    expect(#emails).to.equal(25)
+    for i, email in ipairs(emails) do expect(email).to.equal(("p%d@example.com"):format(i)) end
+    expect(calls("/contacts/batch/read")).to.be_at_least(3)
+    for _ in hubspot.contacts.list { properties = names, archived = true } do error("nothing is archived") end
+  end)
+
   it("ends what it reads ahead when the loop is left", function()
     contacts(40)
     sim.advance("2s")
