@@ -12,28 +12,35 @@
 local routing = {}
 
 local companies = require "routing.companies"
+local match = require "routing.match"
 local owners = require "routing.owners"
 local pools = require "routing.pool"
 local territories = require "routing.territory"
-local text = require "text"
 
 routing.pool = pools.new
 routing.territory = territories.new
 routing.watch_companies = companies.watch
 routing.watch_away = owners.watch_away
 
---- Finds the company that a lead belongs to: by the domain of its e-mail (subdomains included, free-mail domains
---- never), then, when `lead` has a company name that only one company has, by that. Needs `email` among the
---- properties that the lead was read with. Waits while the companies are first listed.
+--- Finds the company that a lead belongs to: by the domain of its e-mail or website (a company's additional domains and
+--- subdomains included, free-mail and shared hosts never); else by its company name, also a misspelt or shortened one, with
+--- country, city, phone and domain as evidence. Needs `email` among the properties that the lead was read with; uses
+--- company, country, city, phone and website when they are. Waits while the companies are first listed.
 ---@param lead table
+---@param options {threshold: number|nil}|nil threshold: the least score of a match by name, 0 to 1, default 0.8
 ---@return routing.match|nil
-function routing.match_account(lead)
+---@return {explanation: string, candidates: table[]} what was looked at, and why none was taken
+function routing.match_account(lead, options)
   if type(lead) ~= "table" then error("routing.match_account needs a record with its email, got " .. type(lead), 2) end
-  local _, domain = text.email(lead.email)
-  if domain and text.is_free_mail(domain) then domain = nil end
-  -- A property that was not asked for raises when it is read; the company's name is optional here.
-  local asked, name = pcall(function() return lead.company end)
-  return companies.find(domain, asked and name or nil)
+  local threshold = match.THRESHOLD
+  for name, value in pairs(options or {}) do
+    if name ~= "threshold" then error(("match_account has no option %s (it has: threshold)"):format(tostring(name)), 2) end
+    if type(value) ~= "number" or value < 0 or value > 1 then
+      error("match_account: threshold is a number from 0 to 1, not " .. tostring(value), 2)
+    end
+    threshold = value
+  end
+  return companies.find(lead, threshold)
 end
 
 return routing

@@ -5,6 +5,7 @@
 local text = {}
 
 local countries = require "text.countries"
+local firms = require "text.firms"
 
 -- Latin letters with marks, folded to what people type without them. Other scripts stay as they are.
 local fold_map = {}
@@ -25,9 +26,14 @@ for plain, marked in pairs {
 end
 
 local function words(s)
+  -- Marks that follow their letter ("u" and a diaeresis), quotes and dashes of typesetters, signs.
+  if s:find("[\xC2\xCC\xCD\xE2]") then
+    s = s:gsub("\xCC[\x80-\xBF]", ""):gsub("\xCD[\x80-\xAF]", ""):gsub("\xE2\x80[\x98\x99]", ""):gsub("\xC2\xB4", "")
+    s = s:gsub("\xE2\x80[\x80-\xBF]", " "):gsub("\xE2\x84\xA2", " "):gsub("\xC2[\x80-\xBF]", " ")
+  end
   s = s:gsub("[\xC3-\xC8][\x80-\xBF]", fold_map):lower()
-  s = s:gsub("['’`´]", ""):gsub("[%p%s]+", " ")
-  return (s:gsub("\xC2\xA0", " "):gsub("^%s+", ""):gsub("%s+$", ""))
+  s = s:gsub("['`]", ""):gsub("[%p%s]+", " ")
+  return (s:gsub("^%s+", ""):gsub("%s+$", ""))
 end
 
 --- Lower case, no accents ("Ä" is "ae"), punctuation as single spaces: the form to compare names in.
@@ -170,28 +176,12 @@ function text.phone(s, country)
   return "+" .. n
 end
 
-local legal_forms = {}
-for form in ([[
-  inc incorporated llc llp lp ltd limited plc corp corporation co company gmbh mbh ag kg kgaa ohg ug ek se sa sarl
-  sas sasu srl spa sapa bv nv vof ab as asa aps oy oyj sl slu sau lda ltda sp zoo sro kft zrt doo dd pty pte pvt kk
-  holding holdings group gruppe international intl
-]]):gmatch("%S+") do legal_forms[form] = true end
-
 --- The name to compare companies by: no legal form, accents or punctuation. "ACME Trading GmbH & Co. KG" is "acme trading".
 ---@param s string|nil
 ---@return string|nil
 function text.company_name(s)
   if type(s) ~= "string" then return nil end
-  local plain = words((s:gsub("&", " and ")))
-  -- Dotted forms fall apart into letters: "S.p.A." is "s p a".
-  plain = (" " .. plain .. " "):gsub(" s p a ", " spa "):gsub(" s a ", " sa "):gsub(" b v ", " bv ")
-      :gsub(" n v ", " nv "):gsub(" s r l ", " srl "):gsub(" e k ", " ek "):gsub(" sp z o o ", " sp ")
-      :gsub(" l l c ", " llc "):gsub(" s a r l ", " sarl "):gsub(" g m b h ", " gmbh "):gsub(" d o o ", " doo ")
-  local list = {}
-  for word in plain:gmatch("%S+") do list[#list + 1] = word end
-  if list[1] == "the" and #list > 1 then table.remove(list, 1) end
-  while #list > 1 and (legal_forms[list[#list]] or list[#list] == "and") do list[#list] = nil end
-  local name = table.concat(list, " ")
+  local name = firms.plain(words((s:gsub("&", " and "))))
   return name ~= "" and name or nil
 end
 

@@ -61,8 +61,32 @@ static void candidate_table(const cJSON *list, const char *id, const char *email
   }
 }
 
+/* Which company the lead was taken to be of. One alone is told by its reason. */
+static void company_table(const cJSON *match, hl_buf *out) {
+  const cJSON *list = hl_json_get(match, "candidates");
+  const char *id = hl_json_str(match, "id", "");
+  size_t width = columns("company");
+  if (!cJSON_IsArray(list) || !list->child || (id[0] && !list->child->next)) return;
+  for (const cJSON *c = list->child; c; c = c->next) {
+    size_t n = columns(hl_json_str(c, "name", "")) + columns(hl_json_str(c, "id", "")) + 3;
+    if (n > width) width = n;
+  }
+  hl_buf_puts(out, "\n  ");
+  pad(out, "company", width);
+  hl_buf_puts(out, "  score  \n");
+  for (const cJSON *c = list->child; c; c = c->next) {
+    const char *its = hl_json_str(c, "id", "?"), *name = hl_json_str(c, "name", "");
+    const cJSON *score = hl_json_get(c, "score");
+    hl_buf_printf(out, "  %s (%s)", name, its);
+    for (size_t n = columns(name) + columns(its) + 3; n < width; n++) hl_buf_puts(out, " ");
+    hl_buf_printf(out, "   %4.2f  by %s%s\n", cJSON_IsNumber(score) ? score->valuedouble : 0.0, hl_json_str(c, "how", "?"),
+                  id[0] && strcmp(id, its) == 0 ? ", picked" : "");
+  }
+}
+
 void hl_audit_explain(const cJSON *audit, hl_buf *out) {
   const cJSON *r = hl_json_get(audit, "record"), *candidates = hl_json_get(r, "candidates");
+  const cJSON *match = hl_json_get(r, "match");
   const char *email = hl_json_str(r, "email", "");
   char id[40] = "", when[25];
   if (!hl_json_id(r, "pick", id, sizeof id)) id[0] = 0;
@@ -73,10 +97,12 @@ void hl_audit_explain(const cJSON *audit, hl_buf *out) {
   else hl_buf_printf(out, "owner %s\n", id);
   field(out, "when", when);
   field(out, "because", hl_json_str(r, "reason", ""));
+  field(out, "company", hl_json_str(match, "explanation", ""));
   field(out, "by", hl_json_str(r, "by", ""));
   field(out, "pool", hl_json_str(r, "pool", ""));
   field(out, "rule", hl_json_str(r, "rule", ""));
   field(out, "script", hl_json_str(audit, "script", ""));
   field(out, "account", hl_json_str(audit, "account", ""));
   if (cJSON_IsArray(candidates) && candidates->child) candidate_table(candidates, id, email, out);
+  if (match) company_table(match, out);
 }

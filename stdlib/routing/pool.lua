@@ -1,6 +1,7 @@
 --- Pools: who gets the next lead. See routing.lua for the whole picture.
 local _, host = ...
 local calendar = require "routing.calendar"
+local companies = require "routing.companies"
 local definition = require "routing.definition"
 local owners = require "routing.owners"
 local rotation = require "routing.rotation"
@@ -181,9 +182,9 @@ function Pool:assign(lead, options)
     end
   end
   local asked = { id = tostring(lead.id), count = options.count, because = options.because, prefer = options.prefer,
-    territory = options.territory }
+    territory = options.territory, match = companies.outcome(lead) }
   local wrong
-  if type(asked.prefer) == "table" then asked.prefer, asked.prefer_reason = asked.prefer.owner, asked.prefer.reason end
+  if type(asked.prefer) == "table" then asked.prefer, asked.prefer_reason = asked.prefer.owner, asked.prefer.explanation end
   if asked.prefer then
     asked.prefer, wrong = definition.owner_key(asked.prefer, "prefer")
     if wrong then error(wrong, 2) end
@@ -323,7 +324,7 @@ function Pool:_pick(asked)
   reason = table.concat(notes, "; ")
   host.audit("routing", "contact " .. asked.id, {
     pool = self.name, rule = self.rule, at = now, candidates = json.array(outside), skills = asked.skills[1] and asked.skills,
-    territory = asked.territory,
+    territory = asked.territory, match = asked.match,
     pick = owner and owner.id or json.null, email = owner and owner.email, by = by, reason = reason, held_until = held_until,
   })
   if held_until then return { held_until = held_until, held_since = since } end

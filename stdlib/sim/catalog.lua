@@ -123,6 +123,7 @@ closedate|datetime|date|Close Date
   companies = [[
 name|string|text|Company name
 domain|string|text|Company Domain Name
+hs_additional_domains|string|text|Additional Domains
 website|string|text|Website URL
 phone|string|phonenumber|Phone Number
 address|string|text|Street Address

@@ -79,3 +79,38 @@ test('shares hold for other pools, too', async (t) => {
     assert.equal(r.code, 0, `--seed ${seed}\n${r.out}${r.err}`);
   }
 });
+
+test('tells the company that the lead was taken to be of', async (t) => {
+  const dir = project(t);
+  const s = await sim(t, dir, ['--owners', '2']);
+  const owners = JSON.parse((await request('GET', `${s.url}/crm/v3/owners`, '', { Authorization: `Bearer ${TOKEN}` })).body).results;
+  const company = async (properties) => JSON.parse((await request('POST', `${s.url}/crm/objects/2026-09/companies`,
+    JSON.stringify({ properties }), { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' })).body).id;
+  const acme = await company({ name: 'Acme Freight', domain: 'acme.example', hubspot_owner_id: owners[1].id });
+  const twin = await company({ name: 'Acme Freight Ltd', domain: 'acme.example' });
+  fs.writeFileSync(path.join(dir, 'route.lua'), `
+local routing = require "routing"
+local pool = routing.pool("inbound", { members = { { owner = "${owners[0].email}" } } })
+on("contact.creation", function(e)
+  local lead = { id = e.objectId, email = e.objectId == "1" and "bo@acme.example" or "bo@gmail.com", company = "Acme Feight", country = "DE" }
+  local match = routing.match_account(lead)
+  pool:assign(lead, { prefer = match and match.owner })
+end)
+`);
+  const p = await serve(t, dir, { env: { HUBSPOT_BASE_URL: s.url } });
+  for (const objectId of [1, 2]) assert.equal((await deliver(p.hook, [event({ objectId, eventId: objectId })])).status, 204);
+  await p.settled((v) => v.engine.ran >= 2, 'two routed contacts');
+  const one = (await run(t, ['route', 'explain', '1'], { cwd: dir })).out;
+  assert.match(one, new RegExp(`^contact 1 -> ${owners[1].email} `));
+  assert.match(one, new RegExp(`^ {2}company +company ${acme} \\(Acme Freight\\) by domain acme.example, chosen of 2 .*it has an owner$`, 'm'));
+  assert.match(one, new RegExp(`^ {2}company +score *$`, 'm'));
+  assert.match(one, new RegExp(`^ {2}Acme Freight \\(${acme}\\) +\\d\\.\\d\\d {2}by domain, picked$`, 'm'));
+  assert.match(one, new RegExp(`^ {2}Acme Freight Ltd \\(${twin}\\) +\\d\\.\\d\\d {2}by domain$`, 'm'));
+  const two = (await run(t, ['route', 'explain', '2'], { cwd: dir })).out;
+  assert.match(two, new RegExp(`^contact 2 -> ${owners[0].email} `));
+  assert.match(two, /^ {2}company +no match: company \d+ .*score 0\.\d\d is below 0\.80$/m);
+  assert.match(two, /by similar name$/m);
+  const json = JSON.parse((await run(t, ['route', 'explain', '1', '--json'], { cwd: dir })).out);
+  assert.equal(json.record.match.id, acme);
+  assert.equal(json.record.match.candidates.length, 2);
+});
