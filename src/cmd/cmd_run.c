@@ -22,6 +22,7 @@ static const hl_flag flags[] = {
     {"allow-host", "HOST", "the script may reach this host with http (several: a,b)"},
     {"allow-fs", "DIR", "the script may read and write files in this folder"},
     {"allow-env", "NAME", "the script may read this environment variable"},
+    {"allow-sql", "DB", "the script may use this database: an SQLite file, or postgres://HOST/DATABASE"},
     {"verbose", NULL, "log what the host does"},
     HL_POPULATION_FLAGS,
     {NULL, NULL, NULL},
@@ -162,8 +163,8 @@ static int run(const hl_args *a) {
   hl_error err = {0};
   running r = {0};
   hl_buf store;
-  char *copies[3] = {NULL};
-  const char *hosts[32], *fs[32], *env[32];
+  char *copies[4] = {NULL};
+  const char *hosts[32], *fs[32], *env[32], *sql[32];
   hl_script *script;
   hl_buf_init(&store, 4096);
   trying t = {.args = a, .r = &r};
@@ -194,7 +195,8 @@ static int run(const hl_args *a) {
   } else {
     hl_permissions p = {.hosts = split(a, "allow-host", &copies[0], hosts, HL_COUNT(hosts)),
                         .fs = split(a, "allow-fs", &copies[1], fs, HL_COUNT(fs)),
-                        .env = split(a, "allow-env", &copies[2], env, HL_COUNT(env))};
+                        .env = split(a, "allow-env", &copies[2], env, HL_COUNT(env)),
+                        .sql = split(a, "allow-sql", &copies[3], sql, HL_COUNT(sql))};
     if ((rc = hl_host_load(r.rt->host, path, &p, &script, &err))) goto failed;
     hl_script_on_end(script, main_ended, &r);
   }

@@ -154,12 +154,15 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
                           .audit_ms = rt->project ? rt->project->audit_ms : 0};
   if ((rc = hl_engine_new(rt->loop, &eo, &rt->engine, err))) goto out;
   keep_calls(rt, o, eo.store);
+  size_t n_own = 0;
+  if (rt->project && rt->project->store) rt->own[n_own++] = rt->project->store;
+  if (eo.store && (!n_own || strcmp(eo.store, rt->own[0]) != 0)) rt->own[n_own++] = eo.store;
   hl_webhook_options wo = {.public_url = rt->project && !o->simulator ? rt->project->public_url : NULL,
                            .accept_v2 = rt->project && rt->project->accept_v2};
   rt->webhook = hl_webhook_new(rt->engine, rt->hubspot, &wo);
   hl_host_options ho = {.loop = rt->loop, .engine = rt->engine, .hubspot = rt->hubspot,
                         .http = o->is_virtual ? hl_sim_elsewhere(rt->sim) : rt->client,
-                        .root = rt->root, .serving = o->serving, .secret = hl_secrets_get, .secret_arg = rt->secrets,
+                        .root = rt->root, .serving = o->serving, .secret = hl_secrets_get, .secret_arg = rt->secrets, .own = rt->own,
                         .print = o->print, .print_arg = o->print_arg};
   rc = hl_host_new(&ho, &rt->host, err);
 out:

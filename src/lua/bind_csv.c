@@ -138,19 +138,6 @@ static int reader_names(lua_State *L) {
   return 0;
 }
 
-static bool is_utf8(hl_str s) {
-  for (size_t i = 0; i < s.n;) {
-    if ((unsigned char)s.p[i] < 0x80) {
-      i++;
-      continue;
-    }
-    size_t n = hl_utf8_length((const unsigned char *)s.p + i, s.n - i);
-    if (!n) return false;
-    i += n;
-  }
-  return true;
-}
-
 static void push_list(lua_State *L, const hl_csv *c) {
   lua_createtable(L, (int)c->n, 0);
   for (size_t i = 0; i < c->n; i++) {
@@ -176,7 +163,7 @@ static int reader_next(lua_State *L) {
     if (!r->columns) r->columns = c->n;
     if (c->n != r->columns)
       rc = hl_fail(&err, HL_EINVAL, "line %llu: %zu field%s where %zu are expected", line, c->n, c->n == 1 ? "" : "s", r->columns);
-    else if (!is_utf8(hl_buf_str(&c->text)))
+    else if (!hl_utf8_valid(hl_buf_str(&c->text)))
       rc = hl_fail(&err, HL_EINVAL, "line %llu: not UTF-8; say which encoding the file has, such as encoding = \"windows-1252\"", line);
   }
   if (rc < 0) {

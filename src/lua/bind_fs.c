@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/owned.h"
 #include "lua/core.h"
 #include "lua/script.h"
 #include "lua/testbed.h"
@@ -28,6 +29,7 @@ typedef struct fs_file {
   char *folder, *rest;       /* the permitted folder, and the path below it */
   char *name, *part;         /* writing: in `dir`; part is renamed to name */
   int fd, dir;
+  const char *const *own;    /* files that are hubloop's */
   bool writing, held, busy, dropped;
 } fs_file;
 
@@ -89,6 +91,10 @@ static int open_folder(int dir, char *path) {
   return fd;
 }
 
+static int is_ours(fs_op *o) {
+  return hl_fail(&o->err, HL_EDENIED, "fs: %s is where hubloop keeps its own state: no script reads or writes that", o->file->said);
+}
+
 static int open_write(fs_op *o, int folder) {
   fs_file *f = o->file;
   char *slash = strrchr(f->rest, '/'), *path = slash ? hl_strndup(f->rest, (size_t)(slash - f->rest)) : hl_strdup("");
@@ -100,8 +106,11 @@ static int open_write(fs_op *o, int folder) {
   f->dir = open_folder(folder, path);
   hl_free(path);
   if (f->dir < 0) return failed(o, "write");
-  struct stat at, st;
-  if (fstatat(f->dir, name, &at, 0) == 0 && S_ISDIR(at.st_mode)) return hl_fail(&o->err, HL_EINVAL, "fs: cannot write %s: it is a folder", f->said);
+  struct stat at, st, in;
+  bool there = fstatat(f->dir, name, &at, 0) == 0;
+  if (fstat(f->dir, &in)) return failed(o, "write");
+  if (hl_owned(f->own, there ? &at : NULL, &in, name)) return is_ours(o);
+  if (there && S_ISDIR(at.st_mode)) return hl_fail(&o->err, HL_EINVAL, "fs: cannot write %s: it is a folder", f->said);
   f->fd = openat(f->dir, f->part, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
   if (f->fd < 0) return failed(o, "write");
   /* One writer at a time; what a crash has left is written over. The name may have been given away while we waited. */
@@ -130,6 +139,7 @@ static int open_file(fs_op *o) {
   errno = why;
   if (f->fd < 0 || fstat(f->fd, &st)) return failed(o, "read");
   if (!S_ISREG(st.st_mode)) return hl_fail(&o->err, HL_EINVAL, "fs: cannot read %s: it is no file", f->said);
+  if (hl_owned(f->own, &st, NULL, NULL)) return is_ours(o);
   if (o->what == FS_READ_ALL) {
     if (st.st_size > READ_MAX)
       return hl_fail(&o->err, HL_ELIMIT, "fs.read: %s has more than 64 MiB; fs.open(path):read() gives it in pieces", f->said);
@@ -202,7 +212,9 @@ static int remove_file(fs_op *o) {
   char *slash = strrchr(f->rest, '/'), *path = slash ? hl_strndup(f->rest, (size_t)(slash - f->rest)) : hl_strdup(".");
   const char *name = slash ? slash + 1 : f->rest;
   int folder = open(f->folder, O_PATH | O_DIRECTORY | O_CLOEXEC), dir = folder < 0 ? -1 : beneath(folder, path, O_PATH | O_DIRECTORY);
-  int gone = dir < 0 ? -1 : unlinkat(dir, name, 0);
+  struct stat st, in;
+  bool ours = dir >= 0 && fstat(dir, &in) == 0 && hl_owned(f->own, fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) ? NULL : &st, &in, name);
+  int gone = dir < 0 ? -1 : ours ? (errno = EPERM, -1) : unlinkat(dir, name, 0);
   if (dir >= 0 && gone && errno == EISDIR) gone = unlinkat(dir, name, AT_REMOVEDIR);
   int rc = gone && errno != ENOENT ? failed(o, "remove") : 0;
   o->n = gone == 0;
@@ -356,36 +368,48 @@ static bool climbs(const char *path) {
   return false;
 }
 
-/* The file (or the folder, `list`) that the path at 1 names, in a userdata on top; nothing is opened yet. Raises. */
-static fs_file *check_path(lua_State *L, const char *what, bool writing, bool list) {
-  size_t n;
-  const char *path = luaL_checklstring(L, 1, &n), *root = NULL;
-  hl_script *s = hl_script_of(L);
-  hl_testbed *bed = s->host->bed;
-  hl_error err;
+void hl_script_check_path(lua_State *L, const char *what, bool folder, hl_str path) {
+  if (!path.n || path.n >= PATH_LONGEST / 2 || strlen(path.p) != path.n) hl_lua_raise(L, "invalid", "%s: a path has 1 to 2,047 bytes and no NUL", what);
+  if (climbs(path.p)) hl_lua_raise(L, "invalid", "%s: \"%s\": a path cannot go up with \"..\"", what, path.p);
+  if (path.p[path.n - 1] == '/' && !folder) hl_lua_raise(L, "invalid", "%s: \"%s\" names a folder", what, path.p);
+}
+
+void hl_script_place(lua_State *L, const char *path, hl_buf *out) {
+  hl_testbed *bed = hl_script_of(L)->host->bed;
+  const char *root = NULL;
   char cwd[PATH_LONGEST];
-  if (!n || n >= PATH_LONGEST / 2 || strlen(path) != n) luaL_error(L, "%s: a path has 1 to 2,047 bytes and no NUL", what);
-  if (climbs(path)) luaL_error(L, "%s: \"%s\": a path cannot go up with \"..\"", what, path);
-  if (path[n - 1] == '/' && !list) luaL_error(L, "%s: \"%s\" names a folder", what, path);
-  fs_file **box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = NULL;
-  luaL_setmetatable(L, FILE_MT);
+  hl_buf folder;
+  hl_error err;
   if (bed && hl_testbed_files(bed, &root, &err)) luaL_error(L, "fs: %s", err.text);
-  if (!root && !(root = s->host->root)) root = ".";
-  hl_buf full, folder;
-  hl_buf_init(&full, PATH_LONGEST);
+  if (!root && !(root = hl_script_of(L)->host->root)) root = ".";
   hl_buf_init(&folder, PATH_LONGEST);
   if (*root != '/' && getcwd(cwd, sizeof cwd)) {
     place(&folder, cwd, false, root);
-    snprintf(cwd, sizeof cwd, "%s", folder.p ? folder.p : "/");
-    root = cwd;
+    root = folder.p ? folder.p : "/";
   }
+  place(out, root, bed != NULL, path);
+  hl_buf_deinit(&folder);
+}
+
+/* The file (or the folder, `list`) that the path at 1 names, in a userdata on top; nothing is opened yet. Raises. */
+static fs_file *check_path(lua_State *L, const char *what, bool writing, bool list) {
+  size_t n;
+  const char *path = luaL_checklstring(L, 1, &n);
+  hl_script *s = hl_script_of(L);
+  hl_testbed *bed = s->host->bed;
+  hl_script_check_path(L, what, list, (hl_str){path, n});
+  fs_file **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, FILE_MT);
+  hl_buf full, folder;
+  hl_buf_init(&full, PATH_LONGEST);
+  hl_buf_init(&folder, PATH_LONGEST);
   static const char *const everything[] = {".", NULL};
   const char *const *allowed = bed && s == bed->script ? everything : (const char *const *)s->fs;
-  place(&full, root, bed != NULL, path);
+  hl_script_place(L, path, &full);
   fs_file *f = NULL;
   for (; allowed && *allowed && !f; allowed++) {
-    place(&folder, root, bed != NULL, *allowed);
+    hl_script_place(L, *allowed, &folder);
     bool itself = list && full.n == folder.n;
     if ((full.n <= folder.n && !itself) || (folder.n && memcmp(full.p, folder.p, folder.n) != 0) || (!itself && full.p[folder.n] != '/')) continue;
     f = HL_NEW(fs_file);
@@ -394,6 +418,7 @@ static fs_file *check_path(lua_State *L, const char *what, bool writing, bool li
     f->rest = hl_strdup(itself ? "." : full.p + folder.n + 1);
     f->fd = f->dir = -1;
     f->writing = writing;
+    f->own = s->host->o.own;
     *box = f;
   }
   hl_buf_deinit(&full);

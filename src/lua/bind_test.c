@@ -86,14 +86,15 @@ static int t_load(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   lua_settop(L, 2);
   hl_task *t = hl_task_check_wait(L);
-  const char *hosts[32], *fs[32], *env[32];
+  const char *hosts[32], *fs[32], *env[32], *sql[32];
   hl_permissions p = {0};
   if (lua_istable(L, 2)) {
     luaL_checkstack(L, 20, NULL);
     list_strings(L, 2, "hosts", hosts, HL_COUNT(hosts));
     list_strings(L, 2, "fs", fs, HL_COUNT(fs));
     list_strings(L, 2, "env", env, HL_COUNT(env));
-    p = (hl_permissions){.hosts = hosts, .fs = fs, .env = env};
+    list_strings(L, 2, "sql", sql, HL_COUNT(sql));
+    p = (hl_permissions){.hosts = hosts, .fs = fs, .env = env, .sql = sql};
   }
   const char *full = path[0] == '/' ? path : lua_pushfstring(L, "%s/%s", bed->dir, path);
   hl_error err;

@@ -87,6 +87,7 @@ struct hl_task {
   hl_defer defer;              /* start, a cancel that had to wait, or the end */
   hl_timer timer;              /* sleep */
   struct hl_deadline *deadline; /* NULL: none */
+  hl_held *held;
   char *text;                  /* of the error, when code is not 0 */
   size_t text_n;
   int cancel_code;             /* a cancel that came while it ran; 0: none */
@@ -164,6 +165,7 @@ int hl_lua_encode(lua_State *L, int idx, hl_buf *out, int indent, hl_error *err)
 
 /* Length of the valid UTF-8 sequence at p (n is not 0), 0 when it is none. */
 size_t hl_utf8_length(const unsigned char *p, size_t n);
+bool hl_utf8_valid(hl_str s);
 
 /* json_read.c */
 /* Pushes what the text says; false, and nothing is pushed, when hl_json_parse and

@@ -10,6 +10,7 @@
 #include "lua/awaits.h"
 #include "lua/coverage.h"
 #include "lua/script.h"
+#include "net/sql.h"
 
 enum { SCRIPT_MAX = 8 * 1024 * 1024, NEAR_MAX = 200 };
 
@@ -58,6 +59,7 @@ static void script_free(hl_script *s) {
   free_list(s->hosts);
   free_list(s->fs);
   free_list(s->env);
+  free_list(s->sql);
   hl_free(s->name);
   hl_free(s->http_origin);
   hl_free(s->end_text);
@@ -75,6 +77,7 @@ void hl_host_free(hl_host *host) {
       script_free(s);
     }
   }
+  hl_sqls_free(host->sqls);
   hl_free(host->types);
   free_list(host->locks);
   hl_free(host->root);
@@ -203,6 +206,7 @@ void hl_bind_script(lua_State *L) {
   hl_bind_kv(L);
   hl_bind_http(L);
   hl_bind_fs(L);
+  hl_bind_sql(L);
   hl_bind_hubspot(L);
 }
 
@@ -266,6 +270,7 @@ static int load(hl_host *host, const char *path, const hl_permissions *p, lua_CF
     s->hosts = copy_list(p->hosts);
     s->fs = copy_list(p->fs);
     s->env = copy_list(p->env);
+    s->sql = copy_list(p->sql);
   }
   hl_engine_limit(host->o.engine, s->name, p ? p->concurrency : 0);
   s->loading = true;

@@ -17,6 +17,7 @@ typedef struct hl_permissions {       /* NULL-terminated lists, or NULL: nothing
   const char *const *hosts;           /* "api.example.com", "127.0.0.1:9000", "*.example.com" */
   const char *const *fs;              /* directories, relative to the project */
   const char *const *env;             /* variable names */
+  const char *const *sql;             /* SQLite files, relative to the project, and "postgres://host/database" */
   unsigned concurrency;               /* runs of its handlers at once; 0: the engine's default */
 } hl_permissions;
 
@@ -35,6 +36,7 @@ typedef struct hl_host_options {      /* everything is borrowed */
   void *secret_arg;
   void (*print)(void *arg, const char *line, size_t n);  /* print(); NULL: standard output */
   void *print_arg;
+  const char *const *own;             /* hubloop's own files, which no script touches; NULL-terminated, or NULL */
   struct hl_coverage *coverage;       /* lua/coverage.h; NULL: none */
   struct hl_replay *replay;           /* lua/replay.h; NULL: what scripts do is done */
 } hl_host_options;

@@ -98,6 +98,19 @@ size_t hl_utf8_length(const unsigned char *p, size_t n) {
   return len;
 }
 
+bool hl_utf8_valid(hl_str s) {
+  for (size_t i = 0; i < s.n;) {
+    if ((unsigned char)s.p[i] < 0x80) {
+      i++;
+      continue;
+    }
+    size_t n = hl_utf8_length((const unsigned char *)s.p + i, s.n - i);
+    if (!n) return false;
+    i += n;
+  }
+  return true;
+}
+
 static void put_string(lua_State *L, encoder *e, const char *s, size_t n) {
   const unsigned char *p = (const unsigned char *)s;
   size_t from = 0, i = 0;

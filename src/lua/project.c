@@ -249,7 +249,7 @@ static int read_accounts(const reader *r, hl_project *p) {
 }
 
 static int read_permissions(const reader *r, hl_project *p) {
-  static const char *const keys[] = {"hosts", "fs", "env", NULL};
+  static const char *const keys[] = {"hosts", "fs", "env", "sql", NULL};
   lua_State *L = r->L;
   int rc = 0;
   int type = lua_getfield(L, -1, "permissions");
@@ -268,6 +268,7 @@ static int read_permissions(const reader *r, hl_project *p) {
         if (!rc) rc = get_list(r, "hosts", label, &q->hosts);
         if (!rc) rc = get_list(r, "fs", label, &q->fs);
         if (!rc) rc = get_list(r, "env", label, &q->env);
+        if (!rc) rc = get_list(r, "sql", label, &q->sql);
       }
       lua_pop(L, rc ? 2 : 1);
     }
@@ -547,6 +548,7 @@ void hl_project_free(hl_project *p) {
     free_list(p->permissions[i].hosts);
     free_list(p->permissions[i].fs);
     free_list(p->permissions[i].env);
+    free_list(p->permissions[i].sql);
   }
   for (size_t i = 0; i < p->n_scripts; i++) hl_free(p->scripts[i]);
   hl_free(p->scripts);
@@ -572,6 +574,7 @@ hl_permissions hl_project_permissions(const hl_project *p, const char *script) {
     found.hosts = (const char *const *)q->hosts;
     found.fs = (const char *const *)q->fs;
     found.env = (const char *const *)q->env;
+    found.sql = (const char *const *)q->sql;
   }
   for (size_t i = 0; i < p->n_limits; i++)
     if (strcmp(p->limits[i].script, name) == 0) found.concurrency = p->limits[i].concurrency;

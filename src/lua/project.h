@@ -23,7 +23,7 @@ typedef struct hl_project_account {
 
 typedef struct hl_project_permission {
   char *script;
-  char **hosts, **fs, **env;         /* NULL-terminated, or NULL */
+  char **hosts, **fs, **env, **sql;         /* NULL-terminated, or NULL */
 } hl_project_permission;
 
 typedef struct hl_project_limit {

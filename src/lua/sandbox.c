@@ -426,7 +426,7 @@ static int host_shipped(lua_State *L) {
 
 /* Shipped modules that scripts see as globals are loaded at their first use. */
 static int lazy_global(lua_State *L) {
-  static const char *const names[] = {"text", "csv"};
+  static const char *const names[] = {"text", "csv", "sql"};
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   const char *name = lua_tostring(L, 2);
   for (size_t i = 0; i < HL_COUNT(names); i++) {

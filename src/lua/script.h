@@ -10,6 +10,7 @@
 typedef struct hl_work hl_work;
 typedef struct hl_handler_fn hl_handler_fn;
 typedef struct hl_route hl_route;
+typedef struct hl_sql_guard hl_sql_guard;
 typedef struct hl_testbed hl_testbed;
 
 struct hl_host {
@@ -20,6 +21,7 @@ struct hl_host {
   char **types;           /* of hl_host_event_types */
   char **locks;           /* host.lock: names that are taken, NULL-terminated (bind_derived.c) */
   size_t n_locks;
+  struct hl_sqls *sqls;   /* databases of scripts; NULL: none yet */
   hl_testbed *bed;        /* not NULL: this host runs a test (bind_test.c) */
 };
 
@@ -28,10 +30,11 @@ struct hl_script {
   hl_host *host;
   hl_state *state;
   char *name;             /* relative to the project: the durable name's first part */
-  char **hosts, **fs, **env; /* permissions, copied; NULL: none */
+  char **hosts, **fs, **env, **sql; /* permissions, copied; NULL: none */
   char *http_origin;      /* of the last URL that bind_http.c found permitted */
   size_t http_origin_n;
   bool http_named;        /* by a host named in full */
+  hl_sql_guard *guards;   /* transactions that its tasks are in (bind_sql.c) */
   bool loading;           /* registration is legal */
   bool stays_loading;     /* a test file: registers as long as it lives */
   hl_run *main_run;       /* of the main task: its effects commit at once */
@@ -118,6 +121,12 @@ void hl_lua_push_json_take(lua_State *L, cJSON *tree, bool null_as_nil);
 /* Replaces the string on top by a function without arguments that parses it as JSON each time. */
 void hl_lua_push_json_fn(lua_State *L);
 
+/* ---- paths that a script says (bind_fs.c) ---- */
+/* Raises for what is no path of a file (or `folder`), or goes up. */
+void hl_script_check_path(lua_State *L, const char *what, bool folder, hl_str path);
+/* Absolute, from the project's folder on or, in a test, below the test's own. `out` is cleared first. */
+void hl_script_place(lua_State *L, const char *path, hl_buf *out);
+
 /* ---- secrets (SEMANTICS 36) ---- */
 bool hl_secret_is(lua_State *L, int idx);
 /* The text of the secret at idx, with what was put around it. Registered with the log. */
@@ -137,6 +146,7 @@ void hl_bind_files(lua_State *L);    /* for lua/check.h alone: no script gets th
 void hl_bind_kv(lua_State *L);
 void hl_bind_http(lua_State *L);
 void hl_bind_fs(lua_State *L);
+void hl_bind_sql(lua_State *L);
 void hl_bind_hubspot(lua_State *L);
 int hl_bind_test_entry(lua_State *L); /* for hl_host_load_with */
 

@@ -114,6 +114,10 @@ static void finish(hl_task *t) {
     t->deadline = NULL;
   }
   hl_defer_stop(loop, &t->defer);
+  for (hl_held *h; (h = t->held) != NULL;) {
+    hl_task_unhold(h);
+    h->drop(h);
+  }
   hl_defer_start(loop, &t->defer, end_cb, t);
 }
 
@@ -360,6 +364,27 @@ int hl_task_spawn(lua_State *L, hl_task *parent, int nargs, const hl_task_option
 int hl_task_start(lua_State *L, int nargs, const hl_task_options *o, hl_task_end_cb on_end, void *arg,
                   hl_task **out, hl_error *err) {
   return hl_task_spawn(L, NULL, nargs, o, on_end, arg, out, err);
+}
+
+/* ---- what a task holds ---- */
+
+void hl_task_hold(hl_task *t, hl_held *h) {
+  h->next = t->held;
+  h->at = &t->held;
+  if (h->next) h->next->at = &h->next;
+  t->held = h;
+}
+
+void hl_task_unhold(hl_held *h) {
+  if (!h->at) return;
+  *h->at = h->next;
+  if (h->next) h->next->at = h->at;
+  h->at = NULL;
+}
+
+bool hl_task_is_within(const hl_task *t, const hl_task *of) {
+  while (t && t != of) t = t->parent;
+  return t != NULL;
 }
 
 /* ---- waiting ---- */

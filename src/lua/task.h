@@ -98,6 +98,15 @@ void hl_task_set_step(hl_task *t, hl_step *step);
 hl_task *hl_task_check_wait(lua_State *L);         /* raises when this code cannot wait, and says why */
 void hl_task_wait(hl_task *t, void (*cleanup)(void *arg), void *arg);
 int hl_task_yield(lua_State *L);                   /* `return hl_task_yield(L);` */
+/* What ends with the task, however it ends; `drop` is called once, and may start nothing in Lua. */
+typedef struct hl_held {
+  struct hl_held *next, **at;
+  void (*drop)(struct hl_held *held);
+} hl_held;
+void hl_task_hold(hl_task *t, hl_held *held);
+void hl_task_unhold(hl_held *held);                /* held no more: nothing */
+/* `of` is the task or one above it. */
+bool hl_task_is_within(const hl_task *t, const hl_task *of);
 /* Pushes results and returns their count, or pushes one error value and returns -1: it is
  * raised where the task waits. Runs protected. */
 typedef int (*hl_push_fn)(lua_State *L, void *arg);

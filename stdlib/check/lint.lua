@@ -39,7 +39,7 @@ for _, rule in ipairs(lint.rules) do LEVELS[rule[1]] = rule[2] end
 
 -- What there is in a script from the start, and what its tables hold.
 local globals, fields = {}, {}
-local _ = { text, csv }      -- loaded at their first use
+local _ = { text, csv, sql } -- loaded at their first use
 for name, value in pairs(_G) do
   globals[#globals + 1] = name
   globals[name] = true

@@ -54,7 +54,8 @@ test('the README: each command prints what is shown', (t) => {
 });
 
 for (const file of fs.readdirSync(path.join(root, 'stdlib/help')).sort()) {
-  const files = scripts(indented(fs.readFileSync(path.join(root, 'stdlib/help', file), 'utf8')));
+  const text = fs.readFileSync(path.join(root, 'stdlib/help', file), 'utf8');
+  const files = scripts(indented(text));
   const index = scripts(indented(fs.readFileSync(path.join(root, 'stdlib/help/index.md'), 'utf8')));
   for (const name of Object.keys(files)) {
     test(`help ${file}: ${name} works`, (t) => {
@@ -67,7 +68,7 @@ for (const file of fs.readdirSync(path.join(root, 'stdlib/help')).sort()) {
       }
       assert.match(hubloop(['check', name], dir), /nothing found/);
       if (name.endsWith('_test.lua')) assert.match(hubloop(['test', name], dir), /[1-9]\d* passed, 0 failed/);
-      else hubloop(['run', '--sim', name], dir);
+      else hubloop(['run', '--sim', name, ...(text.match(`hubloop run ${name}.* (--allow-.*)`)?.[1].split(' ') ?? [])], dir);
     });
   }
 }
