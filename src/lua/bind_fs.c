@@ -214,9 +214,9 @@ static int remove_file(fs_op *o) {
   int folder = open(f->folder, O_PATH | O_DIRECTORY | O_CLOEXEC), dir = folder < 0 ? -1 : beneath(folder, path, O_PATH | O_DIRECTORY);
   struct stat st, in;
   bool ours = dir >= 0 && fstat(dir, &in) == 0 && hl_owned(f->own, fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) ? NULL : &st, &in, name);
-  int gone = dir < 0 ? -1 : ours ? (errno = EPERM, -1) : unlinkat(dir, name, 0);
-  if (dir >= 0 && gone && errno == EISDIR) gone = unlinkat(dir, name, AT_REMOVEDIR);
-  int rc = gone && errno != ENOENT ? failed(o, "remove") : 0;
+  int gone = dir < 0 || ours ? -1 : unlinkat(dir, name, 0);
+  if (dir >= 0 && !ours && gone && errno == EISDIR) gone = unlinkat(dir, name, AT_REMOVEDIR);
+  int rc = ours ? is_ours(o) : gone && errno != ENOENT ? failed(o, "remove") : 0;
   o->n = gone == 0;
   if (folder >= 0) close(folder);
   if (dir >= 0) close(dir);

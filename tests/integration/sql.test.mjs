@@ -34,7 +34,7 @@ test('a script uses the databases that it may, and hubloop\'s own under no name'
   for (const i of [3, 4, 5, 7, 8, 9, 11, 12]) assert.match(lines[i], /^denied .*hubloop keeps its own state/, `${i}: ${lines[i]}`);
   assert.match(lines[6], /nowhere\.db is a link to a file that is not there/);
   assert.match(lines[10], /No such file/);
-  assert.match(lines[13], /cannot remove data\/hubloop\.db|own state/);
+  assert.match(lines[13], /own state/);
   assert.equal(lines[14], 'ok');
   assert.equal(ask(path.join(dir, 'data/hubloop.db'), 'SELECT group_concat(name) FROM sqlite_schema'), 'log');
   assert.equal(ask(path.join(dir, 'data/shop.db'), 'PRAGMA journal_mode'), 'wal');
