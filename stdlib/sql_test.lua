@@ -66,7 +66,8 @@ describe("sql", function()
 
   it("reads page by page, and is written meanwhile", function()
     local db = shop()
-    db:exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1800) INSERT INTO customer(email) SELECT 'c' || i FROM n")
+    db:exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1800) " ..
+      "INSERT INTO customer(email) SELECT 'c' || i FROM n")
     local seen, sum = 0, 0
     for row in db:rows("SELECT id, email FROM customer WHERE id > ?", 0) do
       seen, sum = seen + 1, sum + row.id
@@ -77,8 +78,7 @@ describe("sql", function()
     expect(db:query("SELECT count(spent) AS n FROM customer")[1].n).to.equal(18)
     for _ = 1, 20 do -- more than there are connections: each is given back
       for row in db:rows("SELECT * FROM customer ORDER BY id") do
-        expect(row.id).to.equal(1)
-        break
+        if row.id == 3 then break end
       end
     end
     expect(failure(db.rows, db, "DELETE FROM customer RETURNING id").message).to.match("db:rows reads only")
