@@ -171,7 +171,10 @@ void hl_log_write(hl_log *log, hl_log_level level, const char *room, const char 
     json_escape(&line, hl_buf_str(&raw));
     hl_buf_puts(&line, "\"}\n");
   } else {
-    hl_buf_printf(&line, "%.12s %-5s %s: ", iso + 11, names[level], room);
+    /* Virtual time goes by in days. */
+    if (log->clock) hl_buf_printf(&line, "%.10s %.8s", iso, iso + 11);
+    else hl_buf_printf(&line, "%.12s", iso + 11);
+    hl_buf_printf(&line, " %-5s %s: ", names[level], room);
     /* A traceback's lines are set in, where no line of ours begins: text cannot pass for one. */
     hl_buf_plain(&line, hl_buf_str(&raw), "\n    ");
     hl_buf_puts(&line, "\n");

@@ -175,7 +175,7 @@ static int run(const hl_args *a) {
   hl_runtime_options o = {
       .path = path, .store = hl_args_has(a, "store") ? hl_args_get(a, "store") : hl_args_has(a, "sim") ? NULL : store.p,
       .account = hl_args_get(a, "account"), .simulator = hl_args_has(a, "sim"), .sim_json = t.sim_json, .is_virtual = t.ms > 0,
-      .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : HL_LOG_WARN,
+      .log_level = hl_args_has(a, "verbose") ? HL_LOG_DEBUG : t.ms ? HL_LOG_INFO : HL_LOG_WARN,
   };
   if ((rc = hl_runtime_new(&o, &r.rt, &err))) goto failed;
   for (size_t i = 0; i < a->n_flags; i++)

@@ -1,6 +1,7 @@
 // `hubloop auth login` with the browser that people have: Chromium, headless,
 // opened as xdg-open opens one, clicks its way through the simulator's consent
-// page and back to the callback; then scripts run with the account.
+// page and back to the callback; then scripts run with the account. And a report's
+// page: it draws its charts, and wants nothing from anywhere.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
@@ -78,4 +79,35 @@ test('a person connects an account, refuses once, and scripts go on past the tok
   // The answer of a login is good once.
   const late = await page.goto(page.url()).catch((e) => e);
   assert.match(String(late), /ERR_CONNECTION_REFUSED/);
+});
+
+test('a report opens as a page: charts and tables, no script, nothing from elsewhere', async (t) => {
+  const dir = project(t, { 'deals.lua': `
+    local hubspot, report = require "hubspot", require "report"
+    local deals = hubspot.deals.list { properties = { "dealstage", "amount", "createdate", "closedate" } }
+    local stages, months, funnel, cohorts = report.read(deals, report.group { by = "dealstage", report.count("Deals"), report.sum("amount", "Sum") },
+      report.group { by = report.period("createdate", "month"), report.count("Deals") },
+      report.funnel { stages = { "appointmentscheduled", "contractsent", "closedwon" }, at = "dealstage" },
+      report.cohorts { from = "createdate", to = "closedate", period = "month", periods = 6 })
+    fs.write("page.html", report.page { title = "<b>Deals</b>", stages:section { chart = "bar", value = "Deals", title = "Stages" },
+      months:section { chart = "line", value = "Deals", title = "Months" }, funnel:section { chart = "funnel", title = "Funnel" },
+      cohorts:section { chart = "heat", title = "Cohorts" } })` });
+  const r = await run(t, ['run', 'deals.lua', '--sim', '--contacts', '400', '--allow-fs', '.'], { cwd: dir });
+  assert.equal(r.code, 0, r.err);
+  const page = await open(t), asked = [], wrong = [];
+  page.on('request', (q) => asked.push(q.url()));
+  page.on('console', (m) => wrong.push(m.text()));
+  page.on('pageerror', (e) => wrong.push(e.message));
+  const url = `file://${path.join(dir, 'page.html')}`;
+  await page.goto(url);
+  assert.deepEqual([asked, wrong], [[url], []]);
+  assert.equal(await page.title(), '<b>Deals</b>');
+  const bars = await page.locator('svg rect').evaluateAll((all) => all.map((b) => b.getBoundingClientRect().width));
+  assert.ok(bars.length >= 5 && bars.every((w) => w > 0), `${bars}`);
+  assert.ok(await page.getByText('closedwon').first().isVisible());
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true, 'it is wider than the window');
+  if (process.env.HL_SHOT) await page.screenshot({ path: process.env.HL_SHOT.replace(".png", "-wide.png"), fullPage: true });
+  await page.setViewportSize({ width: 380, height: 800 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), true, 'it is wider than a telephone');
+  if (process.env.HL_SHOT) await page.screenshot({ path: process.env.HL_SHOT, fullPage: true }); // to look at
 });
