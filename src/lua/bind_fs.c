@@ -493,6 +493,14 @@ static int file_write(lua_State *L) {
   return text.n ? start(L, f, false, FS_WRITE, text, 0) : 0;
 }
 
+/* file:size(): bytes, of a file that is read */
+static int file_size(lua_State *L) {
+  struct stat st;
+  fs_file *f = check_open(L, false, "reading");
+  lua_pushinteger(L, fstat(f->fd, &st) == 0 ? (lua_Integer)st.st_size : 0);
+  return 1;
+}
+
 /* file:close(): what was written stands when this has returned. Closed already: nothing. */
 static int file_close(lua_State *L) {
   fs_file *f = *check(L);
@@ -504,7 +512,7 @@ static int file_close(lua_State *L) {
 
 void hl_bind_fs(lua_State *L) {
   static const luaL_Reg lib[] = {{"open", l_open}, {"read", l_read}, {"write", l_write}, {"list", l_list}, {"remove", l_remove}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"read", file_read}, {"write", file_write}, {"close", file_close}, {"drop", file_gc}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"read", file_read}, {"write", file_write}, {"size", file_size}, {"close", file_close}, {"drop", file_gc}, {NULL, NULL}};
   luaL_newmetatable(L, FILE_MT);
   lua_pushcfunction(L, file_gc);
   lua_setfield(L, -2, "__gc");

@@ -331,7 +331,35 @@ static int l_list(lua_State *L) {
 static const luaL_Reg kv_fns[] = {{"get", l_get}, {"set", l_set}, {"incr", l_incr}, {"cas", l_cas},
                                   {"delete", l_delete}, {"list", l_list}, {NULL, NULL}};
 
-/* host.kv(scope, [account]): the same functions over a scope of a shipped module's own. */
+/* put({ key = JSON text or false, … }): sets and deletes them in one commit. */
+static int l_put(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+    bool fits = lua_type(L, 3) == LUA_TSTRING ? lua_rawlen(L, 3) <= VALUE_MAX : lua_type(L, 3) == LUA_TBOOLEAN && !lua_toboolean(L, 3);
+    if (lua_type(L, 2) != LUA_TSTRING || lua_rawlen(L, 2) < 1 || lua_rawlen(L, 2) > 512 || !fits)
+      return luaL_error(L, "kv.put: a key has 1 to 512 bytes, a value is JSON of at most 256 KiB, or false");
+  }
+  kv_op *op = new_op(L, KV_SET, HL_STR("put"));
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+    hl_str key = {lua_tostring(L, 2), lua_rawlen(L, 2)}, value = {lua_tostring(L, 3), lua_rawlen(L, 3)};
+    if (!op->code) op->code = hl_kv_set(op->run, scope_of(op), key, value, 0, &op->err);
+  }
+  if (!op->code && !op->at_once) {
+    op_free(op);
+    return 0;
+  }
+  kv_op **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = op;
+  luaL_setmetatable(L, OP_META);
+  op->task = hl_task_check_wait(L);
+  *box = NULL;
+  hl_task_wait(op->task, dropped, op);
+  hl_run_commit(op->run, on_commit, op);
+  return hl_task_yield(L);
+}
+
+/* host.kv(scope, [account]): the same functions over a scope of a shipped module's own, and put. */
 static int l_host_kv(lua_State *L) {
   luaL_checkstring(L, 1);
   lua_settop(L, 2);
@@ -339,6 +367,10 @@ static int l_host_kv(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
   luaL_setfuncs(L, kv_fns, 2);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, l_put, 2);
+  lua_setfield(L, -2, "put");
   return 1;
 }
 

@@ -36,6 +36,17 @@ static int own_print(lua_State *L) {
   return 0;
 }
 
+/* host.bar(text): a line on the terminal that the next one replaces, "" ends it. False, and nothing is shown, when there
+ * is no terminal. */
+static int h_bar(lua_State *L) {
+  hl_state *s = hl_state_of(L);
+  const char *text = luaL_checkstring(L, 1);
+  bool shown = !s->print && !s->heard && isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+  if (shown) fprintf(stderr, "\r\x1b[K%s", text);
+  lua_pushboolean(L, shown);
+  return 1;
+}
+
 static int own_setmetatable(lua_State *L) {
   int type = lua_type(L, 2);
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -497,5 +508,7 @@ void hl_sandbox_open(lua_State *L) {
   lua_setfield(L, -2, "columns");
   lua_pushcfunction(L, host_shipped);
   lua_setfield(L, -2, "shipped");
+  lua_pushcfunction(L, h_bar);
+  lua_setfield(L, -2, "bar");
   lua_pop(L, 1);
 }

@@ -1,0 +1,275 @@
+--- One way: rows of the source are found at the target by their key, compared, and written where they differ. No record
+--- of links is kept, so a million rows take no room, and a second run finds nothing to do.
+local _, host = ...
+local definition = require "sync.definition"
+local state = require "sync.state"
+
+local oneway = {}
+
+-- The text of what the target holds, whatever it is.
+local function held_text(field, row)
+  local s, why = field.read.right(row)
+  if s == nil and why then return tostring(row[field.right]) end
+  return s
+end
+
+local function shown(op, key, fields) return { action = op, on = "right", key = key, fields = fields } end
+
+-- A row that cannot go on: kept with its reason, found again by its key, or its place in the source.
+local function put_bad(run, row, reason)
+  local id = row.key or row.record.id
+  run.result:add_bad(id, reason, row.record.values)
+  run.bad_ids[state.bad_id(id)] = true
+  run.puts["q/" .. state.bad_id(id)] = { id = id, reason = reason, row = row.record.values, line = row.record.line, at = time.now() }
+end
+
+local function put_well(run, row)
+  for _, id in ipairs { row.key, row.record.bad_id or row.record.id } do
+    if run.bad_ids[state.bad_id(id)] then
+      run.bad_ids[state.bad_id(id)] = nil
+      run.puts["q/" .. state.bad_id(id)] = false
+    end
+  end
+end
+
+-- The rows of a page that can be read, in their order; of one key the last.
+local function read_rows(run, records)
+  local def, rows, by_key = run.def, {}, {}
+  for _, record in ipairs(records) do
+    if not record.deleted then run.result.read = run.result.read + 1 end
+    local texts, wrong
+    if record.bad then texts, wrong = {}, record.bad else texts, wrong = definition.texts(def, "left", record.values) end
+    local row = { record = record, texts = texts, key = texts[def.key.name] }
+    if record.deleted then wrong = not row.key and "deleted, and its key is not known" or nil end
+    if wrong then
+      if not record.deleted then
+        if not row.key then run.unreadable = true end
+        put_bad(run, row, wrong)
+      end
+    elseif by_key[row.key] then
+      rows[by_key[row.key]] = row
+    else
+      rows[#rows + 1] = row
+      by_key[row.key] = #rows
+    end
+    if row.key and run.marks and not record.deleted then run.puts[state.spread("k", row.key)] = run.number end
+  end
+  return rows
+end
+
+local function keeps(run, field, row, existing, a, b)
+  if b == nil or field.conflict == "source" then return false end
+  if field.conflict == "never_overwrite" then return true end
+  if field.conflict == "newest" then
+    return row.record.modified ~= nil and existing.modified ~= nil and existing.modified > row.record.modified
+  end
+  -- ask: a person decides; what was decided for this very pair of values counts.
+  local key = "c/" .. state.bad_id(row.key)
+  local decided = run.decided[key] and run.decided[key][field.name]
+  if decided and decided.left == a and decided.right == b then return decided.side == "right" end
+  local conflict = run.conflicts[key] or { id = row.key, source = row.record.id, row = row.record.values, fields = {} }
+  conflict.fields[field.name] = { left = a, right = b }
+  run.conflicts[key] = conflict
+  return true
+end
+
+-- What has to be written for a row: nil when nothing.
+local function difference(run, row, existing)
+  local def, written, fields, kept = run.def, {}, {}, false
+  for _, field in ipairs(def.fields) do
+    local a, b = row.texts[field.name], existing and held_text(field, existing.values) or nil
+    if a ~= b and (a ~= nil or existing and field.clear) and not (existing and field.key) then
+      if existing and keeps(run, field, row, existing, a, b) then
+        kept = true
+      else
+        local value = field.write.right(a)
+        written[field.right] = value == nil and json.null or value
+        fields[field.name] = { from = b, to = a }
+      end
+    end
+  end
+  if not next(written) then return nil, nil, kept end
+  return written, fields, kept
+end
+
+local function deletion(run, row, existing, ops, rows)
+  if run.def.deletes ~= "follow" or not existing then return end
+  ops[#ops + 1] = { kind = "delete", id = existing.id, key = row.key, key_property = run.def.key.right }
+  rows[#rows + 1] = { row = row, count = "deleted", change = shown("delete", row.key) }
+end
+
+-- The target's records of these rows, by key.
+local function find(run, rows)
+  local def, wanted = run.def, {}
+  for i, row in ipairs(rows) do wanted[i] = row.key end
+  if run.held then
+    local out = {}
+    for _, key in ipairs(wanted) do out[key] = run.held[key] and { values = run.held[key] } end
+    return out
+  end
+  return #wanted > 0 and def.right.find(def.key.right, wanted, def.names.right) or {}
+end
+
+local function plan(run, rows)
+  local def, found, ops, of = run.def, find(run, rows), {}, {}
+  for _, row in ipairs(rows) do
+    local existing = found[row.key]
+    if existing and existing.several then
+      put_bad(run, row, ("%d records of %s have this key: %s"):format(#existing.several, def.right.label,
+        table.concat(existing.several, ", ")))
+    elseif row.record.deleted then
+      deletion(run, row, existing, ops, of)
+    elseif existing and def.mode == "create" or not existing and def.mode == "update" then
+      run.result:add("skipped")
+      put_well(run, row)
+    else
+      local ok, written, fields, kept = pcall(difference, run, row, existing)
+      local conflict = "c/" .. state.bad_id(row.key)
+      if run.known_conflicts[conflict] and not run.conflicts[conflict] then run.puts[conflict] = false end
+      if not ok then
+        put_bad(run, row, type(written) == "table" and written.message or tostring(written))
+      elseif not written then
+        run.result:add(kept and "skipped" or "unchanged")
+        put_well(run, row)
+      else
+        local kind = existing and "update" or "create"
+        ops[#ops + 1] = { kind = kind, id = existing and existing.id, key = row.key, key_property = def.key.right, values = written }
+        of[#of + 1] = { row = row, count = existing and "updated" or "created", change = shown(kind, row.key, fields) }
+      end
+    end
+  end
+  return ops, of
+end
+
+local function write(run, ops, of)
+  local outcomes = run.dry_run and {} or #ops > 0 and run.def.right.write(ops) or {}
+  for i, what in ipairs(of) do
+    local outcome = outcomes[i]
+    if outcome and outcome.error then
+      put_bad(run, what.row, outcome.error)
+    else
+      run.result:add(what.count, what.change)
+      put_well(run, what.row)
+    end
+  end
+end
+
+local function check_bad(run)
+  local most = run.def.max_bad
+  if run.result.bad > most then
+    local first = run.result.bad_rows[1]
+    error(host.error { kind = "limit", message = ("sync %s: more than %d bad rows of %d, such as %s: %s. Is the mapping right? "
+      .. "max_bad = N allows more"):format(run.def.name, most, run.result.read, first.id, first.reason) }, 0)
+  end
+end
+
+local function put_conflicts(run)
+  for key, conflict in pairs(run.conflicts) do
+    run.result:add("conflicts")
+    run.puts[key] = conflict
+  end
+  run.conflicts = {}
+end
+
+---A page of records, as far as what is to be stored with it (run.puts). Waits.
+function oneway.page(run, records)
+  local rows = read_rows(run, records)
+  if run.out then
+    for _, row in ipairs(rows) do
+      local line = {}
+      for _, field in ipairs(run.def.fields) do line[field.right] = field.write.right(row.texts[field.name]) end
+      run.out:write(line)
+      if not run.result.dry_run then put_well(run, row) end
+      run.result:add "created"
+    end
+  else
+    local ops, of = plan(run, rows)
+    write(run, ops, of)
+  end
+  put_conflicts(run)
+  check_bad(run)
+end
+
+-- What an earlier run brought and the source no longer has.
+local function sweep(run)
+  local def, gone = run.def, {}
+  if run.unreadable then
+    table.insert(run.result.notes, "rows without a readable key: nothing was deleted, because one of them may be meant")
+    return
+  end
+  for keys in run.state:keys "k/" do
+    local seen = run.state:get_all(keys)
+    for _, key in ipairs(keys) do
+      if seen[key] ~= run.number and not run.puts[key] then
+        gone[#gone + 1] = key
+        if #gone > def.max_deletes then
+          error(host.error { kind = "limit", message = ("sync %s: more than %d records would be deleted, because %s no longer "
+            .. "has them; max_deletes = N allows more"):format(def.name, def.max_deletes, def.left.label) }, 0)
+        end
+      end
+    end
+  end
+  for at = 1, #gone, def.page do
+    local rows = {}
+    for i = at, math.min(#gone, at + def.page - 1) do
+      local key = gone[i]:match("^k/[^/]+/(.*)$")
+      rows[#rows + 1] = { key = key, texts = {}, record = { id = key, deleted = true, values = {} } }
+      run.puts[gone[i]] = false
+    end
+    local ops, of = plan(run, rows)
+    write(run, ops, of)
+    run.commit()
+  end
+end
+
+---Runs a mapping of one way.
+---@param run table what sync.lua makes of a definition and its options
+function oneway.run(run)
+  local def = run.def
+  local saved = run.state:get "cursor"
+  local cursor = saved and not run.full and saved.at or nil
+  if def.right.sink then
+    cursor = nil     -- a file is written whole
+    if run.dry_run then run.held = def.right.held(def.key.right)
+    else
+      local columns = {}
+      for i, field in ipairs(def.fields) do columns[i] = field.right end
+      run.out = def.right.sink(columns)
+    end
+  end
+  run.marks = def.deletes == "follow" and def.left.snapshot and not def.right.sink
+  -- A snapshot that is gone on with keeps its number: what its first part has brought is there.
+  run.number = (saved and saved.number or 0) + (cursor and 0 or 1)
+  local how = { size = def.page, key = def.key.left, deletes = def.deletes == "follow" and not def.right.sink }
+  for page in def.left.changes(cursor, def.names.left, how) do
+    oneway.page(run, page.records)
+    run.progress(run.result.read, page.share)
+    if not run.out then
+      run.puts.cursor = { at = page.cursor, number = run.number }
+      if page.cursor ~= nil or not run.marks then run.commit() end
+    end
+  end
+  if run.out then
+    run.out:close()
+    run.commit()
+  end
+  if run.marks then
+    sweep(run)
+    run.commit()
+  end
+end
+
+---Feeds rows of the quarantine through the mapping again. Waits.
+---@param rows {id: string, row: table, line: integer|nil}[]
+function oneway.retry(run, rows)
+  for at = 1, #rows, run.def.page do
+    local records = {}
+    for i = at, math.min(#rows, at + run.def.page - 1) do
+      records[#records + 1] = { id = rows[i].id, bad_id = rows[i].id, line = rows[i].line, values = rows[i].row }
+    end
+    oneway.page(run, records)
+    run.commit()
+  end
+end
+
+return oneway
