@@ -171,20 +171,20 @@ describe("the calendar", function()
 
   it("reads what a property says of absences", function()
     local function absent(value, at, tz)
-      local said, until_ms = calendar.absent(calendar.absence(value), time.parse(at), tz or "UTC")
+      local said, until_ms = calendar.absent(calendar.absence(value), time.parse(at), tz or "UTC", "HubSpot")
       return said and ("%s | %s"):format(said, until_ms and time.iso(until_ms))
     end
     local at = "2026-11-25T10:00:00Z"
     for _, value in ipairs { "", " ", "available", "AVAILABLE", "[]", "2026-11-24, 2026-11-26" } do
       expect(absent(value, at)).to.be_nil()
     end
-    expect(absent("Away", at)).to.equal("away | nil")
+    expect(absent("Away", at)).to.equal("away (HubSpot) | nil")
     local span = ('[{"startTimestamp":%d,"endTimestamp":"%d"}]'):format(
       time.parse "2026-11-25T09:00:00Z", time.parse "2026-11-25T11:00:00Z")
-    expect(absent(span, at)).to.equal("away until 2026-11-25T11:00:00.000Z | 2026-11-25T11:00:00.000Z")
+    expect(absent(span, at)).to.equal("away (HubSpot) until 2026-11-25T11:00:00.000Z | 2026-11-25T11:00:00.000Z")
     expect(absent(span, "2026-11-25T11:00:00Z")).to.be_nil()
     expect(absent("2026-11-20..2026-11-25; 2027-01-01", at, "Asia/Tokyo"))
-      .to.equal("away 2026-11-20..2026-11-25 | 2026-11-25T15:00:00.000Z")
+      .to.equal("away (HubSpot) 2026-11-20..2026-11-25 | 2026-11-25T15:00:00.000Z")
     for value, wrong in pairs { ["on holiday"] = '"on" is no date', ["[1]"] = "no list of startTimestamp and endTimestamp",
       ["[{"] = "no list of startTimestamp and endTimestamp", ["2026-13-01"] = '"2026-13-01" is no date' } do
       local _, said = calendar.absence(value)

@@ -108,6 +108,28 @@ static void do_audits(hl_act *c) {
   else hl_engine_audits(c->a->e, kind, key, (unsigned)max, on_audits, c);
 }
 
+static void on_scanned(void *arg, const hl_audit_page *page) {
+  hl_act *c = arg;
+  if (page->code) {
+    hl_act_fail(c, page->code, "the audit records cannot be read; the log of hubloop serve says more, or the file is damaged");
+    return;
+  }
+  cJSON *answer = cJSON_CreateObject(), *records = cJSON_AddArrayToObject(answer, "records");
+  for (size_t i = 0; i < page->n; i++) cJSON_AddItemToArray(records, hl_audit_json(&page->v[i]));
+  cJSON_AddItemToObject(answer, "at", hl_json_int64(page->at));
+  cJSON_AddItemToObject(answer, "of", hl_json_int64(page->of));
+  if (page->more) hl_cursor_add(answer, page->at, 0);
+  hl_act_answer(c, answer);
+}
+
+static void do_audits_read(hl_act *c) {
+  const char *kind = hl_act_text(c, "kind");
+  int64_t after, unused;
+  if (!hl_cursor_read(c, &after, &unused)) return;
+  if (!kind) hl_act_fail(c, HL_EINVAL, "audits.read needs a kind");
+  else hl_store_scan_audits(hl_act_store(c), kind, hl_json_int(c->request, "since", 0), hl_json_int(c->request, "until", INT64_MAX), after, on_scanned, c);
+}
+
 /* ---- dispatch ---- */
 
 static const struct action {
@@ -115,7 +137,7 @@ static const struct action {
   void (*run)(hl_act *c);
 } actions[] = {
     {"events.list", hl_do_list},   {"events.show", hl_do_show},   {"events.read", hl_do_read}, {"events.retry", hl_do_retry}, {"events.inject", hl_do_inject},
-    {"events.prune", hl_do_prune}, {"audits", do_audits},         {"backup.start", hl_do_backup}, {"backup.look", hl_do_backup_look},
+    {"events.prune", hl_do_prune}, {"audits", do_audits},         {"audits.read", do_audits_read}, {"backup.start", hl_do_backup}, {"backup.look", hl_do_backup_look},
     {"forget.start", hl_do_forget}, {"forget.look", hl_do_forget_look},
 };
 

@@ -11,6 +11,7 @@
  *   events.inject  events, account                            -> accepted, duplicates, malformed, unhandled
  *   events.prune   before, state, type, script, dry_run       -> removed
  *   audits         kind, key, max                             -> records
+ *   audits.read    kind, since, until                         -> records (oldest first), at, of
  *   backup.start   to: a whole path
  *   backup.look    stop                                       -> phase ("copying" "checking" "done"), pages, of, bytes
  *   forget.start   id, email, account, dry_run

@@ -66,6 +66,7 @@ extern const hl_command hl_cmd_check;
 extern const hl_command hl_cmd_migrate;
 extern const hl_command hl_cmd_webhooks;
 extern const hl_command hl_cmd_route;
+extern const hl_command hl_cmd_route_simulate; /* one of route */
 extern const hl_command hl_cmd_events;
 extern const hl_command hl_cmd_events_replay; /* one of events */
 extern const hl_command hl_cmd_backup;

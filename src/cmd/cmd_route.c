@@ -2,7 +2,7 @@
 #include "cmd/audit.h"
 #include "cmd/target.h"
 
-/* `hubloop route explain ID`: why a contact went where it went, out of the audit
+/* `hubloop route`; and `hubloop route explain ID`: why a contact went where it went, out of the audit
  * records that routing pools leave. */
 
 static const hl_flag flags[] = {
@@ -58,17 +58,20 @@ out:
   return rc;
 }
 
-static int run(const hl_args *a) {
-  if (strcmp(a->positional[0], "explain") != 0)
-    return hl_cmd_fail(HL_EXIT_MISUSE, "route has no “%s”; it is hubloop route explain ID", a->positional[0]);
-  if (a->n < 2) return hl_cmd_fail(HL_EXIT_MISUSE, "route explain needs the id of a contact: hubloop route explain 151");
-  return explain(a, a->positional[1]);
-}
+static int run(const hl_args *a) { return explain(a, a->positional[0]); }
 
-const hl_command hl_cmd_route = {
-    .name = "route", .operands = "explain ID", .summary = "why a contact went to the owner it went to",
-    .flags = flags, .min = 1, .max = 2, .run = run,
+static const hl_command explain_command = {
+    .name = "route explain", .operands = "ID", .summary = "why a contact went to the owner it went to",
+    .flags = flags, .min = 1, .max = 1, .run = run,
     .examples = "  hubloop route explain 151                       the project in this folder, running or not\n"
                 "  hubloop route explain 151 --project my-automations --max 5\n"
                 "  hubloop route explain 151 --json\n",
+};
+
+static const hl_command *const subs[] = {&explain_command, &hl_cmd_route_simulate, NULL};
+
+const hl_command hl_cmd_route = {
+    .name = "route", .operands = "COMMAND", .summary = "who gets which lead: why, and what other pools would do", .subs = subs,
+    .examples = "  hubloop route explain 151\n"
+                "  hubloop route simulate --last 90d --pool new.lua\n",
 };

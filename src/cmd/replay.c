@@ -14,6 +14,7 @@ typedef struct stage {
   hl_replay replay;
   hl_engine *engine;
   hl_host *host;
+  hl_script *script;
   cJSON *tales;
   bool loaded;
   hl_error err;
@@ -143,7 +144,6 @@ static bool is_loading(void *arg) {
 static int open_stage(stage *s, const char *path, hl_error *err) {
   hl_replayer *r = s->r;
   hl_runtime *rt = r->o.rt;
-  hl_script *script;
   s->replay = (hl_replay){.told = on_told, .arg = s, .reads = r->o.reads};
   s->tales = cJSON_CreateArray();
   hl_engine_options eo = {.replay = true};
@@ -152,13 +152,14 @@ static int open_stage(stage *s, const char *path, hl_error *err) {
   hl_host_options ho = {.loop = r->loop, .engine = s->engine, .hubspot = rt->hubspot, .http = rt->client, .root = rt->root, .serving = true,
                         .secret = hl_secrets_get, .secret_arg = rt->secrets, .own = rt->own, .replay = &s->replay};
   hl_permissions p = rt->project ? hl_project_permissions(rt->project, path) : (hl_permissions){0};
-  if ((rc = hl_host_new(&ho, &s->host, err)) || (rc = hl_host_load(s->host, path, &p, &script, err))) return rc;
-  hl_script_on_end(script, on_loaded, s);
+  if ((rc = hl_host_new(&ho, &s->host, err)) || (rc = hl_host_load(s->host, path, &p, &s->script, err))) return rc;
+  hl_script_on_end(s->script, on_loaded, s);
   if (hl_loop_run_while(r->loop, is_loading, s)) return hl_fail(err, HL_ESCRIPT, "%s: its top level waits for something that never comes", path);
   if (s->err.code) {
     *err = s->err;
     return err->code;
   }
+  if (r->o.asks) return 0;
   if (!hl_host_handlers(s->host)) return hl_fail(err, HL_EINVAL, "%s has no on(…): there is nothing to show it", path);
   return stopped(r) ? 0 : hl_engine_start(s->engine, err);
 }
@@ -250,6 +251,10 @@ cJSON *hl_replayer_tales(hl_replayer *r, size_t i) {
   cJSON *tales = r->v[i].tales;
   r->v[i].tales = cJSON_CreateArray();
   return tales;
+}
+
+int hl_replayer_ask(hl_replayer *r, size_t i, const char *module, const char *name, const cJSON *request, cJSON **answer, hl_error *err) {
+  return hl_replay_ask(r->v[i].script, module, name, request, answer, err);
 }
 
 void hl_replayer_stats(const hl_replayer *r, size_t i, hl_engine_stats *result) { hl_engine_stats_get(r->v[i].engine, result); }

@@ -16,6 +16,7 @@ typedef struct hl_replayer_options {
   const char *scripts[HL_REPLAY_SCRIPTS]; /* the second may be NULL */
   int64_t start_ms;                     /* the first instant */
   bool reads;                           /* tell reads, too */
+  bool asks;                            /* only loads them, for hl_replayer_ask: they need no handlers */
   const bool *stop;                     /* true: everything returns soon */
 } hl_replayer_options;
 
@@ -28,6 +29,8 @@ int hl_replayer_show(hl_replayer *r, const cJSON *row, hl_error *err);
 int hl_replayer_end(hl_replayer *r, int64_t ms, hl_error *err);
 /* What the i-th script has told since the last time (lua/replay.h), an array; the caller's. */
 cJSON *hl_replayer_tales(hl_replayer *r, size_t i);
+/* Calls a function of a shipped module in the i-th script's own state (lua/replay.h). */
+int hl_replayer_ask(hl_replayer *r, size_t i, const char *module, const char *name, const cJSON *request, cJSON **answer, hl_error *err);
 void hl_replayer_stats(const hl_replayer *r, size_t i, hl_engine_stats *out);
 /* Knows the secrets that the scripts may print. */
 hl_log *hl_replayer_log(const hl_replayer *r);

@@ -4,7 +4,7 @@
 #include "hubspot/held.h"
 #include "lua/script.h"
 
-enum { ACTIONS_MAX = 1000, TEXT_MAX = 16 << 10 };
+enum { ACTIONS_MAX = 1000, TEXT_MAX = 16 << 10, ANSWER_MAX = 64 << 20 };
 
 typedef struct action {
   struct action *next;
@@ -92,6 +92,29 @@ void hl_replay_loaded(hl_replay *r) {
 
 void hl_replay_deinit(hl_replay *r) {
   while (r->tales) free_tale(r, r->tales);
+}
+
+int hl_replay_ask(hl_script *s, const char *module, const char *name, const cJSON *request, cJSON **answer, hl_error *err) {
+  lua_State *L = hl_state_lua(s->state);
+  hl_buf text;
+  hl_buf_init(&text, ANSWER_MAX);
+  int top = lua_gettop(L);
+  /* A chunk of ours, because scripts may not require inner parts. */
+  static const char load[] = "return require(...)";
+  int rc = luaL_loadbufferx(L, load, sizeof load - 1, "@stdlib/ask", "t") ? hl_fail(err, HL_ELIMIT, "%s: out of memory", s->name) : 0;
+  lua_pushstring(L, module);
+  if (!rc) rc = hl_state_call(L, 1, 1, err);
+  if (!rc) {
+    lua_getfield(L, -1, name);
+    hl_lua_push_json(L, request, true);
+    rc = hl_state_call(L, 1, 1, err);
+  }
+  if (!rc) rc = hl_lua_to_json(L, -1, &text, err);
+  if (!rc) rc = hl_json_parse(hl_buf_str(&text), answer, err);
+  if (rc == HL_ESCRIPT) err->code = rc = HL_EINVAL;
+  lua_settop(L, top);
+  hl_buf_deinit(&text);
+  return rc;
 }
 
 /* ---- for the bind files ---- */

@@ -27,6 +27,10 @@ typedef struct hl_replay {              /* zero it, fill in the first three */
 void hl_replay_loaded(hl_replay *r);
 void hl_replay_deinit(hl_replay *r);    /* after the host */
 
+/* Calls `name` of the shipped module `module` in the state of a script that has loaded, with JSON in and out, outside of any
+ * task: it cannot wait. *answer is the caller's. HL_EINVAL: it raised. */
+int hl_replay_ask(hl_script *s, const char *module, const char *name, const cJSON *request, cJSON **answer, hl_error *err);
+
 /* ---- for the bind files: nothing where there is no replay ---- */
 void hl_replay_began(hl_host *host, hl_run *run, const char *handler, const hl_event *event);
 void hl_replay_ended(hl_host *host, hl_run *run, const char *outcome, hl_str error);

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "store/sql.h"
 
-enum { LOOK_AT = 2000, MAX_STEPS = 10000 };
+enum { LOOK_AT = 2000, MAX_STEPS = 10000, AUDIT_ROWS = 500, AUDIT_BYTES = 1 << 20 };
 
 const char *const hl_event_state_names[] = {
     [HL_ST_PENDING] = "pending", [HL_ST_RAN] = "ran", [HL_ST_FILTERED] = "filtered", [HL_ST_DUPLICATE] = "duplicate",
@@ -344,5 +344,64 @@ void hl_store_prune(hl_store *s, int64_t before, int64_t after, bool dry_run, vo
   static const hl_store_call_type type = {prune, pruned, hl_free};
   prune_ask *a = HL_NEW(prune_ask);
   *a = (prune_ask){.before = before, .after = after, .dry_run = dry_run, .cb = cb, .arg = arg};
+  hl_store_call(s, &type, a);
+}
+
+/* ---- audit records in the order of time ---- */
+
+typedef struct scan_ask {
+  hl_bag bag;
+  char *kind;
+  int64_t since, until;
+  hl_audit_page page;
+  void (*cb)(void *arg, const hl_audit_page *page);
+  void *arg;
+} scan_ask;
+
+static void scan(hl_db *db, void *arg) {
+  scan_ask *a = arg;
+  hl_audit *v = hl_bag_alloc(&a->bag, AUDIT_ROWS * sizeof *v);
+  size_t looked = 0, bytes = 0;
+  sqlite3_stmt *st = sql_statement(db, ST_AUDIT_SCAN);
+  int rc = sql_int(db, "SELECT coalesce(max(id),0) FROM audit", &a->page.of);
+  sqlite3_bind_int64(st, 1, a->page.at);
+  a->page.v = v;
+  while (!rc && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+    if (a->page.n == AUDIT_ROWS || bytes > AUDIT_BYTES || looked++ == LOOK_AT) {
+      a->page.more = true;
+      rc = SQLITE_DONE;
+      break;
+    }
+    rc = 0;
+    int64_t at = sqlite3_column_int64(st, 0);
+    a->page.at = sqlite3_column_int64(st, 6);
+    const char *kind = (const char *)sqlite3_column_text(st, 3);
+    if (at < a->since || at >= a->until || !kind || strcmp(kind, a->kind) != 0) continue;
+    v[a->page.n] = (hl_audit){.at = at, .script = sql_copy(&a->bag, st, 1).p, .account = sql_copy(&a->bag, st, 2).p,
+                              .kind = sql_copy(&a->bag, st, 3).p, .key = sql_copy(&a->bag, st, 4).p, .json = sql_copy(&a->bag, st, 5)};
+    bytes += v[a->page.n++].json.n;
+  }
+  sqlite3_reset(st);
+  if (rc && rc != SQLITE_DONE) a->page.code = sql_fail(db, rc, "cannot read audit records", NULL);
+}
+
+static void scan_dropped(void *arg) {
+  scan_ask *a = arg;
+  hl_bag_deinit(&a->bag);
+  hl_free(a->kind);
+  hl_free(a);
+}
+
+static void scanned(void *arg) {
+  scan_ask *a = arg;
+  a->cb(a->arg, &a->page);
+  scan_dropped(a);
+}
+
+void hl_store_scan_audits(hl_store *s, const char *kind, int64_t since, int64_t until, int64_t after,
+                          void (*cb)(void *arg, const hl_audit_page *page), void *arg) {
+  static const hl_store_call_type type = {scan, scanned, scan_dropped};
+  scan_ask *a = HL_NEW(scan_ask);
+  *a = (scan_ask){.kind = hl_strdup(kind), .since = since, .until = until, .page = {.at = after}, .cb = cb, .arg = arg};
   hl_store_call(s, &type, a);
 }

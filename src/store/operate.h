@@ -90,4 +90,16 @@ typedef struct hl_pruned {
 void hl_store_prune(hl_store *s, int64_t before, int64_t after, bool dry_run,
                     void (*cb)(void *arg, const hl_pruned *pruned), void *arg);
 
+/* Audit records of a kind written from `since` on and before `until`, after the id `after`, the oldest first; bounded in
+ * rows, in bytes and in what is looked at. */
+typedef struct hl_audit_page {
+  int code;
+  const hl_audit *v;
+  size_t n;
+  bool more;                 /* go on behind `at` */
+  int64_t at, of;            /* ids: where this page ends, the newest there is */
+} hl_audit_page;
+void hl_store_scan_audits(hl_store *s, const char *kind, int64_t since, int64_t until, int64_t after,
+                          void (*cb)(void *arg, const hl_audit_page *page), void *arg);
+
 #endif

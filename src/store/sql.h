@@ -51,6 +51,7 @@
   X(KV_EXPIRE, "DELETE FROM kv WHERE (script,account,key) IN"                                              \
                " (SELECT script,account,key FROM kv WHERE expires>0 AND expires<=?1 LIMIT ?2)")            \
   X(AUDIT, "INSERT INTO audit(at,script,account,kind,key,json) VALUES(?,?,?,?,?,?)")                       \
+  X(AUDIT_SCAN, "SELECT at,script,account,kind,key,json,id FROM audit WHERE id>?1 ORDER BY id")             \
   X(AUDITS, "SELECT at,script,account,kind,key,json FROM audit WHERE kind=?1 AND key=?2 ORDER BY id DESC LIMIT ?3") \
   X(FIRED, "INSERT INTO schedule(name,last) VALUES(?1,?2) ON CONFLICT DO UPDATE SET last=excluded.last")   \
   X(STEP, "INSERT OR REPLACE INTO step(row,idx,handler,name,n,place,kind,what,json) VALUES(?,?,?,?,?,?,?,?,?)") \

@@ -77,6 +77,12 @@ local function pad(s, width, right)
   return right and blanks .. s or s .. blanks
 end
 
+---A text in exactly so many columns.
+---@param s string
+---@param width integer
+---@return string
+function text.fit(s, width) return pad(cut(plain(s), width), width) end
+
 ---@param t report.table
 ---@param width integer
 ---@return string

@@ -153,15 +153,17 @@ end
 ---@param absence routing.absence|nil
 ---@param ms integer
 ---@param tz string
+---@param source string who says so
 ---@return string|nil, integer|nil
-function calendar.absent(absence, ms, tz)
+function calendar.absent(absence, ms, tz, source)
   if not absence then return nil end
-  if absence.always then return "away" end
+  local away = ("away (%s)"):format(source)
+  if absence.always then return away end
   for _, span in ipairs(absence.spans) do
-    if span.from <= ms and ms < span.to then return "away until " .. time.iso(span.to), span.to end
+    if span.from <= ms and ms < span.to then return ("%s until %s"):format(away, time.iso(span.to)), span.to end
   end
   local within = calendar.within(absence.days, date_of(time.civil(ms, tz)))
-  return within and "away " .. within, within and calendar.next_period("day", ms, tz)
+  return within and away .. " " .. within, within and calendar.next_period("day", ms, tz)
 end
 
 --- What keeps somebody from working at `ms`, or nil.

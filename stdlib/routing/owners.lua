@@ -9,7 +9,9 @@ local single = require "routing.single"
 local FRESH_MS <const> = 15 * 60 * 1000
 local UNKNOWN_MS <const> = 60 * 1000
 
-local owners = {}
+local owners = {
+  NONE = "no active owner of the account",   -- what keeps somebody from a lead who is none
+}
 local directories = {}   -- by account name: ids and mailboxes are of one account
 local away_property
 

@@ -52,6 +52,10 @@ function pool.new(name, given)
   return self
 end
 
+--- The pools of this script, by name.
+---@return table<string, routing.pool>
+function pool.declared() return known end
+
 -- Open counts are kept by period, because a handler can begin before midnight and end after it.
 local function count_open(open, slot, period, amount)
   local of_slot = open.counts[slot] or {}
@@ -80,14 +84,17 @@ local function lacks(member, skills)
   return nil
 end
 
+-- What others than the settings say of this member's absence: as text, and when it ends (nil: nobody knows).
+function Pool:_absent(member, owner, ms) return calendar.absent(owner.absence, ms, member.tz, "HubSpot") end   -- luacheck: no self
+
 -- Why this owner cannot take a lead now, or nil.
 function Pool:_gate(member, now, skills, excluded, uncounted)
   local owner = owners.find(member.key)
-  if not owner then return "no active owner of the account" end
+  if not owner then return owners.NONE end
   if excluded[owner.id] or excluded[owner.email or ""] then return "excluded by the script" end
   local skill = lacks(member, skills)
   if skill then return "has no skill " .. skill end
-  local off = calendar.absent(owner.absence, now, member.tz) or calendar.off(member, now)
+  local off = self:_absent(member, owner, now) or calendar.off(member, now)
   if off then return off end
   for _, cap in ipairs(uncounted and {} or member.caps) do
     if self:_counted(member, cap, now) >= cap.count then return ("cap %d a %s reached"):format(cap.count, cap.per) end
@@ -103,7 +110,7 @@ function Pool:_free_at(member, now, asked)
   for _ = 1, 64 do
     at = calendar.next_work(member, at)
     if not at then return nil end
-    local absent, later = calendar.absent(owner.absence, at, member.tz)
+    local absent, later = self:_absent(member, owner, at)
     if absent and not later then return nil end
     for _, cap in ipairs(member.caps) do
       if self:_counted(member, cap, at) >= cap.count then
@@ -165,6 +172,38 @@ end
 
 local assign_options = { prefer = true, count = true, skills = true, exclude = true, sticky = true, because = true, territory = true }
 
+-- What is asked of the pool, checked. Misuse is of who called the caller.
+function Pool:_asked(lead, options)
+  options = options or {}
+  if type(lead) ~= "table" or lead.id == nil then error("assign needs a record with an id", 3) end
+  for option in pairs(options) do
+    if not assign_options[option] then
+      error(("assign has no option %s (it has: because, count, exclude, prefer, skills, sticky)"):format(tostring(option)), 3)
+    end
+  end
+  local asked = { id = tostring(lead.id), count = options.count, because = options.because, prefer = options.prefer,
+    territory = options.territory, match = companies.outcome(lead) }
+  local wrong
+  if type(asked.prefer) == "table" then asked.prefer, asked.prefer_reason = asked.prefer.owner, asked.prefer.explanation end
+  if asked.prefer then
+    asked.prefer, wrong = definition.owner_key(asked.prefer, "prefer")
+    if wrong then error(wrong, 3) end
+  else
+    asked.prefer = nil
+  end
+  asked.skills, wrong = definition.skills(options.skills, "assign")
+  if wrong then error(wrong, 3) end
+  asked.excluded = {}
+  for _, one in ipairs(options.exclude or {}) do
+    local key, not_one = definition.owner_key(one, "exclude")
+    if not_one then error(not_one, 3) end
+    asked.excluded[key] = true
+  end
+  asked.sticky_key = self.sticky and options.sticky and tostring(options.sticky)
+  asked.sticky = self.sticky and ("sticky " .. (asked.sticky_key or asked.id)):sub(1, 500) or nil
+  return asked
+end
+
 --- Picks an owner for a lead. In a handler this is a step: it waits until the pick is stored, and when the handler runs
 --- again the pick is the same. Inside a step of the script it is stored with that one, elsewhere at the end. Takes
 --- effect at once for every other task, and is undone when it is not stored. In a pool that holds, the handler may end in
@@ -174,33 +213,7 @@ local assign_options = { prefer = true, count = true, skills = true, exclude = t
 ---@param options routing.assign_options|nil
 ---@return routing.pick
 function Pool:assign(lead, options)
-  options = options or {}
-  if type(lead) ~= "table" or lead.id == nil then error("assign needs a record with an id", 2) end
-  for option in pairs(options) do
-    if not assign_options[option] then
-      error(("assign has no option %s (it has: because, count, exclude, prefer, skills, sticky)"):format(tostring(option)), 2)
-    end
-  end
-  local asked = { id = tostring(lead.id), count = options.count, because = options.because, prefer = options.prefer,
-    territory = options.territory, match = companies.outcome(lead) }
-  local wrong
-  if type(asked.prefer) == "table" then asked.prefer, asked.prefer_reason = asked.prefer.owner, asked.prefer.explanation end
-  if asked.prefer then
-    asked.prefer, wrong = definition.owner_key(asked.prefer, "prefer")
-    if wrong then error(wrong, 2) end
-  else
-    asked.prefer = nil
-  end
-  asked.skills, wrong = definition.skills(options.skills, "assign")
-  if wrong then error(wrong, 2) end
-  asked.excluded = {}
-  for _, one in ipairs(options.exclude or {}) do
-    local key, not_one = definition.owner_key(one, "exclude")
-    if not_one then error(not_one, 2) end
-    asked.excluded[key] = true
-  end
-  asked.sticky = self.sticky and ("sticky " .. tostring(options.sticky or asked.id)):sub(1, 500) or nil
-
+  local asked = self:_asked(lead, options)
   local name = host.step.name(("pool %s: %s"):format(self.name, asked.id):sub(1, 180))
   if not name then return self:_pick(asked) end
   asked.may_hold = self.hold ~= nil
@@ -249,7 +262,7 @@ end
 function Pool:_outside(key, asked, now, candidates, what, uncounted)
   local owner = owners.find(key)
   local member = self:_member_of(owner)
-  local gate = not owner and "no active owner of the account" or member and self:_gate(member, now, {}, asked.excluded, uncounted) or nil
+  local gate = not owner and owners.NONE or member and self:_gate(member, now, {}, asked.excluded, uncounted) or nil
   table.insert(candidates, 1, { owner = key, [what] = true, gate = gate })
   if gate then return gate end
   self:_take({}, not uncounted and member or nil, now, what == "sticky" and asked.sticky)
@@ -261,7 +274,7 @@ function Pool:_fall_back(asked, now, candidates)
   for _, one in ipairs(self.fallback) do
     if one.key then
       local owner = owners.find(one.key)
-      candidates[#candidates + 1] = { owner = one.key, fallback = true, gate = not owner and "no active owner of the account" or nil }
+      candidates[#candidates + 1] = { owner = one.key, fallback = true, gate = not owner and owners.NONE or nil }
       if owner then return owner, "nobody in the pool can: fallback" end
     else
       local owner, reason = one.pool:_turn(asked, now, candidates)
@@ -289,7 +302,7 @@ function Pool:_pick(asked)
   if asked.prefer then owners.prepare { asked.prefer } end
   local stuck = asked.sticky and (self.kv.get(asked.sticky) or false)
   -- From here to the end nothing waits: decision and effect are one.
-  local now, candidates, notes, by, reason = time.now(), {}, { asked.because }, nil, nil
+  local now, candidates, notes, by, reason = host.now(), {}, { asked.because }, nil, nil
   stuck = asked.sticky and self.open.sticky[asked.sticky] and self.open.sticky[asked.sticky].owner or stuck
   asked.chosen = nil
   self.base = rotation.fit(self.kv.get("state"), self.members)
@@ -324,7 +337,7 @@ function Pool:_pick(asked)
   reason = table.concat(notes, "; ")
   host.audit("routing", "contact " .. asked.id, {
     pool = self.name, rule = self.rule, at = now, candidates = json.array(outside), skills = asked.skills[1] and asked.skills,
-    territory = asked.territory, match = asked.match,
+    territory = asked.territory, match = asked.match, sticky = asked.sticky_key, uncounted = asked.count == false or nil,
     pick = owner and owner.id or json.null, email = owner and owner.email, by = by, reason = reason, held_until = held_until,
   })
   if held_until then return { held_until = held_until, held_since = since } end
@@ -352,7 +365,7 @@ end
 ---@return {owner: string, weight: integer, counted: integer|nil, behind: number}[]
 function Pool:standing()
   self.base = rotation.fit(self.kv.get("state"), self.members)
-  local now, list = time.now(), {}
+  local now, list = host.now(), {}
   for i, member in ipairs(self.members) do
     local lag = (self.base.lag[member.key] or 0) + (self.open.lag[member.key] or 0)
     list[i] = {

@@ -6,6 +6,7 @@
 local text = require "text"
 
 local territory = {}
+local known = {}
 
 local Territory = {}
 Territory.__index = Territory
@@ -222,8 +223,13 @@ end
 function territory.new(rules)
   local ok, result = pcall(read, rules)
   if not ok then error(result, type(result) == "string" and 2 or 0) end
-  return setmetatable(result, Territory)
+  known[#known + 1] = setmetatable(result, Territory)
+  return result
 end
+
+--- The territories of this script.
+---@return table[]
+function territory.declared() return known end
 
 ---------------------------------------------------------------------------------------------------- a lead
 

@@ -59,15 +59,95 @@ test('explains a decision while serve runs and after it has ended', async (t) =>
 test('misuse and missing stores are told', async (t) => {
   const dir = project(t, { 'quiet.lua': '' });
   const cases = [
-    [['route'], 2, /explain ID/], [['route', 'simulate'], 2, /no “simulate”/], [['route', 'explain'], 2, /needs the id/],
+    [['route'], 2, /explain/], [['route', 'simulat'], 2, /did you mean “simulate”/], [['route', 'explain'], 2, /takes ID/],
     [['route', 'explain', '7'], 1, /no store at .*--store/s], [['route', 'explain', '7', '--max', '0'], 2, /--max/],
   ];
   for (const [args, code, text] of cases) {
     const r = await run(t, args, { cwd: dir });
     assert.equal(r.code, code, `${args}: ${r.err}`);
-    assert.match(r.err, text);
+    assert.match(r.err + r.out, text);
   }
   assert.equal(fs.existsSync(path.join(dir, 'data')), false);
+});
+
+const pools = (members) => `
+local routing = require "routing"
+local pool = routing.pool("inbound", { members = { ${members} } })
+on("contact.creation", function(e) pool:assign({ id = e.objectId }) end)
+`;
+
+test('simulates other pools with what was recorded, and changes nothing', async (t) => {
+  const dir = project(t);
+  const s = await sim(t, dir, ['--owners', '3', '--contacts', '1']);
+  const [a, b, c] = JSON.parse((await request('GET', `${s.url}/crm/v3/owners`, '', { Authorization: `Bearer ${TOKEN}` })).body).results
+    .map((o) => o.email);
+  fs.writeFileSync(path.join(dir, 'route.lua'), pools(`{ owner = "${a}" }, { owner = "${b}" }`));
+  fs.mkdirSync(path.join(dir, 'drafts'));
+  const draft = (name, text) => { fs.writeFileSync(path.join(dir, 'drafts', name), text); return `drafts/${name}`; };
+  const next = draft('new.lua', pools(`{ owner = "${a}", weight = 3 }, { owner = "${c}", cap = { per = "month", count = 2 } }`));
+  const p = await serve(t, dir, { env: { HUBSPOT_BASE_URL: s.url } });
+  const events = Array.from({ length: 620 }, (_, i) => event({ objectId: 9000 + i, eventId: 9000 + i }));   // more than a page of records
+  while (events.length) assert.equal((await deliver(p.hook, events.splice(0, 100))).status, 204);
+  await p.settled((v) => v.engine.ran >= 620, '620 routed contacts');
+  const simulate = (...args) => run(t, ['route', 'simulate', '--pool', ...args], { cwd: dir, env: { COLUMNS: '80' } });
+
+  const live = await simulate(next);
+  assert.equal(live.code, 0, live.err);
+  await p.stop();
+  const store = path.join(dir, 'data/hubloop.db');
+  const files = () => fs.readdirSync(path.dirname(store)).sort().map((f) => [f, fs.readFileSync(path.join(path.dirname(store), f)).toString('base64')]);
+  await simulate(next);                     // whoever opens it first after a stop tidies up
+  const before = files();
+  const after = await simulate(next);
+  assert.equal(after.code, 0, after.err);
+  assert.equal(after.out, live.out);
+  assert.deepEqual(files(), before);
+  assert.match(after.out, /^Recorded leads, \d{4}-\d\d-\d\d to \S+ new\.lua beside recorded,\n +nothing was changed$/m);
+  assert.match(after.out, new RegExp(`^${a} +3 +100\\.0% +\\d+\\.\\d\\d +618 .* 310$`, 'm'));
+  assert.match(after.out, new RegExp(`^${b} +– .* 310$`, 'm'));
+  assert.match(after.out, new RegExp(`^  ${c}: cap 2 a month \\d+$`, 'm'));
+  for (const line of after.out.split('\n')) assert.ok([...line].length <= 80, line);
+
+  const json = JSON.parse((await simulate(next, '--json')).out);
+  assert.equal(json.simulated, null);
+  const [{ now, before: was }] = json.pools;
+  assert.deepEqual([now.pool, now.leads, now.turns, was.leads], ['inbound', 620, 620, 620]);
+  assert.deepEqual(now.members.map((m) => [m.owner, m.weight, m.got]), [[a, 3, 618], [c, 1, 2]]);
+  assert.deepEqual(was.members.map((m) => [m.owner, m.got]), [[a, 310], [b, 310]]);
+  assert.ok(now.off <= 1);
+  const against = JSON.parse((await simulate(next, '--against', 'route.lua', '--json')).out).pools[0];
+  assert.deepEqual(against.before.members.map((m) => [m.owner, m.got]), [[a, 310], [b, 310]]);
+
+  const refused = async (args, code, text) => {
+    const r = await simulate(...args);
+    assert.equal(r.code, code, r.err);
+    assert.match(r.err, text);
+    assert.equal(r.out, '');
+  };
+  await refused([next, '--last', '0s'], 1, /no routing decision since .*--sim/);
+  await refused([draft('other.lua', pools(`{ owner = "${a}" }`).replace('"inbound"', '"outbound"'))], 1,
+    /the decisions since .* are of the pools "inbound", and other\.lua has "outbound": a pool is known by its name/);
+  await refused([draft('bad.lua', pools(`{ owner = "${a}", weight = -1 }`))], 1, /drafts\/bad\.lua:3: .*weight must be a whole number/);
+  await refused([draft('syntax.lua', 'x = = 1')], 1, /drafts\/syntax\.lua:1:/);
+  await refused([draft('empty.lua', 'local x = 1')], 2, /declares no routing\.pool/);
+  await refused(['gone.lua'], 2, /--pool: cannot read gone\.lua/);
+  await refused([next, '--leads', '5'], 2, /--leads is of made-up leads: add --sim/);
+  await refused([next, '--store', 'nowhere.db'], 1, /no store at nowhere\.db.*--sim/);
+  assert.deepEqual(files(), before);
+});
+
+test('simulates with made-up leads where there is no history', async (t) => {
+  const dir = project(t, { 'new.lua': pools('{ owner = "ana@example.com", weight = 2 }, { owner = "bo@example.com" }') });
+  const simulate = (...args) => run(t, ['route', 'simulate', '--pool', 'new.lua', '--sim', '--leads', '300', ...args], { cwd: dir });
+  const first = await simulate();
+  assert.equal(first.code, 0, first.err);
+  assert.match(first.out, /^300 made-up leads \(seed 1\), /);
+  assert.match(first.out, /^Pool "inbound": 300 leads$/m);
+  assert.equal((await simulate()).out, first.out);
+  assert.notEqual((await simulate('--seed', '2')).out.replace('seed 2', 'seed 1'), first.out);
+  assert.deepEqual(fs.readdirSync(dir), ['new.lua']);
+  const help = await run(t, ['route', 'simulate', '--help'], { cwd: dir });
+  assert.match(help.out, /hubloop route simulate --last 90d --pool new\.lua/);
 });
 
 // Each seed is another set of pools: HL_LONG=1 tries many.
