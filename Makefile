@@ -6,15 +6,15 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 VERSION := 0.1.0
 
-PKGS      := lua5.4 libuv libcurl libcjson libmicrohttpd sqlite3 libcrypto
+PKGS      := lua5.4 libuv libcurl libcjson libmicrohttpd libpq sqlite3 libcrypto
 WARN      := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wvla
 OPT       ?= -O2 -g
 HL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DHL_VERSION='"$(VERSION)"' $(WARN) $(OPT) $(SAN) $(if $(CI),-Werror) \
              -fno-common -fstack-protector-strong -Isrc -Iinclude -include src/base/banned.h \
              $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 HL_LDFLAGS = $(SAN) $(LDFLAGS)
-# libcurl and libmicrohttpd are loaded when first needed: see src/net/library.c.
-HL_LIBS    = $(shell pkg-config --libs $(filter-out libcurl libmicrohttpd,$(PKGS)) 2>/dev/null) -lpthread -lm -ldl
+# libcurl, libmicrohttpd and libpq are loaded when first needed: see src/net/library.c.
+HL_LIBS    = $(shell pkg-config --libs $(filter-out libcurl libmicrohttpd libpq,$(PKGS)) 2>/dev/null) -lpthread -lm -ldl
 
 LIB_SRC := $(filter-out src/main.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/stdlib.o

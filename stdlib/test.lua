@@ -307,7 +307,7 @@ function sim.start(options) call(T.start, options) end
 
 ---Loads a script beside the test file, as `hubloop serve` would. Waits until its top level has ended.
 ---@param path string
----@param permissions {hosts: string[]|nil, fs: string[]|nil, env: string[]|nil, sql: string[]|nil}|nil
+---@param permissions {hosts: string[]|nil, fs: string[]|nil, env: string[]|table<string, string>|nil, sql: string[]|nil}|nil
 function sim.load(path, permissions)
   call(T.load, path, permissions)
   T.sim("stats", {})

@@ -40,7 +40,7 @@ grep -lE '#include <(lua|lauxlib|lualib)\.h>' -r src | grep -v '^src/lua/' | gre
 # Every header compiles alone.
 for h in $(find src include -name '*.h'); do
   # shellcheck disable=SC2046
-  gcc -std=c11 -D_GNU_SOURCE -Isrc -Iinclude -include src/base/banned.h $(pkg-config --cflags lua5.4 libuv sqlite3 2>/dev/null) \
+  gcc -std=c11 -D_GNU_SOURCE -Isrc -Iinclude -include src/base/banned.h $(pkg-config --cflags lua5.4 libuv sqlite3 libpq 2>/dev/null) \
     -Wall -Wno-unused-function -fsyntax-only -x c "$h" || say "$h does not compile alone"
 done
 

@@ -20,6 +20,7 @@ need_library libuv libuv1-dev
 need_library libcurl libcurl4-openssl-dev
 need_library libcjson libcjson-dev
 need_library libmicrohttpd libmicrohttpd-dev
+need_library libpq libpq-dev
 need_library sqlite3 libsqlite3-dev
 need_library libcrypto libssl-dev
 need_file /usr/share/zoneinfo/Europe/Berlin tzdata
@@ -34,6 +35,7 @@ fi
 
 if [ "$want" = test ]; then
   need_command chromium chromium
+  need_file "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | head -n 1)" postgresql
 fi
 
 if [ "$want" = valgrind ]; then

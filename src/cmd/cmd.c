@@ -185,6 +185,7 @@ int hl_cmd_main(int argc, char **argv) {
   /* A core file would hold tokens. 1 is less than any core and keeps one from being piped to a collector, which 0 does not. */
   struct rlimit core;
   if (getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur > 1) setrlimit(RLIMIT_CORE, &(struct rlimit){1, core.rlim_max});
+  setenv("UV_THREADPOOL_SIZE", "12", 0); /* four would be too few for databases that are slow, and files beside them */
   setvbuf(stdout, NULL, _IOLBF, 0); /* whoever reads a pipe sees each line when it is printed */
   if (argc < 2) return run_command(&hl_cmd_help, 0, NULL);
   const char *name = argv[1];

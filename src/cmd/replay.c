@@ -150,7 +150,7 @@ static int open_stage(stage *s, const char *path, hl_error *err) {
   int rc = hl_engine_new(r->loop, &eo, &s->engine, err);
   if (rc) return rc;
   hl_host_options ho = {.loop = r->loop, .engine = s->engine, .hubspot = rt->hubspot, .http = rt->client, .root = rt->root, .serving = true,
-                        .secret = hl_secrets_get, .secret_arg = rt->secrets, .own = rt->own, .replay = &s->replay};
+                        .secret = hl_secrets_get, .secret_arg = rt->secrets, .own = rt->own, .secret_names = rt->secret_names, .replay = &s->replay};
   hl_permissions p = rt->project ? hl_project_permissions(rt->project, path) : (hl_permissions){0};
   if ((rc = hl_host_new(&ho, &s->host, err)) || (rc = hl_host_load(s->host, path, &p, &s->script, err))) return rc;
   hl_script_on_end(s->script, on_loaded, s);

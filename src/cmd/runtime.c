@@ -154,6 +154,7 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
                           .audit_ms = rt->project ? rt->project->audit_ms : 0};
   if ((rc = hl_engine_new(rt->loop, &eo, &rt->engine, err))) goto out;
   keep_calls(rt, o, eo.store);
+  if (rt->project) rt->secret_names = hl_project_secrets(rt->project);
   size_t n_own = 0;
   if (rt->project && rt->project->store) rt->own[n_own++] = rt->project->store;
   if (eo.store && (!n_own || strcmp(eo.store, rt->own[0]) != 0)) rt->own[n_own++] = eo.store;
@@ -163,6 +164,7 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
   hl_host_options ho = {.loop = rt->loop, .engine = rt->engine, .hubspot = rt->hubspot,
                         .http = o->is_virtual ? hl_sim_elsewhere(rt->sim) : rt->client,
                         .root = rt->root, .serving = o->serving, .secret = hl_secrets_get, .secret_arg = rt->secrets, .own = rt->own,
+                        .secret_names = rt->secret_names,
                         .print = o->print, .print_arg = o->print_arg};
   rc = hl_host_new(&ho, &rt->host, err);
 out:
@@ -238,6 +240,7 @@ void hl_runtime_free(hl_runtime *rt) {
   hl_sim_free(rt->sim);
   if (rt->deliver) rt->deliver->free(rt->deliver);
   if (rt->client) rt->client->free(rt->client);
+  hl_free(rt->secret_names);
   hl_project_free(rt->project);
   hl_secrets_free(rt->secrets);
   hl_vault_free(rt->vault);

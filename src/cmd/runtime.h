@@ -32,6 +32,7 @@ typedef struct hl_runtime {
   hl_project *project;       /* NULL for a lone script */
   char *script;              /* the lone one's path */
   char *root;
+  const char **secret_names; /* of the settings, or NULL */
   const char *own[3];        /* the store's file, and the project's when that is another */
   bool serving;
 } hl_runtime;

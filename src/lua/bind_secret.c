@@ -45,12 +45,22 @@ int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err) {
   return rc;
 }
 
+/* No script reads it through env any more. */
+static void note_name(hl_host *host, const char *name) {
+  for (size_t i = 0; i < host->n_secrets; i++)
+    if (strcmp(host->secrets[i], name) == 0) return;
+  host->secrets = hl_realloc(host->secrets, (host->n_secrets + 2) * sizeof *host->secrets);
+  host->secrets[host->n_secrets++] = hl_strdup(name);
+  host->secrets[host->n_secrets] = NULL;
+}
+
 static int l_secret(lua_State *L) {
   size_t n;
   const char *name = luaL_checklstring(L, 1, &n);
   if (n == 0 || n > 128 || strlen(name) != n)
     return luaL_error(L, "secret(): expects the name of a secret, such as secret \"FORM_KEY\"");
   lua_settop(L, 1);
+  note_name(hl_script_of(L)->host, name);
   lua_pushliteral(L, "");
   push_secret(L, 1, 2, 2);
   return 1;

@@ -80,6 +80,21 @@ static void list_strings(lua_State *L, int idx, const char *key, const char **ou
   out[n] = NULL;
 }
 
+/* { NAME = "value" } as "NAME=value", besides what is listed already. */
+static void list_pairs(lua_State *L, int idx, const char *key, const char **out, size_t max) {
+  size_t n = 0;
+  while (out[n]) n++;
+  if (lua_getfield(L, idx, key) != LUA_TTABLE) return;
+  int table = lua_gettop(L);
+  for (lua_pushnil(L); n + 1 < max && lua_next(L, table); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) continue;
+    out[n++] = lua_pushfstring(L, "%s=%s", lua_tostring(L, -2), lua_tostring(L, -1));
+    lua_insert(L, table); /* it stays there, below the table */
+    table++;
+  }
+  out[n] = NULL;
+}
+
 /* load(path, permissions): the script beside the test; returns when its main chunk has ended. */
 static int t_load(lua_State *L) {
   hl_testbed *bed = bed_of(L);
@@ -89,10 +104,11 @@ static int t_load(lua_State *L) {
   const char *hosts[32], *fs[32], *env[32], *sql[32];
   hl_permissions p = {0};
   if (lua_istable(L, 2)) {
-    luaL_checkstack(L, 20, NULL);
+    luaL_checkstack(L, 60, NULL);
     list_strings(L, 2, "hosts", hosts, HL_COUNT(hosts));
     list_strings(L, 2, "fs", fs, HL_COUNT(fs));
     list_strings(L, 2, "env", env, HL_COUNT(env));
+    list_pairs(L, 2, "env", env, HL_COUNT(env));
     list_strings(L, 2, "sql", sql, HL_COUNT(sql));
     p = (hl_permissions){.hosts = hosts, .fs = fs, .env = env, .sql = sql};
   }

@@ -80,6 +80,7 @@ void hl_host_free(hl_host *host) {
   hl_sqls_free(host->sqls);
   hl_free(host->types);
   free_list(host->locks);
+  free_list(host->secrets);
   hl_free(host->root);
   hl_free(host);
 }
@@ -207,6 +208,7 @@ void hl_bind_script(lua_State *L) {
   hl_bind_http(L);
   hl_bind_fs(L);
   hl_bind_sql(L);
+  hl_bind_env(L);
   hl_bind_hubspot(L);
 }
 

@@ -34,6 +34,7 @@ typedef struct hl_host_options {      /* everything is borrowed */
   /* Settings' secrets: resolves `secret "NAME"`. NULL: the environment. */
   int (*secret)(void *arg, const char *name, hl_buf *out, hl_error *err);
   void *secret_arg;
+  const char *const *secret_names;    /* of the settings; NULL-terminated, or NULL */
   void (*print)(void *arg, const char *line, size_t n);  /* print(); NULL: standard output */
   void *print_arg;
   const char *const *own;             /* hubloop's own files, which no script touches; NULL-terminated, or NULL */

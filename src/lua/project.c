@@ -580,3 +580,16 @@ hl_permissions hl_project_permissions(const hl_project *p, const char *script) {
     if (strcmp(p->limits[i].script, name) == 0) found.concurrency = p->limits[i].concurrency;
   return found;
 }
+
+const char **hl_project_secrets(const hl_project *p) {
+  size_t n = 2;
+  for (size_t i = 0; i < p->n_accounts; i++) n += 1 + p->accounts[i].n_client_secrets;
+  const char **names = hl_alloc(n * sizeof *names);
+  n = 0;
+  for (size_t i = 0; i < p->n_accounts; i++) {
+    if (p->accounts[i].token) names[n++] = p->accounts[i].token;
+    for (size_t k = 0; k < p->accounts[i].n_client_secrets; k++) names[n++] = p->accounts[i].client_secrets[k];
+  }
+  if (p->developer_key) names[n++] = p->developer_key;
+  return names;
+}

@@ -57,6 +57,8 @@ typedef struct hl_project {
  * name, plain-text tokens with the remedy; every message has the file and line. */
 int hl_project_load(const char *dir, hl_project **out, hl_error *err);
 void hl_project_free(hl_project *p);
+/* The names of all secrets in them, NULL-terminated; the list is the caller's to hl_free, the names are not. */
+const char **hl_project_secrets(const hl_project *p);
 /* What the settings say of this script; all NULL and 0 when they say nothing. */
 hl_permissions hl_project_permissions(const hl_project *p, const char *script);
 

@@ -21,6 +21,8 @@ struct hl_host {
   char **types;           /* of hl_host_event_types */
   char **locks;           /* host.lock: names that are taken, NULL-terminated (bind_derived.c) */
   size_t n_locks;
+  char **secrets;         /* names that scripts have called secret() with, NULL-terminated */
+  size_t n_secrets;
   struct hl_sqls *sqls;   /* databases of scripts; NULL: none yet */
   hl_testbed *bed;        /* not NULL: this host runs a test (bind_test.c) */
 };
@@ -147,6 +149,7 @@ void hl_bind_kv(lua_State *L);
 void hl_bind_http(lua_State *L);
 void hl_bind_fs(lua_State *L);
 void hl_bind_sql(lua_State *L);
+void hl_bind_env(lua_State *L);
 void hl_bind_hubspot(lua_State *L);
 int hl_bind_test_entry(lua_State *L); /* for hl_host_load_with */
 

@@ -1,15 +1,17 @@
-/* Libraries that are loaded when they are first needed. Linking libcurl and
- * libmicrohttpd costs every start of the program more than all else it does
+/* Libraries that are loaded when they are first needed. Linking libcurl,
+ * libmicrohttpd and libpq costs every start of the program more than all else it does
  * (they bring forty others along), and a script that calls nobody needs
- * neither. The tables are filled once and constant from then on. */
+ * none. The tables are filled once and constant from then on. */
 #include <dlfcn.h>
 
 #include "base/mem.h"
 #include "net/libcurl.h"
 #include "net/libmicrohttpd.h"
+#include "net/libpq.h"
 
 hl_curl hl_libcurl;
 hl_mhd hl_libmhd;
+hl_pq hl_libpq;
 
 static int load(const char *soname, const char *package, const char *const *names, size_t n, void **out,
                 hl_error *err) {
@@ -43,5 +45,17 @@ int hl_mhd_load(hl_error *err) {
   hl_mhd table;
   int rc = load("libmicrohttpd.so.12", "libmicrohttpd12", names, HL_COUNT(names), (void **)&table, err);
   if (rc == 0) hl_libmhd = table;
+  return rc;
+}
+
+int hl_pq_load(hl_error *err) {
+#define HL_X(name) "PQ" #name,
+  static const char *const names[] = {HL_PQ_CALLS(HL_X)};
+#undef HL_X
+  _Static_assert(sizeof hl_libpq == HL_COUNT(names) * sizeof(void *), "a table of pointers");
+  if (hl_libpq.status) return 0;
+  hl_pq table;
+  int rc = load("libpq.so.5", "libpq5", names, HL_COUNT(names), (void **)&table, err);
+  if (rc == 0) hl_libpq = table;
   return rc;
 }

@@ -1,13 +1,14 @@
 #include "net/sql.h"
 
 #include <assert.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "net/sql_inside.h"
 
 /* Pool threads are also what files are read with: SQL leaves some free. A database that hangs must not hold up all
- * others, so there are more of them than libuv's four (cmd/hubloop.c asks for them). */
+ * others, so there are more of them than libuv's four (cmd/cmd.c asks for them). */
 enum { POOL = 4, SPARE = 4, SHARED = 4, APART = 8, DEPTH_MAX = 50 };
 
 struct hl_sqls {
@@ -215,7 +216,7 @@ static hl_sql_conn *find_conn(hl_sql *db, const hl_sql_call *c) {
   if (k) return k;
   if (apart ? db->n_apart >= APART : db->n_shared >= db->most_shared) return NULL;
   k = HL_NEW(hl_sql_conn);
-  *k = (hl_sql_conn){.db = db, .next = db->conns, .apart = apart, .wake = -1};
+  *k = (hl_sql_conn){.db = db, .next = db->conns, .apart = apart, .wake = db->engine->polls ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1};
   queue_init(&k->queue);
   db->conns = k;
   if (apart) db->n_apart++;
@@ -347,6 +348,7 @@ static void conn_free(hl_sql_conn *conn) {
   *at = conn->next;
   if (conn->apart) db->n_apart--;
   else db->n_shared--;
+  if (conn->wake >= 0) close(conn->wake);
   hl_free(conn);
 }
 

@@ -12,6 +12,7 @@ typedef struct hl_sql_conn hl_sql_conn;
 typedef struct hl_sql_engine {
   /* Connects if need be, does what the call says and leaves its result. Blocks, not longer than until call->stop. */
   void (*run)(hl_sql_conn *c, hl_sql_call *call);
+  bool polls;
 } hl_sql_engine;
 extern const hl_sql_engine hl_sql_sqlite, hl_sql_postgres;
 
@@ -47,6 +48,7 @@ struct hl_sql_conn {
   bool in_transaction;           /* as the engine says, after each call */
   hl_sql_cursor *cursors;        /* that are open */
   uint64_t numbered;
+  bool doomed;                   /* the server has said that it closes it */
 };
 
 struct hl_sql_lease {
@@ -84,6 +86,10 @@ struct hl_sql_call {
   atomic_int stop;
   bool is_virtual;               /* the clock stands: the timer cannot end it */
 };
+
+/* postgres: the text with $1, $2, … for each ? that is a placeholder; how many. The first word of the statement, in
+ * capitals, into `word`. */
+int hl_sql_places(hl_str text, hl_buf *out, size_t *n, char word[16]);
 
 /* On the call's thread. */
 int hl_sql_fail(hl_sql_call *call, int code, const char *state, const char *category, bool retryable, const char *fmt, ...)
