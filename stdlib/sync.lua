@@ -19,6 +19,7 @@ local files = require "sync.files"
 local oneway = require "sync.oneway"
 local result = require "sync.result"
 local state = require "sync.state"
+local twoway = require "sync.twoway"
 
 ---@class sync
 local sync = {}
@@ -74,6 +75,53 @@ function sync.csv(path, options) return files.csv(path, options) end
 ---@param path string
 ---@return sync.endpoint
 function sync.jsonl(path, options) return files.jsonl(path, options) end
+
+---A table of a database: its file, "postgres://…", a secret that holds such a URL, or what sql.open gave.
+---@param place string|userdata|sql.db
+---@param name string of the table; with its schema: "crm.people"
+---@param options sync.sql_options|nil
+---@return sync.endpoint
+function sync.sql(place, name, options) return require "sync.sql"(place, name, options) end
+
+---@class sync.sql_options
+---@field id string|nil the column that tells which row it is; the key unless told
+---@field modified string|nil the column with the moment of the last change; without it each run reads the whole table
+---@field deleted string|nil a column that marks deleted rows; without it rows are deleted
+---@field deleted_value any what the mark is; the time unless told
+---@field overlap string|nil how much earlier than the last change to begin; "1m"
+---@field ignore_case boolean|nil keys are found whatever their case (index lower(column))
+
+---A JSON API. Read by its list; with `get` and `find` it is written to as well: POST, PATCH (or `update`), DELETE.
+---Names of fields may go into the record: "address.city".
+---@param options sync.http_options
+---@return sync.endpoint
+function sync.http(options) return require "sync.http"(options) end
+
+---@class sync.http_options
+---@field url string of the list
+---@field list string|nil where in the answer the list is: "data.customers"; the answer itself unless told
+---@field id string|nil the field that tells which record it is; "id"
+---@field modified string|nil the field with the moment of the last change
+---@field since string|nil the parameter that asks for what was changed since; without it each run reads all
+---@field since_format "iso"|"ms"|"s"|nil
+---@field overlap string|nil how much earlier than the last change to begin; "2m"
+---@field paging sync.http_paging|nil
+---@field auth userdata|table|nil secret "TOKEN" (bearer), or { "user", secret "PASSWORD" } (basic)
+---@field headers table<string, string|userdata>|nil { ["X-Api-Key"] = secret "KEY" }
+---@field query table<string, any>|nil
+---@field get string|nil "/{id}", behind the url: one record
+---@field find string|nil "?email={key}": the list of records with that key
+---@field item string|nil where in answers and bodies a single record is: "customer"
+---@field update string|nil "PUT" in place of PATCH
+
+---@class sync.http_paging
+---@field by "cursor"|"page"|"offset"|"link"|"next" next: the answer holds the next address; link: the header Link does
+---@field param string|nil the parameter of cursor, page and offset
+---@field next string|nil where in the answer the next cursor or address is: "meta.next"
+---@field more string|nil where it says whether there are more
+---@field size_param string|nil
+---@field size integer|nil a shorter page is the last
+---@field first integer|nil number of the first page; 1
 
 ---------------------------------------------------------------------------------------------------- mappings
 
@@ -141,6 +189,8 @@ local function keys_of(st, prefix)
   return out
 end
 
+local entries
+
 local function begin(self, options)
   local run = { def = self.def, state = self.state, result = result.new(self.name, options.dry_run), dry_run = options.dry_run or false,
     full = options.full or false, puts = {}, bad_ids = {}, conflicts = {}, decided = {}, known_conflicts = {},
@@ -151,6 +201,7 @@ local function begin(self, options)
     run.known_conflicts = keys_of(self.state, "c/")
     for key in pairs(keys_of(self.state, "d/")) do run.decided["c/" .. key:sub(3)] = self.state:get(key) end
   end
+  function run.entries() return entries(self) end
   function run.commit()
     if next(run.puts) and not run.dry_run then self.state:commit(run.puts) end
     run.puts = {}
@@ -162,7 +213,7 @@ end
 
 local META = { "_id", "_reason", "_line" }
 
-local function entries(self)
+function entries(self)
   local list = {}
   for keys in self.state:keys "q/" do
     for _, key in ipairs(keys) do
@@ -181,7 +232,7 @@ local function write_quarantine(self, had)
   local list = entries(self)
   if #list == 0 and not had then return end
   local columns, seen = table.move(META, 1, #META, 1, {}), {}
-  for _, name in ipairs(self.def.names.left) do
+  for _, name in ipairs(self.def.two_way and {} or self.def.names.left) do
     if not seen[name] then columns[#columns + 1] = name end
     seen[name] = true
   end
@@ -233,7 +284,7 @@ function Mapping:retry_quarantine(options)
   local run = begin(self, options)
   if not next(run.bad_ids) then return run.result end
   local list = self.def.quarantine and not self.def.two_way and rows_of_file(self.def.quarantine) or entries(self)
-  oneway.retry(run, list)
+  if self.def.two_way then twoway.retry(run, list) else oneway.retry(run, list) end
   run.progress()
   if not run.dry_run then write_quarantine(self, true) end
   return run.result
@@ -301,8 +352,12 @@ function Mapping:run(options)
   local _ <close> = busy(self)
   local run = begin(self, options)
   local had = next(run.bad_ids) ~= nil
-  if next(run.decided) then oneway.retry(run, decided_rows(run)) end
-  oneway.run(run)
+  if self.def.two_way then
+    twoway.run(run)
+  else
+    if next(run.decided) then oneway.retry(run, decided_rows(run)) end
+    oneway.run(run)
+  end
   run.progress()
   if not run.dry_run then write_quarantine(self, had) end
   return run.result

@@ -3,8 +3,12 @@
  *
  * In a step one that changes something is stored as intended before it leaves,
  * and its answer when it comes (SEMANTICS 16), as writes to HubSpot are. */
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
 #include "base/mem.h"
 #include "base/siphash.h"
+#include "hubspot/seal.h"
 #include "hubspot/retry.h"
 #include "lua/script.h"
 #include "net/libcurl.h"
@@ -315,6 +319,29 @@ static int add_header(lua_State *L, hl_headers *h, hl_str name, hl_error *err) {
   return rc;
 }
 
+/* "Basic …" of the table on top, { user, secret }. */
+static int add_basic(lua_State *L, hl_buf *out, hl_error *err) {
+  hl_buf b;
+  char text[(8 * 1024 + 2) / 3 * 4 + 8];
+  hl_buf_init(&b, 8 * 1024);
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  const char *user = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+  int rc = user && !strchr(user, ':') && hl_secret_is(L, -1)
+               ? hl_buf_printf(&b, "%s:", user)
+               : hl_fail(err, HL_EINVAL, "auth must be secret \"NAME\", or { \"user\", secret \"NAME\" }");
+  if (!rc) rc = hl_secret_resolve(L, -1, &b, err);
+  lua_pop(L, 2);
+  if (!rc) {
+    EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)b.p, (int)b.n);
+    rc = hl_buf_puts(out, "Basic ");
+    if (!rc) rc = hl_buf_puts(out, text);
+    OPENSSL_cleanse(text, sizeof text);
+  }
+  hl_buf_wipe(&b);
+  return rc;
+}
+
 static int read_headers(lua_State *L, int opts, hl_headers *h, hl_error *err) {
   int rc = 0;
   if (lua_getfield(L, opts, "headers") == LUA_TTABLE) {
@@ -329,14 +356,18 @@ static int read_headers(lua_State *L, int opts, hl_headers *h, hl_error *err) {
     rc = hl_fail(err, HL_EINVAL, "headers must be a table");
   }
   if (!rc && lua_getfield(L, opts, "auth") != LUA_TNIL) {
-    /* auth = secret "NAME": a bearer token. */
+    /* auth = secret "NAME": a bearer token; { "user", secret "NAME" }: a name and its password. */
     hl_buf b;
     hl_buf_init(&b, 64 * 1024);
-    rc = hl_buf_puts(&b, "Bearer ");
-    if (!rc) rc = hl_secret_is(L, -1) ? hl_secret_resolve(L, -1, &b, err)
-                                      : hl_fail(err, HL_EINVAL, "auth must be secret \"NAME\"");
+    if (lua_type(L, -1) == LUA_TTABLE) {
+      rc = add_basic(L, &b, err);
+    } else {
+      rc = hl_buf_puts(&b, "Bearer ");
+      if (!rc) rc = hl_secret_is(L, -1) ? hl_secret_resolve(L, -1, &b, err)
+                                        : hl_fail(err, HL_EINVAL, "auth must be secret \"NAME\", or { \"user\", secret \"NAME\" }");
+    }
     if (!rc) hl_headers_add(h, HL_STR("Authorization"), hl_buf_str(&b));
-    hl_buf_deinit(&b);
+    hl_buf_wipe(&b);
   }
   return rc;
 }

@@ -63,7 +63,7 @@ local function read_field(given, at, two_way, usual)
     return nil, ("field %d must name both sides: { %s = …, %s = … }"):format(at, two_way and "left" or "from",
       two_way and "right" or "to")
   end
-  local field = { name = right, left = left, right = right, type = given.type or "string", key = given.key or nil,
+  local field = { name = two_way and left or right, left = left, right = right, type = given.type or "string", key = given.key or nil,
     required = given.required or given.key, default = given.default, clear = given.clear, country = given.country,
     needs = given.needs or {}, conflict = given.conflict or usual, transform = given.transform,
     to_left = given.to_left, to_right = given.to_right }
@@ -119,6 +119,9 @@ local function read_fields(self, given)
     end
     readers(field)
     self.fields[at] = field
+  end
+  if self.key and type(self.key.left) == "function" and self.deletes == "follow" then
+    return 'deletes = "follow" needs a key that is named, not made by a function'
   end
   if not self.key then return "no field has key = true: records of the two sides are found by it" end
 end

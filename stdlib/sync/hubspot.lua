@@ -10,6 +10,7 @@ local OPTIONS = { account = true, filters = true, overlap = true, id_property = 
 local AT_ONCE = 1000         -- calls of one list that wait together; the queue makes batches of them
 local SEARCH_VALUES = 100    -- values of one IN filter, at most
 local CLASS = "bulk"
+local KEEP = 60 * 60 * 1000  -- ms for which the account's definitions are taken as known
 local MERGED = "hs_merged_object_ids"
 
 -- What speaks of the account or the moment, and not of a row.
@@ -37,23 +38,28 @@ return function(object_type, options)
   local contacts = objects.type == "contacts" or objects.type == "0-1"
   local modified = contacts and "lastmodifieddate" or "hs_lastmodifieddate"
   local self = { sync_endpoint = true, label = "HubSpot " .. object_type, deletions = true, lags = true, flat = true }
-  local definitions          -- by name, read once a run
+  local definitions, read_at -- by name
+
+  local function read_definitions()
+    local answer = bound.request { path = "/crm/properties/{version}/" .. object_type, priority = CLASS }
+    definitions, read_at = {}, time.now()
+    for _, definition in ipairs(answer.results) do definitions[definition.name] = definition end
+  end
 
   ---Checks the names against the account's properties. Waits.
   ---@param names string[]
   ---@param written table<string, boolean>
   ---@param key string
   function self.prepare(names, written, key)
-    definitions = {}
-    local answer = bound.request { path = "/crm/properties/{version}/" .. object_type, priority = CLASS }
-    local known = {}
-    for _, definition in ipairs(answer.results) do
-      definitions[definition.name] = definition
-      known[#known + 1] = definition.name
-    end
+    if not definitions or time.now() - read_at > KEEP then read_definitions() end
     for _, name in ipairs(names) do
+      -- One that was made a moment ago is looked for anew.
+      if not definitions[name] then read_definitions() end
       local definition = definitions[name]
       if not definition then
+        local known = {}
+        for one in pairs(definitions) do known[#known + 1] = one end
+        table.sort(known)
         local near = host.nearest(name, known)
         fail(('%s have no property "%s"%s'):format(self.label, name, near and ('; did you mean "%s"?'):format(near) or ""))
       end
@@ -171,12 +177,17 @@ return function(object_type, options)
         since = since or cursor.started
       end
       if o.deletes then
-        local it <close> = objects.list { archived = true, properties = { o.key }, priority = CLASS }
+        local it <close> = objects.list { archived = true, properties = { o.key, MERGED }, priority = CLASS }
         local next_page = paged(it, o.size)
         while true do
           local raws, records = next_page(), {}
           if #raws == 0 then break end
-          for i, raw in ipairs(raws) do records[i] = { id = raw.id, values = raw.properties, deleted = true } end
+          for _, raw in ipairs(raws) do
+            records[#records + 1] = { id = raw.id, values = raw.properties, deleted = true }
+            for old in (raw.properties[MERGED] or ""):gmatch("%d+") do
+              records[#records + 1] = { id = old, values = {}, deleted = true, merged_away = true }
+            end
+          end
           coroutine.yield { records = records, cursor = { since = since } }
         end
       end

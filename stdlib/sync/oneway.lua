@@ -1,7 +1,7 @@
 --- One way: rows of the source are found at the target by their key, compared, and written where they differ. No record
 --- of links is kept, so a million rows take no room, and a second run finds nothing to do.
-local _, host = ...
 local definition = require "sync.definition"
+local guards = require "sync.guards"
 local state = require "sync.state"
 
 local oneway = {}
@@ -36,6 +36,7 @@ end
 local function read_rows(run, records)
   local def, rows, by_key = run.def, {}, {}
   for _, record in ipairs(records) do
+    if record.merged_away then goto next end   -- its key went on to the record that it was merged into
     if not record.deleted then run.result.read = run.result.read + 1 end
     local texts, wrong
     if record.bad then texts, wrong = {}, record.bad else texts, wrong = definition.texts(def, "left", record.values) end
@@ -53,8 +54,23 @@ local function read_rows(run, records)
       by_key[row.key] = #rows
     end
     if row.key and run.marks and not record.deleted then run.puts[state.spread("k", row.key)] = run.number end
+    ::next::
   end
   return rows
+end
+
+-- Without deleted records whose key somebody has at the source. Waits.
+local function without_living(run, rows)
+  local def, wanted = run.def, {}
+  for _, row in ipairs(rows) do
+    if row.record.deleted then wanted[#wanted + 1] = row.key end
+  end
+  if #wanted == 0 or not def.left.find then return rows end
+  local living, out = def.left.find(def.key.left, wanted, def.names.left), {}
+  for _, row in ipairs(rows) do
+    if not (row.record.deleted and living[row.key]) then out[#out + 1] = row end
+  end
+  return out
 end
 
 local function keeps(run, field, row, existing, a, b)
@@ -154,15 +170,6 @@ local function write(run, ops, of)
   end
 end
 
-local function check_bad(run)
-  local most = run.def.max_bad
-  if run.result.bad > most then
-    local first = run.result.bad_rows[1]
-    error(host.error { kind = "limit", message = ("sync %s: more than %d bad rows of %d, such as %s: %s. Is the mapping right? "
-      .. "max_bad = N allows more"):format(run.def.name, most, run.result.read, first.id, first.reason) }, 0)
-  end
-end
-
 local function put_conflicts(run)
   for key, conflict in pairs(run.conflicts) do
     run.result:add("conflicts")
@@ -173,7 +180,7 @@ end
 
 ---A page of records, as far as what is to be stored with it (run.puts). Waits.
 function oneway.page(run, records)
-  local rows = read_rows(run, records)
+  local rows = without_living(run, read_rows(run, records))
   if run.out then
     for _, row in ipairs(rows) do
       local line = {}
@@ -187,7 +194,7 @@ function oneway.page(run, records)
     write(run, ops, of)
   end
   put_conflicts(run)
-  check_bad(run)
+  guards.bad(run)
 end
 
 -- What an earlier run brought and the source no longer has.
@@ -202,10 +209,7 @@ local function sweep(run)
     for _, key in ipairs(keys) do
       if seen[key] ~= run.number and not run.puts[key] then
         gone[#gone + 1] = key
-        if #gone > def.max_deletes then
-          error(host.error { kind = "limit", message = ("sync %s: more than %d records would be deleted, because %s no longer "
-            .. "has them; max_deletes = N allows more"):format(def.name, def.max_deletes, def.left.label) }, 0)
-        end
+        guards.deletes(run, #gone)
       end
     end
   end

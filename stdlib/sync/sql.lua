@@ -1,0 +1,239 @@
+--- A table of a database as a side of a sync (`hubloop help sql`).
+---
+--- With a column of the last change (`modified`) a run reads what has changed since the one before, beginning a little
+--- earlier (`overlap`) for transactions that committed late; without it, the whole table in the order of its ids.
+local _, host = ...
+local values = require "sync.values"
+
+local OPTIONS = { id = true, modified = true, deleted = true, deleted_value = true, overlap = true, ignore_case = true }
+local AT_ONCE = 500          -- values of one IN (…)
+local ROW_FAULTS = { unique = true, foreign_key = true, not_null = true, check = true, constraint = true, values = true }
+
+local function fail(message) error(host.error { kind = "invalid", message = message }, 0) end
+
+local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
+
+local function marks(n) return ("?, "):rep(n):sub(1, -3) end
+
+-- A moment a little before, written as the column writes it.
+local function earlier(value, ms)
+  if type(value) == "number" then
+    local back = math.abs(value) > 1e11 and ms or ms / 1000
+    return math.type(value) == "integer" and value - (back // 1 | 0) or value - back
+  end
+  local at = values.moment(value)
+  if not at then return value end
+  local iso = time.iso(at - ms)
+  if not value:find("T", 1, true) then iso = iso:gsub("T", " ") end
+  if not value:find("Z$") then iso = iso:gsub("Z$", "") end
+  if not value:find("%.%d+") then iso = iso:gsub("%.%d+", "") end
+  local zone = value:match(":%d%d[%d.]*([%+%-]%d%d:?%d*)$")
+  if zone then return value end   -- of a server, which keeps the moment and not the text: read anew from there
+  return iso
+end
+
+---@param place string|userdata|sql.db
+---@param name string
+---@param options table|nil
+return function(place, name, options)
+  options = options or {}
+  if type(options) ~= "table" then error("sync.sql: options are a table", 3) end
+  for key in pairs(options) do
+    if not OPTIONS[key] then
+      error(('sync.sql: unknown option "%s"; there are deleted, deleted_value, id, ignore_case, modified, overlap')
+        :format(tostring(key)), 3)
+    end
+  end
+  if type(name) ~= "string" or name == "" or name:find("%z") then error("sync.sql: expects the name of a table", 3) end
+  local db = type(place) == "table" and place.query and place or sql.open(place)
+  local overlap = time.duration(options.overlap or "1m")
+  local parts = {}
+  for part in name:gmatch("[^.]+") do parts[#parts + 1] = quoted(part) end
+  local from = table.concat(parts, ".")
+  local id, modified, deleted = options.id, options.modified, options.deleted
+  local self = { sync_endpoint = true, label = "the table " .. name, deletions = deleted ~= nil, snapshot = modified == nil }
+
+  -- The names, and the columns that tell which row it is and when it changed.
+  local function with_own(names)
+    local list, seen = {}, {}
+    for _, column in ipairs(names) do list[#list + 1] = column end
+    for _, column in ipairs { id, modified or id, deleted or id } do list[#list + 1] = column end
+    local out = {}
+    for _, column in ipairs(list) do
+      if not seen[column] then out[#out + 1] = column end
+      seen[column] = true
+    end
+    return out
+  end
+
+  ---Checks the columns. Waits.
+  function self.prepare(names, _, key)
+    id = options.id or key
+    for _, column in ipairs(with_own(names)) do
+      -- With the table's name before it: an unknown name in quotes is a text to SQLite.
+      local ok, why = pcall(db.query, db, ("SELECT t.%s FROM %s AS t LIMIT 0"):format(quoted(column), from))
+      if not ok then
+        if type(why) ~= "table" or why.category ~= "statement" then error(why, 0) end
+        local there = pcall(db.query, db, ("SELECT 1 FROM %s LIMIT 0"):format(from))
+        if not there then fail(("%s is not there"):format(self.label)) end
+        fail(('%s has no column "%s"'):format(self.label, column))
+      end
+    end
+  end
+
+  local function selected(names)
+    local list = with_own(names)
+    for i, column in ipairs(list) do list[i] = "t." .. quoted(column) end
+    return ("SELECT %s FROM %s AS t"):format(table.concat(list, ", "), from)
+  end
+
+  local function is_deleted(row)
+    local value = deleted and row[deleted]
+    return not (value == nil or value == false or value == 0 or value == "" or value == "f" or value == "false")
+  end
+
+  local function record_of(row)
+    return { id = tostring(row[id]), values = row, modified = modified and values.moment(row[modified]), deleted = is_deleted(row) or nil }
+  end
+
+  -- Rows whose column has one of the values.
+  local function rows_with(column, wanted, names, folded)
+    local out = {}
+    for at = 1, #wanted, AT_ONCE do
+      local part = table.move(wanted, at, math.min(#wanted, at + AT_ONCE - 1), 1, {})
+      local left = folded and ("lower(t.%s)"):format(quoted(column)) or "t." .. quoted(column)
+      for _, row in ipairs(db:query(("%s WHERE %s IN (%s)"):format(selected(names), left, marks(#part)), table.unpack(part))) do
+        if not is_deleted(row) then out[#out + 1] = row end
+      end
+    end
+    return out
+  end
+
+  ---@return table<string, table>
+  function self.get(ids, names)
+    local out = {}
+    for _, row in ipairs(rows_with(id, ids, names)) do out[tostring(row[id])] = record_of(row) end
+    return out
+  end
+
+  ---@return table<string, table>
+  function self.find(column, wanted, names)
+    local of, asked, out = {}, {}, {}
+    local function form(value) return options.ignore_case and tostring(value):lower() or tostring(value) end
+    for i, value in ipairs(wanted) do
+      asked[i] = form(value)
+      of[asked[i]] = value
+    end
+    for _, row in ipairs(rows_with(column, asked, names, options.ignore_case)) do
+      local value = of[form(row[column])]
+      local before = value and out[value]
+      if before then
+        before.several = before.several or { before.id }
+        table.insert(before.several, tostring(row[id]))
+      elseif value then
+        out[value] = record_of(row)
+      end
+    end
+    return out
+  end
+
+  local function page_of(where, order, size, names, ...)
+    local rows = db:query(("%s%s ORDER BY %s LIMIT %d"):format(selected(names), where, order, size), ...)
+    local records = {}
+    for i, row in ipairs(rows) do records[i] = record_of(row) end
+    return records, rows[#rows]
+  end
+
+  ---@return fun(): {records: table[], cursor: any}|nil
+  function self.changes(cursor, names, o)
+    return coroutine.wrap(function()
+      local q = "t." .. quoted(id)
+      cursor = cursor or {}
+      if not cursor.since then
+        local since = cursor.from
+        if modified and since == nil then
+          local row = db:query(("SELECT max(t.%s) AS m FROM %s AS t"):format(quoted(modified), from))[1]
+          since = row and row.m
+        end
+        local total = db:query(("SELECT count(*) AS n FROM %s AS t"):format(from))[1].n
+        local last, read = cursor.scan, 0
+        while true do
+          local records, row
+          if last == nil then records, row = page_of("", q, o.size, names)
+          else records, row = page_of((" WHERE %s > ?"):format(q), q, o.size, names, last) end
+          if #records == 0 then break end
+          last, read = row[id], read + #records
+          coroutine.yield { records = records, cursor = { scan = last, from = since }, share = not cursor.scan and read / total or nil }
+        end
+        coroutine.yield { records = {}, cursor = since ~= nil and { since = since } or nil, share = 1 }
+        return
+      end
+      local m = "t." .. quoted(modified)
+      local at, last = earlier(cursor.since, overlap), nil
+      while true do
+        local records, row
+        if last == nil then records, row = page_of((" WHERE %s >= ?"):format(m), m .. ", " .. q, o.size, names, at)
+        else
+          records, row = page_of((" WHERE %s > ? OR (%s = ? AND %s > ?)"):format(m, m, q), m .. ", " .. q, o.size, names, at, at, last)
+        end
+        if #records == 0 then break end
+        at, last = row[modified], row[id]
+        coroutine.yield { records = records, cursor = { since = at } }
+        if #records < o.size then break end
+      end
+      coroutine.yield { records = {}, cursor = { since = last ~= nil and at or cursor.since } }
+    end)
+  end
+
+  local function columns_of(op)
+    local list = {}
+    for column in pairs(op.values) do list[#list + 1] = column end
+    table.sort(list)
+    local given = {}
+    for i, column in ipairs(list) do given[i] = op.values[column] end
+    return list, given
+  end
+
+  local function write_one(op)
+    if op.kind == "delete" then
+      if not deleted then db:exec(("DELETE FROM %s WHERE %s = ?"):format(from, quoted(id)), op.id)
+      else
+        local value = options.deleted_value
+        if value == nil then value = time.iso() end
+        db:exec(("UPDATE %s SET %s = ? WHERE %s = ?"):format(from, quoted(deleted), quoted(id)), value, op.id)
+      end
+      return op.id
+    end
+    local list, given = columns_of(op)
+    if op.kind == "update" then
+      local set = {}
+      for i, column in ipairs(list) do set[i] = quoted(column) .. " = ?" end
+      given[#given + 1] = op.id
+      if db:exec(("UPDATE %s SET %s WHERE %s = ?"):format(from, table.concat(set, ", "), quoted(id)), table.unpack(given)) == 0 then
+        error({ row = "the row is not there any more" }, 0)
+      end
+      return op.id
+    end
+    for i, column in ipairs(list) do list[i] = quoted(column) end
+    local made = db:query(("INSERT INTO %s (%s) VALUES (%s) RETURNING %s"):format(from, table.concat(list, ", "), marks(#list), quoted(id)),
+      table.unpack(given))
+    return tostring(made[1][id])
+  end
+
+  ---A page is one transaction; a row that the database refuses fails alone. Waits.
+  function self.write(ops)
+    return db:transaction(function()
+      local out = {}
+      for i, op in ipairs(ops) do
+        local ok, made = pcall(db.transaction, db, function() return write_one(op) end)
+        if ok then out[i] = { id = made }
+        elseif type(made) == "table" and made.row then out[i] = { error = made.row }
+        elseif type(made) == "table" and made.kind == "sql" and ROW_FAULTS[made.category] then out[i] = { error = made.message }
+        else error(made, 0) end
+      end
+      return out
+    end)
+  end
+
+  return self
+end

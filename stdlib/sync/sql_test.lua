@@ -1,0 +1,108 @@
+local sync = require "sync"
+
+local n = 0
+local function mapping(given)
+  n = n + 1
+  return sync.mapping("table " .. n, given)
+end
+
+local function people()
+  local db = sql.open("crm.db")
+  db:exec [[CREATE TABLE IF NOT EXISTS people(id INTEGER PRIMARY KEY, mail TEXT UNIQUE, name TEXT NOT NULL, changed TEXT, gone TEXT)]]
+  return db
+end
+
+local function all(db)
+  local out = {}
+  for i, row in ipairs(db:query "SELECT id, mail, name FROM people ORDER BY id") do
+    out[i] = ("%d %s %s"):format(row.id, row.mail, row.name)
+  end
+  return out
+end
+
+local FIELDS = { { from = "E-Mail", to = "mail", type = "email", key = true }, { from = "Name", to = "name" } }
+
+describe("sync with a table", function()
+  it("writes a file's rows, and a row that the table refuses fails alone", function()
+    local db = people()
+    fs.write("in.csv", "E-Mail,Name\na@example.com,Ann\nb@example.com,\nc@example.com,Cy\n")
+    local m = mapping { from = sync.csv "in.csv", to = sync.sql(db, "people"), fields = FIELDS }
+    local r = m:run()
+    expect({ r.created, r.bad }).to.equal { 2, 1 }
+    expect(r.bad_rows[1].reason).to.match "NOT NULL"
+    expect(all(db)).to.equal { "1 a@example.com Ann", "2 c@example.com Cy" }
+    fs.write("in.csv", "E-Mail,Name\na@example.com,Anna\nc@example.com,Cy\n")
+    r = m:run()
+    expect({ r.updated, r.unchanged }).to.equal { 1, 1 }
+    expect(all(db)[1]).to.equal "1 a@example.com Anna"
+  end)
+
+  it("deletes what a file no longer has, but not too much, and nothing while a row cannot be read", function()
+    local db = people()
+    local rows = { "E-Mail,Name" }
+    for i = 1, 9 do rows[#rows + 1] = ("p%d@example.com,P%d"):format(i, i) end
+    db:exec("INSERT INTO people(mail, name) VALUES('own@example.com', 'not of the file')")
+    fs.write("in.csv", table.concat(rows, "\n"))
+    local m = mapping { from = sync.csv "in.csv", to = sync.sql(db, "people"), fields = FIELDS, deletes = "follow", page = 4,
+      max_deletes = 2 }
+    m:run()
+    fs.write("in.csv", table.concat(rows, "\n", 1, 5))
+    expect(function() m:run() end).to.raise("more than 2 records would be deleted")
+    expect(all(db)).to.have_length(10)
+    fs.write("in.csv", table.concat(rows, "\n", 1, 8) .. "\nnobody,X\n")
+    expect(m:run().notes[1]).to.contain "nothing was deleted"
+    fs.write("in.csv", table.concat(rows, "\n", 1, 8))
+    expect(m:run().deleted).to.equal(2)
+    expect(all(db)).to.have_length(8)
+    expect(all(db)[1]).to.contain "own@example.com"
+  end)
+
+  it("is read from its last change on, with what was deleted", function()
+    local db = people()
+    for i, mail in ipairs { "a", "b", "c", "d", "e" } do
+      db:exec("INSERT INTO people(mail, name, changed) VALUES(?, ?, ?)", mail .. "@example.com", "N" .. i,
+        i == 3 and json.null or "2026-09-01 08:00:0" .. i)
+    end
+    local m = mapping { from = sync.sql(db, "people", { id = "id", modified = "changed", deleted = "gone", overlap = "1s" }),
+      to = sync.hubspot "contacts", fields = { { from = "mail", to = "email", key = true }, { from = "name", to = "lastname" } },
+      deletes = "follow", page = 2 }
+    expect(m:run().created).to.equal(5)
+    expect(m:run().read).to.equal(2)
+    db:exec("UPDATE people SET name = 'New', changed = '2026-09-01 09:00:00' WHERE mail = 'a@example.com'")
+    db:exec("UPDATE people SET gone = 'yes', changed = '2026-09-01 09:00:01' WHERE mail = 'b@example.com'")
+    local r = m:run()
+    expect({ r.updated, r.deleted }).to.equal { 1, 1 }
+    expect(sim.control("list", { type = "contacts" }).total).to.equal(4)
+    expect(m:run().deleted).to.equal(0)
+  end)
+
+  it("names a table or a column that is not there", function()
+    local db = people()
+    fs.write("in.csv", "E-Mail,Name\n")
+    local function says(place, fields, text)
+      local m = mapping { from = sync.csv "in.csv", to = place, fields = fields }
+      expect(function() m:run() end).to.raise(text)
+    end
+    says(sync.sql(db, "peeple"), FIELDS, "the table peeple is not there")
+    says(sync.sql(db, "people"), { FIELDS[1], { from = "Name", to = "nme" } }, 'the table people has no column "nme"')
+    says(sync.sql(db, "people", { id = "uid" }), FIELDS, 'the table people has no column "uid"')
+    expect(function() sync.sql(db, "people", { modifid = "x" }) end).to.raise('unknown option "modifid"')
+  end)
+
+  it("decides by a field's policy, clears what is empty when it is told to, and asks", function()
+    local db = people()
+    db:exec("CREATE TABLE lead(mail TEXT, a TEXT, b TEXT, c TEXT, d TEXT)")
+    db:exec("INSERT INTO lead VALUES('x@example.com', 'old', 'old', 'old', 'old')")
+    fs.write("in.csv", "mail,a,b,c,d\nx@example.com,new,,new,new\n")
+    local m = mapping { from = sync.csv "in.csv", to = sync.sql(db, "lead"), fields = { { "mail", key = true },
+      { "a", conflict = "never_overwrite" }, { "b", clear = true }, "c", { "d", conflict = "ask" } } }
+    local r = m:run()
+    expect(r.conflicts).to.equal(1)
+    expect(db:query("SELECT * FROM lead")[1]).to.equal { mail = "x@example.com", a = "old", c = "new", d = "old" }
+    expect(m:conflicts()[1].fields).to.equal { d = { left = "new", right = "old" } }
+    m:decide("x@example.com", "left")
+    m:run()
+    expect(db:query("SELECT d FROM lead")[1].d).to.equal("new")
+    expect(m:conflicts()).to.have_length(0)
+  end)
+end)
