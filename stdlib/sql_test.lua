@@ -180,6 +180,17 @@ describe("sql transactions", function()
     expect(order).to.equal({ "first", "second sees 2" })
   end)
 
+  it("take in no statement that comes too late", function()
+    local db = shop()
+    local err
+    db:transaction(function()
+      task.spawn(function() err = failure(db.exec, db, "INSERT INTO customer(email) VALUES('late')") end)
+    end)
+    task.sleep(1)
+    expect(err.category).to.equal("transaction")
+    expect(count(db)).to.equal(0)
+  end)
+
   it("are waited for no longer than the timeout", function()
     local db = shop()
     local waited = sql.open("shop.db", { timeout = "5s" })

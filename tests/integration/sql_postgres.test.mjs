@@ -124,15 +124,18 @@ test('a statement is stopped, at the server too, and holds up nothing', options,
     local quick = sql.open(secret "DB_URL", { timeout = 0.3 })
     local ticks, over = 0, false
     task.spawn(function() while not over do task.sleep(0.01) ticks = ticks + 1 end end)
+    local function pid() return quick:query("SELECT pg_backend_pid() AS pid")[1].pid end
+    local before = pid()
     tell(failure(quick.query, quick, "SELECT pg_sleep(3600)"))
     over = true
+    print(pid() == before and "the same connection" or "another connection") -- the server was told, and has obeyed
     print(ticks >= 5 and "the loop ran" or "the loop stood")
     pcall(task.timeout, 0.1, function() for _ in db:rows("SELECT pg_sleep(3600)") do end end)
     local left
     repeat left = db:query("SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3600)%' AND state = 'active' AND pid <> pg_backend_pid()")[1].n until left == 0
     print(left)`);
   assert.match(lines[0], /^sql\ttimeout\tnil\ttrue\t.*did not end within 0\.3 s/);
-  assert.deepEqual(lines.slice(1), ['the loop ran', '0']);
+  assert.deepEqual(lines.slice(1), ['the same connection', 'the loop ran', '0']);
 });
 
 test('a lost connection is told, and made again', options, async (t) => {
