@@ -13,6 +13,7 @@ return {
     ["pipeline_report.lua"] = { fs = { "reports" } },
     ["nightly_backup.lua"] = { fs = { "backups" } },
     ["property_audit.lua"] = { fs = { "reports" } },
+    ["contacts_sql.lua"] = { sql = { "contacts.db" } },
   },
   http = { listen = "127.0.0.1:8480" },                 -- webhooks
   admin = { listen = "127.0.0.1:8481" },                -- status
