@@ -6,7 +6,8 @@ local _, host = ...
 local values = require "sync.values"
 
 local OPTIONS = { id = true, modified = true, deleted = true, deleted_value = true, overlap = true, ignore_case = true }
-local AT_ONCE = 500          -- values of one IN (…)
+local AT_ONCE = 500          -- values of one IN (…), rows of one INSERT
+local VALUES_MAX = 30000     -- of one statement
 local ROW_FAULTS = { unique = true, foreign_key = true, not_null = true, check = true, constraint = true, values = true }
 
 local function fail(message) error(host.error { kind = "invalid", message = message }, 0) end
@@ -51,6 +52,7 @@ return function(place, name, options)
   for part in name:gmatch("[^.]+") do parts[#parts + 1] = quoted(part) end
   local from = table.concat(parts, ".")
   local id, modified, deleted = options.id, options.modified, options.deleted
+  local server                -- PostgreSQL
   local self = { sync_endpoint = true, label = "the table " .. name, deletions = deleted ~= nil, snapshot = modified == nil }
 
   -- The names, and the columns that tell which row it is and when it changed.
@@ -69,6 +71,7 @@ return function(place, name, options)
   ---Checks the columns. Waits.
   function self.prepare(names, _, key)
     id = options.id or key
+    server = pcall(db.query, db, "SELECT version()")   -- SQLite has no such function
     for _, column in ipairs(with_own(names)) do
       -- With the table's name before it: an unknown name in quotes is a text to SQLite.
       local ok, why = pcall(db.query, db, ("SELECT t.%s FROM %s AS t LIMIT 0"):format(quoted(column), from))
@@ -84,6 +87,8 @@ return function(place, name, options)
   local function selected(names)
     local list = with_own(names)
     for i, column in ipairs(list) do list[i] = "t." .. quoted(column) end
+    -- Its moments have microseconds, and come as milliseconds: a page begins behind the very last one.
+    if server and modified then list[#list + 1] = ("t.%s::text AS hl_exactly"):format(quoted(modified)) end
     return ("SELECT %s FROM %s AS t"):format(table.concat(list, ", "), from)
   end
 
@@ -169,7 +174,8 @@ return function(place, name, options)
         return
       end
       local m = "t." .. quoted(modified)
-      local at, last = earlier(cursor.since, overlap), nil
+      local since = cursor.since
+      local at, last = earlier(since, overlap), nil
       while true do
         local records, row
         if last == nil then records, row = page_of((" WHERE %s >= ?"):format(m), m .. ", " .. q, o.size, names, at)
@@ -177,11 +183,11 @@ return function(place, name, options)
           records, row = page_of((" WHERE %s > ? OR (%s = ? AND %s > ?)"):format(m, m, q), m .. ", " .. q, o.size, names, at, at, last)
         end
         if #records == 0 then break end
-        at, last = row[modified], row[id]
-        coroutine.yield { records = records, cursor = { since = at } }
+        at, last, since = row.hl_exactly or row[modified], row[id], row[modified]
+        coroutine.yield { records = records, cursor = { since = since } }
         if #records < o.size then break end
       end
-      coroutine.yield { records = {}, cursor = { since = last ~= nil and at or cursor.since } }
+      coroutine.yield { records = {}, cursor = { since = since } }
     end)
   end
 
@@ -220,19 +226,68 @@ return function(place, name, options)
     return tostring(made[1][id])
   end
 
-  ---A page is one transaction; a row that the database refuses fails alone. Waits.
-  function self.write(ops)
-    return db:transaction(function()
-      local out = {}
-      for i, op in ipairs(ops) do
-        local ok, made = pcall(db.transaction, db, function() return write_one(op) end)
-        if ok then out[i] = { id = made }
-        elseif type(made) == "table" and made.row then out[i] = { error = made.row }
-        elseif type(made) == "table" and made.kind == "sql" and ROW_FAULTS[made.category] then out[i] = { error = made.message }
-        else error(made, 0) end
+  local function is_row_fault(e)
+    return type(e) == "table" and (e.row ~= nil or e.kind == "sql" and ROW_FAULTS[e.category] == true)
+  end
+
+  -- New rows of the same columns in one statement.
+  local function insert_many(group, out)
+    local columns, most = group.columns, math.min(AT_ONCE, VALUES_MAX // #group.columns)
+    local names = {}
+    for i, column in ipairs(columns) do names[i] = quoted(column) end
+    for at = 1, #group, most do
+      local given, at_key, n = {}, {}, math.min(most, #group - at + 1)
+      for i = 0, n - 1 do
+        local op = group[at + i].op
+        for _, column in ipairs(columns) do given[#given + 1] = op.values[column] end
+        at_key[op.key] = group[at + i].at
       end
-      return out
-    end)
+      local rows = ("(" .. marks(#columns) .. "), "):rep(n):sub(1, -3)
+      local key = group[at].op.key_property
+      local statement = ("INSERT INTO %s (%s) VALUES %s RETURNING %s AS i, %s AS k"):format(from, table.concat(names, ", "), rows,
+        quoted(id), quoted(key))
+      for i, row in ipairs(db:query(statement, table.unpack(given))) do
+        out[at_key[tostring(row.k)] or group[at + i - 1].at] = { id = tostring(row.i) }
+      end
+    end
+  end
+
+  local function write_all(ops)
+    local out, groups, order = {}, {}, {}
+    for i, op in ipairs(ops) do
+      if op.kind == "create" and next(op.values) then
+        local columns = columns_of(op)
+        local signature = table.concat(columns, "\0")
+        if not groups[signature] then
+          groups[signature] = { columns = columns }
+          order[#order + 1] = signature
+        end
+        table.insert(groups[signature], { op = op, at = i })
+      else
+        out[i] = { id = write_one(op) }
+      end
+    end
+    for _, signature in ipairs(order) do insert_many(groups[signature], out) end
+    return out
+  end
+
+  local function write_each(ops)
+    local out = {}
+    for i, op in ipairs(ops) do
+      local ok, made = pcall(db.transaction, db, function() return write_one(op) end)
+      if ok then out[i] = { id = made }
+      elseif is_row_fault(made) then out[i] = { error = made.row or made.message }
+      else error(made, 0) end
+    end
+    return out
+  end
+
+  ---A page is one transaction; a row that the database refuses fails alone: then the page is written row by row. Waits.
+  function self.write(ops)
+    local ok, out = pcall(db.transaction, db, function() return write_all(ops) end)
+    if ok then return out end
+    if not is_row_fault(out) then error(out, 0) end
+    return db:transaction(function() return write_each(ops) end)
   end
 
   return self

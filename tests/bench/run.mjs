@@ -9,6 +9,7 @@ import path from 'node:path';
 import * as api from './api.mjs';
 import * as engine from './engine.mjs';
 import * as sim from './sim.mjs';
+import * as sync from './sync.mjs';
 import { HUBLOOP, ROUNDS, SECONDS, SECRET, SPAWN, TOKEN, here, line, load, median, project, quantile, round, rss, say, serve, started, stopped } from './lib.mjs';
 
 // ---- durable receipt ----
@@ -146,6 +147,7 @@ const benches = {
   ...engine,
   ...api,
   ...sim,
+  ...sync,
 };
 
 const wanted = process.argv.slice(2);
