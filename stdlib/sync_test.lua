@@ -127,6 +127,23 @@ describe("sync from CSV to HubSpot", function()
   end)
 end)
 
+describe("sync by a property that is not unique", function()
+  it("finds the records by a search, and leaves alone what is there twice", function()
+    local rows = { "domain,name" }
+    for i = 1, 120 do rows[#rows + 1] = ("a-rather-long-name-of-a-firm-%03d.example.com,Firm %d"):format(i, i) end
+    sim.create("companies", { domain = "a-rather-long-name-of-a-firm-007.example.com", name = "Seven" })
+    for _ = 1, 2 do sim.create("companies", { domain = "a-rather-long-name-of-a-firm-008.example.com", name = "Eight" }) end
+    task.sleep(60)
+    local m = fresh { from = sync.csv(table.concat(rows, "\n")), to = sync.hubspot "companies",
+      fields = { { "domain", key = true }, "name" } }
+    local r = m:run()
+    expect({ r.created, r.updated, r.bad }).to.equal { 118, 1, 1 }
+    expect(r.bad_rows[1].reason).to.match "2 records of HubSpot companies have this key: "
+    task.sleep(60)
+    expect(m:run().unchanged).to.equal(119)
+  end)
+end)
+
 describe("sync from HubSpot to a file", function()
   it("writes it whole, and a dry run compares it", function()
     sim.create("contacts", { email = "bo@example.com", lastname = "Bo", numemployees = "7" })

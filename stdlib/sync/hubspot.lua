@@ -9,6 +9,7 @@ local values = require "sync.values"
 local OPTIONS = { account = true, filters = true, overlap = true, id_property = true }
 local AT_ONCE = 1000         -- calls of one list that wait together; the queue makes batches of them
 local SEARCH_VALUES = 100    -- values of one IN filter, at most
+local SEARCH_BYTES = 2000    -- of all of them: HubSpot takes 3,000 characters of a search
 local CLASS = "bulk"
 local KEEP = 60 * 60 * 1000  -- ms for which the account's definitions are taken as known
 local MERGED = "hs_merged_object_ids"
@@ -106,12 +107,14 @@ return function(object_type, options)
   function self.find(property, wanted, names)
     if self.unique then return self.get(wanted, names, property ~= "hs_object_id" and property or nil) end
     local ids, by_value = {}, {}
-    for at = 1, #wanted, SEARCH_VALUES do
-      local part, of = table.move(wanted, at, math.min(#wanted, at + SEARCH_VALUES - 1), 1, {}), {}
-      for i, value in ipairs(part) do
-        of[value:lower()] = value
-        part[i] = value:lower()
-      end
+    local at = 1
+    while at <= #wanted do
+      local part, of, size = {}, {}, 0
+      repeat
+        local value = wanted[at]:lower()
+        part[#part + 1], of[value], size = value, wanted[at], size + #value + 3
+        at = at + 1
+      until at > #wanted or #part >= SEARCH_VALUES or size + #wanted[at] > SEARCH_BYTES
       for raw in objects.search { properties = { property }, priority = CLASS,
         filters = { { propertyName = property, operator = "IN", values = part } } } do
         local value = of[(raw.properties[property] or ""):lower()]

@@ -73,8 +73,15 @@ describe("a two-way sync", function()
     expect(records()).to.equal(rows(db))
     task.sleep(300)
     before = writes()
+    local get, asked = m.def.right.get, 0
+    m.def.right.get = function(ids, names)
+      asked = asked + #ids
+      return get(ids, names)
+    end
+    m.def.right.find = nil
     m:run()
     expect(writes()).to.equal(before)
+    expect(asked).to.equal(3)   -- whether a row is gone; nothing was compared
   end)
 
   it("lets a key change, and two changes of different fields", function()
@@ -185,7 +192,7 @@ describe("a two-way sync", function()
   end)
 
   it("asks a person, and does what was decided", function()
-    local said, m, r = both("ask", "left")
+    local said, m, r, id, db = both("ask", "left")
     expect(said).to.equal("a@example.com|L|| a@example.com|R||")
     expect(r.conflicts).to.equal(1)
     local list = m:conflicts()
@@ -193,6 +200,11 @@ describe("a two-way sync", function()
     expect(function() m:decide(list[1].id, "middle") end).to.raise('needs "left" or "right"')
     m:decide(list[1].id, "right")
     expect(m:conflicts()).to.have_length(0)
+    sim.update("contacts", id, { lastname = "L2" })
+    m:run()
+    expect(rows(db)).to.equal { "a@example.com|R||" }
+    expect(m:conflicts()[1].fields.lastname).to.equal { left = "L2", right = "R" }
+    m:decide(list[1].id, { lastname = "right" })
     m:run()
     expect(records()).to.equal { "a@example.com|R||" }
     expect(m:conflicts()).to.have_length(0)
@@ -225,5 +237,103 @@ describe("a two-way sync", function()
     expect(writes()).to.equal(0)
     expect(rows(db)).to.equal { "a@example.com||1|", "b@example.com|||" }
     expect(m.state:get "cursor").to.be_nil()
+  end)
+end)
+
+describe("a two-way sync that is cut off", function()
+  -- The side writes, and then the machine stops.
+  local function cut(m, side)
+    local write = m.def[side].write
+    m.def[side].write = function(ops)
+      write(ops)
+      m.def[side].write = write
+      error("the power failed", 0)
+    end
+    expect(function() m:run() end).to.raise("the power failed")
+  end
+
+  it("knows its own write again, and does not take it for a person's", function()
+    local m, db = setup(nil, { { left = "email", right = "mail", key = true }, { left = "lastname", right = "name", conflict = "left" } })
+    sim.create("contacts", { email = "a@example.com", lastname = "x" })
+    task.sleep(5)
+    m:run()
+    change(db, "a@example.com", "name", "R1")
+    cut(m, "left")
+    expect(records()).to.equal { "a@example.com|R1||" }
+    change(db, "a@example.com", "name", "R2")
+    task.sleep(5)
+    m:run()
+    expect(records()).to.equal { "a@example.com|R2||" }
+    expect(rows(db)).to.equal(records())
+  end)
+
+  it("finds what it has made, though the key has changed meanwhile", function()
+    local m, db = setup()
+    local id = sim.create("contacts", { email = "a@example.com", lastname = "x" })
+    task.sleep(5)
+    cut(m, "right")
+    expect(rows(db)).to.equal { "a@example.com|x||" }
+    sim.update("contacts", id, { email = "b@example.com" })
+    put(db, { mail = "c@example.com" })
+    task.sleep(5)
+    cut(m, "left")
+    task.sleep(5)
+    m:run()
+    task.sleep(200)
+    m:run()
+    expect(records()).to.equal { "b@example.com|x||", "c@example.com|||" }
+    expect(rows(db)).to.equal(records())
+  end)
+
+  it("looks up twice what has no unique property, as the search lags", function()
+    sim.start { lag_ms = 8000 }
+    n = n + 1
+    local db = sql.open("crm.db")
+    db:exec("CREATE TABLE firm(id INTEGER PRIMARY KEY, domain TEXT, name TEXT)")
+    db:exec("INSERT INTO firm(domain, name) VALUES('acme.com', 'Acme')")
+    local m = sync.mapping("crm " .. n, { left = sync.hubspot "companies", right = sync.sql(db, "firm", { id = "id" }),
+      fields = { { left = "domain", right = "domain", key = true }, "name" } })
+    cut(m, "left")
+    m:run()
+    task.sleep(60)
+    m:run()
+    expect(sim.control("list", { type = "companies" }).total).to.equal(1)
+    expect(db:query("SELECT count(*) AS n FROM firm")[1].n).to.equal(1)
+  end)
+
+  it("tells a row whose number the database gave out anew from the old one", function()
+    local m, db = setup()
+    sim.create("contacts", { email = "a@example.com" })
+    task.sleep(5)
+    m:run()
+    db:exec("DELETE FROM people")
+    sim.create("contacts", { email = "b@example.com" })
+    task.sleep(5)
+    m:run()
+    expect(records()).to.equal { "b@example.com|||" }
+    expect(rows(db)).to.equal(records())
+  end)
+
+  it("deletes no more than it may", function()
+    local m, db = setup { max_deletes = 2 }
+    for i = 1, 3 do sim.create("contacts", { email = ("p%d@example.com"):format(i) }) end
+    task.sleep(5)
+    m:run()
+    db:exec("DELETE FROM people")
+    expect(function() m:run() end).to.raise("more than 2 records would be deleted")
+    expect(records()).to.have_length(3)
+  end)
+
+  it("holds what is refused apart, and takes it back", function()
+    local m, db = setup()
+    sim.control("validate", { type = "contacts", property = "lastname", rule = "MAX_LENGTH", arguments = { "3" } })
+    put(db, { mail = "a@example.com", name = "Annabelle" })
+    expect(m:run().bad).to.equal(1)
+    expect(m:quarantined()[1].source).to.equal("1")
+    change(db, "a@example.com", "name", "Ann")
+    local r = m:retry_quarantine()
+    expect({ r.created, r.bad }).to.equal { 1, 0 }
+    expect(records()).to.equal { "a@example.com|Ann||" }
+    expect(m:quarantined()).to.have_length(0)
   end)
 end)

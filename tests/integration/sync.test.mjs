@@ -82,6 +82,42 @@ test('an API with a name and a password is read', async (t) => {
   assert.deepEqual([...new Set(seen)], [`Basic ${Buffer.from('ann:open sesame').toString('base64')}`]);
 });
 
+test('in a handler each page is stored when it is done, and a retry goes on behind it', async (t) => {
+  const dir = project(t, {
+    'x.lua': `
+      local sync = require "sync"
+      local m = sync.mapping("leads", { from = sync.csv("leads.csv"), to = sync.hubspot("contacts"), page = 10,
+        fields = { { "email", key = true }, { from = "name", to = "lastname" } } })
+      local write, page = m.def.right.write, 0
+      m.def.right.write = function(ops)
+        page = page + 1
+        if page == 3 then error("the power failed", 0) end
+        return write(ops)
+      end
+      on("go", function()
+        local r = m:run()
+        log.info(("read %d, created %d"):format(r.read, r.created))
+      end)
+      every("1h", function() emit("go", {}) end)`,
+    'x_test.lua': `
+      it("goes on", function()
+        local rows = { "email,name" }
+        for i = 1, 50 do rows[#rows + 1] = ("p%d@example.com,P%d"):format(i, i) end
+        fs.write("leads.csv", table.concat(rows, "\\n"))
+        sim.load("x.lua", { fs = { "." } })
+        sim.advance("61m")
+        sim.settle()
+        expect(sim.log()).to.contain("read 30, created 30")
+        expect(sim.control("list", { type = "contacts", limit = 1 }).total).to.equal(50)
+        sim.advance("1h")
+        sim.settle()
+        expect(sim.log()).to.contain("read 50, created 0")
+      end)`,
+  });
+  const r = await run(t, ['test', dir], { cwd: dir });
+  assert.equal(r.code, 0, r.out + r.err);
+});
+
 // `hubloop test` runs 50 of them.
 if (process.env.HL_LONG) {
   test('1,000 two-way syncs at random end with both sides equal', async (t) => {
