@@ -85,6 +85,22 @@ describe("sql", function()
     expect(count(db)).to.equal(1800)
   end)
 
+  it("has so many readings at once, and waits for the next no longer than the timeout", function()
+    shop():exec("INSERT INTO customer(email) VALUES('a'), ('b')")
+    local db = sql.open("shop.db", { timeout = "5s" })
+    db:exec("INSERT INTO customer(email) SELECT 'c' || key FROM json_each('[' || ? || '0]')", ("0, "):rep(600))
+    local function deep(depth)
+      for row in db:rows("SELECT id FROM customer") do
+        if row.id == 1 and depth > 1 then deep(depth - 1) end
+      end
+    end
+    deep(8)
+    local err = failure(deep, 9)
+    expect(err.category).to.equal("timeout")
+    expect(err.message).to.match("no connection became free within 5 s")
+    deep(8)
+  end)
+
   it("bounds what a query gives", function()
     local db = sql.open("big.db")
     local many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ?) SELECT i FROM n"

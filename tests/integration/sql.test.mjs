@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { project, run, start } from './lib.mjs';
+import { TOKEN, SECRET, deliver, event, project, run, serve, sim, start } from './lib.mjs';
 
 const TRY = `local function try(what, ...) local ok, why = pcall(what, ...)
   print(ok and "ok" or (type(why) == "table" and why.kind .. " " .. tostring(why.category) .. " " .. tostring(why.retryable) .. " " .. why.message) or tostring(why)) end
@@ -46,6 +46,31 @@ test('without a permission there is no database', async (t) => {
   assert.equal(r.code, 1);
   assert.match(r.err, /x\.lua:1: sql\.open: this script may not use shop\.db: permit it .*--allow-sql shop\.db for a lone script/);
   assert.deepEqual(fs.readdirSync(dir).filter((f) => f.includes('.db')), []);
+});
+
+test('in a replay databases are only read', async (t) => {
+  const dir = project(t, { 'x.lua': `local db = sql.open("shop.db")
+    on("contact.creation", function(event)
+      local n = db:query("SELECT count(*) AS n FROM t")[1].n
+      db:transaction(function() db:exec("INSERT INTO t VALUES(?)", event.objectId) end)
+      local ok, why = pcall(db.query, db, "INSERT INTO t VALUES('sly') RETURNING x")
+      log.info("there were", n, ok and "wrote" or why.category)
+    end)` });
+  const file = path.join(dir, 'shop.db');
+  ask(file, "CREATE TABLE t(x)");
+  const hubspot = await sim(t, dir);
+  const env = { HUBSPOT_TOKEN: TOKEN, HUBSPOT_CLIENT_SECRET: SECRET };
+  fs.writeFileSync(path.join(dir, 'hubloop.lua'), `return { accounts = { main = { token = secret "HUBSPOT_TOKEN", client_secret = secret "HUBSPOT_CLIENT_SECRET",
+    base_url = "${hubspot.url}" } }, permissions = { ["x.lua"] = { sql = { "shop.db" } } } }`);
+  const p = await serve(t, dir, { env });
+  assert.equal((await deliver(p.hook, [event({ objectId: 7 })])).status, 204);
+  await p.line(/there were 0 wrote/);
+  await p.settled((s) => s.engine.ran === 1);
+  const r = await run(t, ['events', 'replay', '--script', 'x.lua', '--dry-run', '--since', '1h'], { cwd: dir, env });
+  assert.equal(r.code, 0, r.err);
+  assert.match(r.out, /^ {4}sql +\S*shop\.db "INSERT INTO t VALUES\(\?\)"$/m);
+  assert.match(r.out, /there were 2 read_only/);
+  assert.equal(ask(file, 'SELECT count(*) FROM t'), '2');
 });
 
 test('an endless statement is stopped and holds up nothing', async (t) => {
