@@ -232,3 +232,24 @@ test('a script that is killed in a transaction leaves nothing of it', options, a
   }
   assert.equal(pg.ask('SELECT count(*) FROM killed'), '0');
 });
+
+test('scripts/contacts_sql.lua with a table of the server', options, async (t) => {
+  const script = fs.readFileSync(new URL('../../scripts/contacts_sql.lua', import.meta.url), 'utf8');
+  const once = script.replace('sql.open "contacts.db"', 'sql.open(secret "DB_URL")').replace('id INTEGER PRIMARY KEY', 'id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY')
+    .replace('changed TEXT', 'changed timestamptz').replace(/every\("10m".*?function\(\)\n/s, 'local function once()\n').replace(/end\)\s*$/, 'end\n');
+  const dir = project(t, { 'x.lua': `${once}
+    make_table()
+    db:exec("INSERT INTO contact(email, first_name, phone, changed) VALUES('bo@example.com', 'Bo', '1', now()), ('no address', 'Bad', NULL, now())")
+    local ann = require "hubspot".contacts.create { email = "ann@example.com", firstname = "Ann" }
+    once() once()
+    print(json.encode(db:query("SELECT email, first_name FROM contact ORDER BY email")))
+    db:exec("UPDATE contact SET first_name = 'Anna', changed = now() WHERE email = 'ann@example.com'")
+    once()
+    print(require "hubspot".contacts.get(ann.id, { "firstname" }).firstname, contacts:run { progress = false }.updated)` });
+  const r = await run(t, ['run', '--sim', 'x.lua', '--allow-sql', pg.place()], { cwd: dir, env: { DB_URL: pg.url() } });
+  assert.equal(r.code, 0, r.err + r.out);
+  const lines = r.out.trim().split('\n');
+  assert.deepEqual(JSON.parse(lines[0]).map((row) => `${row.email} ${row.first_name}`), ['ann@example.com Ann', 'bo@example.com Bo', 'no address Bad']);
+  assert.equal(lines[1], 'Anna\t0');
+  assert.match(r.err, /is left alone: /);
+});
