@@ -194,7 +194,8 @@ local entries
 local function begin(self, options)
   local run = { def = self.def, state = self.state, result = result.new(self.name, options.dry_run), dry_run = options.dry_run or false,
     full = options.full or false, puts = {}, bad_ids = {}, conflicts = {}, decided = {}, known_conflicts = {},
-    progress = options.progress == false and function() end or result.progress(self.name) }
+    shown = options.progress ~= false and host.bar "" }
+  run.progress = run.shown and result.progress(self.name) or function() end
   prepare(self.def)
   for key in pairs(keys_of(self.state, "q/")) do run.bad_ids[key:sub(3)] = true end
   if asks(self.def) then

@@ -2,6 +2,8 @@ local sync = require "sync"
 
 local LEADS = "E-Mail,Name,Score\nAnn@Example.com,Ann,1\nbo@example.com,Bo,2.50\n"
 
+local result = require "sync.result"
+
 local n = 0
 local function fresh(given)
   n = n + 1
@@ -205,5 +207,30 @@ describe("a mapping that cannot work", function()
     expect(function() m:run() end).to.raise('leads.csv has no column "Email"; did you mean "E%-Mail"?')
     m = leads { fields = { { from = "E-Mail", to = "email", key = true }, { from = "Name", to = "createdate" } } }
     expect(function() m:run() end).to.raise('the property "createdate" is read only')
+  end)
+end)
+
+describe("progress", function()
+  it("tells rows, their rate, and the time that is left", function()
+    expect(result.progress_line("leads", 1234, nil, 2000)).to.equal("leads: 1,234 rows, 617/s")
+    expect(result.progress_line("leads", 250000, 0.25, 10000)).to.equal("leads: 250,000 rows, 25,000/s, 25 %, 30 s left")
+    expect(result.progress_line("leads", 1000, 0.01, 120000)).to.equal("leads: 1,000 rows, 8/s, 1 %, 3.3 h left")
+    expect(result.progress_line("leads", 1000, 0.1, 600000)).to.equal("leads: 1,000 rows, 1/s, 10 %, 1.5 h left")
+  end)
+
+  it("knows how much HubSpot has", function()
+    for i = 1, 5 do sim.create("contacts", { email = ("p%d@example.com"):format(i) }) end
+    task.sleep(60)
+    local side, shares, cursor = sync.hubspot "contacts", {}, nil
+    for page in side.changes(nil, { "email" }, { size = 2, total = true }) do
+      shares[#shares + 1] = page.share
+      cursor = page.cursor
+    end
+    expect(shares).to.equal { 0.4, 0.8, 1.0 }
+    shares = {}
+    for page in side.changes({ since = cursor.since - 3600000 }, { "email" }, { size = 4, total = true }) do
+      shares[#shares + 1] = page.share
+    end
+    expect(shares).to.equal { 0.8, 1.0 }
   end)
 end)

@@ -149,33 +149,45 @@ return function(object_type, options)
     end
   end
 
+  -- How many records a search finds, for the time that is left. Waits.
+  local function total_of(filters)
+    return bound.request { method = "POST", path = "/crm/objects/{version}/" .. object_type .. "/search", priority = CLASS,
+      json = { filterGroups = json.array(#filters > 0 and { { filters = json.array(filters) } } or {}), limit = 1 } }.total
+  end
+
   ---Pages of what has changed since the cursor, then of what was deleted. Waits.
   ---@return fun(): {records: table[], cursor: any}|nil
   function self.changes(cursor, names, o)
     return coroutine.wrap(function()
       cursor = cursor or { started = time.now() }
-      local list = asked(names)
-      local since = cursor.since
+      local list, read = asked(names), 0
+      local since, total = cursor.since, nil
+      local function share(records)
+        read = read + #records
+        return total and total > 0 and math.min(1, read / total) or nil
+      end
       if not since and not options.filters then
+        if o.total and not cursor.after then total = total_of {} end
         local it <close> = objects.list { properties = list, after = cursor.after, priority = CLASS }
         local next_page = paged(it, o.size)
         while true do
           local raws, records = next_page(), {}
           if #raws == 0 then break end
           for i, raw in ipairs(raws) do records[i] = record_of(raw, raw.id) end
-          coroutine.yield { records = records, cursor = { after = it:cursor(), started = cursor.started } }
+          coroutine.yield { records = records, cursor = { after = it:cursor(), started = cursor.started }, share = share(records) }
         end
         since = cursor.started
       else
         local filters = table.move(options.filters or {}, 1, #(options.filters or {}), 1, {})
         filters[#filters + 1] = { propertyName = modified, operator = "GTE", value = ("%d"):format(math.max(0, (since or 0) - overlap)) }
+        if o.total then total = total_of(filters) end
         local it <close> = objects.search { properties = list, filters = filters, sorts = { modified }, limit = 200, priority = CLASS }
         local next_page = paged(it, o.size, names, true)
         while true do
           local records, last = next_page()
           if #records == 0 then break end
           since = math.max(since or 0, last or 0)
-          coroutine.yield { records = records, cursor = { since = since } }
+          coroutine.yield { records = records, cursor = { since = since }, share = share(records) }
         end
         since = since or cursor.started
       end

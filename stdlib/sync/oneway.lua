@@ -244,7 +244,7 @@ function oneway.run(run)
   run.marks = def.deletes == "follow" and def.left.snapshot and not def.right.sink
   -- A snapshot that is gone on with keeps its number: what its first part has brought is there.
   run.number = (saved and saved.number or 0) + (cursor and 0 or 1)
-  local how = { size = def.page, key = def.key.left, deletes = def.deletes == "follow" and not def.right.sink }
+  local how = { size = def.page, total = run.shown, key = def.key.left, deletes = def.deletes == "follow" and not def.right.sink }
   for page in def.left.changes(cursor, def.names.left, how) do
     oneway.page(run, page.records)
     run.progress(run.result.read, page.share)

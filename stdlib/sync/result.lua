@@ -129,17 +129,14 @@ function result.progress_line(name, done, share, ms)
   return line
 end
 
----A function to call with rows done and the share of all; shows itself on a terminal only. Call it without arguments
----at the end.
+---A function that shows rows done, and the share of all, on the terminal. Call it without arguments at the end.
 function result.progress(name)
-  local began, last, off = time.now(), 0, false
+  local began, last = time.now(), 0
   return function(done, share)
-    if off then return end
     local now = time.now()
-    if not done then
-      if last > 0 then host.bar "" end
+    if not done then host.bar ""
     elseif now - last >= EVERY then
-      off = not host.bar(result.progress_line(name, done, share, now - began))
+      host.bar(result.progress_line(name, done, share, now - began))
       last = now
     end
   end

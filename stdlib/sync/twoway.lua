@@ -182,7 +182,7 @@ local function plan_create(run, work, pair, side)
     run.result:add("created", change_of(run, "create", side, { texts = { left = texts } }, fields))
     put_well(run, from, record.id)
     if outcome.id then
-      run.made[side .. key] = outcome.id
+      if run.def[side].lags and not run.def[side].unique then run.made[side .. key] = outcome.id end
       put_link(run, { l = from == "left" and record.id or outcome.id, r = from == "right" and record.id or outcome.id, b = base })
     end
   end)
@@ -675,7 +675,7 @@ function twoway.run(run)
     end
     if #duplicates > 0 then again(run, side, duplicates) end
     local cursor = not run.full and saved[side] or nil
-    local how = { size = run.def.page, key = run.def.key[side], deletes = true }
+    local how = { size = run.def.page, total = run.shown, key = run.def.key[side], deletes = true }
     for page in run.def[side].changes(cursor, run.def.names[side], how) do
       records_of(run, side, page.records, true)
       run.progress(run.result.read, page.share)
