@@ -13,8 +13,7 @@ match.THRESHOLD = 0.8
 
 -- In points. Measured on the labelled sets of match_test.lua.
 local DOMAIN <const>, ADDITIONAL <const>, PARENT <const> = 4.5, -0.6, -0.5
-local SAME_NAME <const>, NO_DOMAIN <const> = 3.0, -0.5
-local SLOPE <const> = 14            -- from equal names on, by what they lack
+local SAME_NAME <const>, NO_DOMAIN <const> = 3.0, -0.2
 local CLEAR <const> = 0.7           -- between the best and the next; less is ambiguous
 
 -- Country codes of domains that everybody takes.
@@ -27,11 +26,28 @@ local function country_of_domain(domain)
   return top == "uk" and "GB" or text.country(top)
 end
 
+-- The part of a domain that was chosen: "acme" of "mail.acme.com" and of "acme.co.uk".
+local function label(domain)
+  local up = domain
+  while index.parent(up) do up = index.parent(up) end
+  return up:match("^[^.]+")
+end
+
+-- What a word means as a place; kept for one lead, because its candidates share their words.
+local function about(facts, word)
+  local known = facts.about[word]
+  if not known then
+    known = { country = text.country(word), city = index.city(word) }
+    facts.about[word] = known
+  end
+  return known
+end
+
 -- A country that a word of the name tells ("Acme Deutschland"), and the name is not only that.
-local function country_of_words(firm)
+local function country_of_words(facts, firm)
   for i = #firm.folded, 2, -1 do
     local word = firm.folded[i]
-    local code = (#word > 3 or word == "uk" or word == "usa") and text.country(word)
+    local code = (#word > 3 or word == "uk" or word == "usa") and about(facts, word).country
     if code then return code end
   end
   return nil
@@ -46,6 +62,11 @@ local function country_of_form(firm)
   return only
 end
 
+-- Whether the name's legal form is none of that country, and nothing better tells where the firm is.
+local function abroad(firm, country, known)
+  return country and not known and firm.form and not firm.countries["*"] and not firm.countries[country] and next(firm.countries) ~= nil
+end
+
 ---@class routing.lead_facts
 ---@field id string|nil
 ---@field domain string|nil of the e-mail, no free-mail one
@@ -56,6 +77,7 @@ end
 ---@field sure boolean the country is the lead's own property
 ---@field city string
 ---@field phone string|nil
+---@field about table<string, table> see about()
 
 --- What a lead tells.
 ---@param lead table
@@ -71,112 +93,186 @@ function match.facts(lead)
   local facts = {
     domain = index.own_domain(domain), site = index.own_domain(get "website"), name = name, firm = index.firm(name),
     city = index.city(get "city"), phone = index.phone(get "phone"), country = text.country(get "country"),
+    about = {},
   }
   facts.sure = facts.country ~= nil
-  if facts.firm then facts.country = facts.country or country_of_words(facts.firm) or country_of_form(facts.firm) end
-  facts.country = facts.country or country_of_domain(facts.domain)
+  if name and not name:find("%S%s+%S") and text.domain(name) then        -- "www.acme.com" in the field for the company
+    facts.site = facts.site or index.own_domain(name)
+    facts.firm = index.firm((label(text.domain(name)):gsub("%-", " ")))
+  end
+  if facts.firm then facts.country = facts.country or country_of_words(facts, facts.firm) or country_of_form(facts.firm) end
+  facts.country = facts.country or index.country_of_phone(get "phone") or country_of_domain(facts.domain)
   return facts
 end
 
-local function place_of(entry, firm)
-  local country, city = entry.place:match("^([^;]*);(.*)$")
+local function place_of(facts, entry, firm)
+  local country, city = entry.place:match("^([^;]*);([^;]*)")
   if country ~= "" then return country, city, true end
-  return firm and (country_of_words(firm) or country_of_form(firm)) or country_of_domain(entry.domains), city, false
+  return firm and (country_of_words(facts, firm) or country_of_form(firm)) or country_of_domain(entry.domains), city, false
 end
 
 ---------------------------------------------------------------------------------------------------- names
 
--- Words that are one in the other name, joined: "blue ocean" beside "blueocean".
-local function joined(words, other)
+-- The words as pairs of canonical and folded form, joined where the other name has them as one: "blue ocean" beside
+-- "blueocean".
+local function joined(firm, other)
   local there, list, i = {}, {}, 1
   for _, word in ipairs(other) do there[word] = true end
-  while i <= #words do
-    local both = words[i + 1] and words[i] .. words[i + 1]
-    if both and there[both] then
-      list[#list + 1] = both
-      i = i + 2
-    else
-      list[#list + 1] = words[i]
-      i = i + 1
-    end
+  while i <= #firm.words do
+    local both = firm.words[i + 1] and firm.words[i] .. firm.words[i + 1]
+    local one = there[both]
+    list[#list + 1] = one and { both, both } or { firm.words[i], firm.folded[i], firm.pair == i }
+    i = i + (one and 2 or 1)
   end
   return list
 end
 
-local function alike(a, b)
-  if a == b then return 1 end
-  local short, long = a, b
-  if #short > #long then short, long = long, short end
-  if #short >= 4 and not long:find("%d") then
-    local slips = index.slips(short, long, index.allowed(long))
-    if slips then return 1 - 1.2 * slips / #long end
-    if long:sub(1, #short) == short then return 0.7 end
+-- The lead's name, divided where nobody has its word and companies have its parts: "BlueoceanFreight".
+local function divided(data, firm)
+  local list, folded = {}, {}
+  for i, word in ipairs(firm.words) do
+    local parts, written
+    if data:frequency(word) == 0 then
+      parts, written = firms.divide(firm.folded[i], function(part)
+        return part == "the" or data:frequency(part) > 0 or data.cities[index.city(part)] ~= nil
+      end)
+      if parts and parts[1] == "the" then parts, written = { parts[2] }, { written[2] } end
+    end
+    table.move(parts or { word }, 1, 2, #list + 1, list)
+    table.move(written or { firm.folded[i] }, 1, 2, #folded + 1, folded)
   end
-  return 0
+  return { words = list, folded = folded, pair = firm.pair, form = firm.form, countries = firm.countries }
 end
 
--- How much of two names is the same, from 0 to 1; what the shared words tell, and the best of them that not many firms
--- have; whether one is misspelt, and whether the lead's spelling is another firm's word.
-local function compare(data, facts, firm, place)
-  local a, b = joined(facts.firm.words, firm.words), joined(firm.words, facts.firm.words)
-  local function worth(word)
-    if firms.fillers[word] then return 0.12 end
-    local city = index.city(word)
-    if city ~= "" and (place.city:find(city, 1, true) or facts.city:find(city, 1, true)) then return 0.12 end
-    if #word > 3 and text.country(word) then return 0.12 end
-    return data:weight(word) * (firms.common[word] and 0.5 or 1)
-  end
-  local pairs_found = {}
-  for i, x in ipairs(a) do
-    for j, y in ipairs(b) do
-      local s = alike(x, y)
-      if s > 0 then pairs_found[#pairs_found + 1] = { s, i, j } end
+-- How near two words are, from 0 to 1, and the slips between them, in the form in which there are fewer.
+local function alike(x, y, later)
+  if x[1] == y[1] then return 1, 0 end
+  if later and #x[2] >= 3 and y[2]:sub(1, #x[2]) == x[2] then return 0.85, 0 end     -- "Log." of "Logistics"
+  local best, fewest = 0, nil
+  for form = 1, 2 do
+    local a, b = x[form], y[form]
+    local long = math.max(#a, #b)
+    if math.min(#a, #b) >= 4 and not (a .. b):find("%d") then
+      local slips = index.slips(a, b, long < 8 and 1 or 2)
+      if slips and 1 - slips / long > best then best, fewest = 1 - slips / long, slips end
     end
   end
-  table.sort(pairs_found, function(p, q)
+  return best, fewest
+end
+
+---@class routing.comparison
+---@field likeness number 0 to 1, for people
+---@field told number what the shared words tell: 1 is one that nobody else has
+---@field rare number the best of them that is no common word
+---@field slips integer
+---@field known boolean a word of the lead's with slips is one that other firms have
+---@field lacks number points for the words that only one has: most when each has some
+
+-- Two names, word by word.
+local function compare(data, facts, firm, place)
+  local a = joined(facts.firm, firm.words)
+  local words = {}
+  for i, x in ipairs(a) do words[i] = x[1] end
+  local b = joined(firm, words)
+  local function worth(word, i)
+    if firms.fillers[word] then return 0.05 end
+    local it = about(facts, word)
+    if it.country and (#word > 3 or i and i > 1 and (it.country == facts.country or it.country == place.country)) then return 0.05 end
+    if i and i > 1 and data.cities[it.city] then return 0.05 end
+    if it.city ~= "" and (place.city:find(it.city, 1, true) or facts.city:find(it.city, 1, true)) then return 0.05 end
+    return data:weight(word) ^ 2 * (firms.common[word] and 0.5 or 1)
+  end
+  local found = {}
+  for i, x in ipairs(a) do
+    for j, y in ipairs(b) do
+      local s, slips = alike(x, y, i > 1 and j > 1)
+      if s > 0 then found[#found + 1] = { s, i, j, slips } end
+    end
+  end
+  table.sort(found, function(p, q)
     if p[1] ~= q[1] then return p[1] > q[1] end
     if p[2] ~= q[2] then return p[2] < q[2] end
     return p[3] < q[3]
   end)
-  local used_a, used_b, same, told, rare, slipped, known = {}, {}, 0, 0, 0, false, false
-  for _, pair in ipairs(pairs_found) do
-    local s, i, j = pair[1], pair[2], pair[3]
+  local c = { told = 0, rare = 0, slips = 0, known = false, lacks = 0 }
+  local used_a, used_b, same = {}, {}, 0
+  for _, one in ipairs(found) do
+    local s, i, j, slips = one[1], one[2], one[3], one[4]
     if not used_a[i] and not used_b[j] then
       used_a[i], used_b[j] = true, true
-      local w = (worth(a[i]) + worth(b[j])) / 2
-      same, told = same + w * s * 2, told + w
-      if not firms.common[b[j]] then rare = math.max(rare, w) end
-      if s < 1 then
-        slipped = true
-        if data:frequency(a[i]) > 0 and not firms.common[a[i]] then known = true end
+      local w = slips > 0 and worth(b[j][1]) or (worth(a[i][1]) + worth(b[j][1])) / 2
+      same, c.told, c.slips = same + w * s, c.told + w, c.slips + slips
+      if not firms.common[b[j][1]] then c.rare = math.max(c.rare, w) end
+      if slips > 0 then
+        if data:frequency(a[i][1]) > 0 and not firms.common[a[i][1]] then c.known = true end
       end
     end
   end
-  local all = 0
-  for _, word in ipairs(a) do all = all + worth(word) end
-  for _, word in ipairs(b) do all = all + worth(word) end
-  if table.concat(a) == table.concat(b) then return 1, told, rare, false, false end
-  return all > 0 and math.min(1, same / all) or 0, told, rare, slipped, known
+  -- People shorten a name at its end, and seldom add to it.
+  local function rest(list, used, elsewhere)
+    local sum, cost, last, form = 0, 0, 0, true
+    for i in ipairs(list) do last = used[i] and i or last end
+    for i = #list, 1, -1 do
+      local word = list[i]
+      form = form and i > 1 and not used[i] and data:frequency(word[1]) == 0 and firms.nearly_left_out(word[2], index.slips)
+      local w = used[i] and 0 or form and 0.05 or worth(word[1], i)
+      sum, cost = sum + w, cost + w * (i > last and not word[3] and 1 or elsewhere)
+    end
+    return sum, cost
+  end
+  local mine, more = rest(a, used_a, 1.6)
+  local its, less = rest(b, used_b, 3)
+  local all = 2 * c.told + mine + its
+  if all == 0 then all, less = 1, 1 end
+  c.lacks = (mine > 0.06 and its > 0.06 and 16 * (mine + its) + 1.5 * all or 9 * more + 4 * less) / all
+  if less > 0.06 then c.lacks = c.lacks + 0.4 end
+  c.likeness = 2 * same / all
+  if c.lacks > 0 and table.concat(words) == table.concat(firm.words) then c.lacks, c.likeness = 0, 1 end
+  return c
 end
 
 ---------------------------------------------------------------------------------------------------- evidence
 
-local function label(domain) return domain:match("^([^.]+)%.[^.]+$") or domain:match("([^.]+)%.[^.]+%.[^.]+$") or domain:match("^[^.]+") end
+-- With and without the marks of letters written out.
+local function bare(word) return (word:gsub("([aou])e", "%1")) end
 
--- "same", "near" (another ending, a slip) or "other"; nil when one has none.
-local function domains_agree(domain, domains)
+-- "near" (a slip), "related" (another ending, or it has the other or the name in it) or "other"; nil when one has none.
+local function domains_agree(domain, domains, firm)
   if not domain or not domains then return nil end
-  local mine, found = label(domain), "other"
+  local mine, ending = label(domain):gsub("%-", ""), domain:match("[^.]+$")
+  local first = #firm.folded[1] < 3 and firm.folded[1] .. (firm.folded[2] or "") or firm.folded[1]
+  local found = #first >= 3 and mine:sub(1, #first) == first and "related" or "other"
   for one in domains:gmatch("[^;]+") do
-    if one == domain then return "same", one end
-    local its = label(one)
-    if mine == its or #its >= 5 and index.slips(mine, its, index.allowed(its)) then found = "near" end
+    local its = label(one):gsub("%-", "")
+    if mine == its then
+      found = "related"
+      if (#ending > 2 or ending == "co" or ending == "cm") and index.slips(ending, one:match("[^.]+$"), 1) == 1 then return "near" end
+    elseif #its >= 5 and mine:gsub("%D", "") == its:gsub("%D", "") and index.slips(mine, its, #its < 12 and 1 or 2) then
+      return "near"
+    elseif #its >= 5 and mine:find(its, 1, true) then
+      found = "related"
+    end
   end
   return found
 end
 
+-- Whether the lead's domain has a word of its company name that the other name has spelt otherwise: then it is no slip.
+local function spells_its_own(domain, firm, other)
+  local flat, theirs = bare(label(domain):gsub("%-", "")), ""
+  for _, word in ipairs(other.folded) do theirs = theirs .. bare(word) end
+  for _, word in ipairs(firm.folded) do
+    word = bare(word)
+    if #word >= 4 and not theirs:find(word, 1, true) and flat:find(word, 1, true) then
+      for _, its in ipairs(other.folded) do
+        if index.slips(word, bare(its), 2) then return true end
+      end
+    end
+  end
+  return false
+end
+
 -- Adds what place, phone and domain say.
-local function weigh_rest(facts, place, entry, note)
+local function weigh_rest(facts, place, entry, agree, note)
   if facts.country and place.country then
     local sure = facts.sure and place.sure
     if facts.country == place.country then note(0.7, "same country") else
@@ -184,33 +280,51 @@ local function weigh_rest(facts, place, entry, note)
     end
   end
   if facts.city ~= "" and place.city ~= "" then
-    if facts.city == place.city then note(1.2, "same city") else note(-1.2, "another city") end
+    if facts.city == place.city then note(1.2, "same city") else note(agree == "near" and -2 or -3.5, "another city") end
   end
   if facts.phone and facts.phone == entry.phone then note(3, "same phone") end
 end
 
 local function probability(points) return math.floor(1000 / (1 + math.exp(-points)) + 0.5) / 1000 end
 
+local function city_of_words(data, facts, firm)
+  for i = 2, #firm.folded do
+    local city = about(facts, firm.folded[i]).city
+    if data.cities[city] then return city end
+  end
+  return ""
+end
+
 local function judge(data, facts, entry)
-  local firm = index.firm(entry.name)
+  local firm = index.firm_of(entry)
   local place = {}
-  place.country, place.city, place.sure = place_of(entry, firm)
+  place.country, place.city, place.sure = place_of(facts, entry, firm)
+  if place.city == "" then place.city = city_of_words(data, facts, firm) end
   local said, points = {}, NO_DOMAIN
   local function note(n, what)
     points = points + n
     said[#said + 1] = what
   end
-  local likeness, told, rare, slipped, known = compare(data, facts, firm, place)
-  note(SAME_NAME - SLOPE * (1 - likeness), likeness == 1 and "same name" or ("name alike %.2f"):format(likeness))
-  if rare < 0.5 then note(-1.5, "common words only") elseif told >= 1.5 then note(0.4) end
-  if slipped and known then note(-1.5, "its word is known as another") end
-  if facts.firm.form and firm.form and facts.firm.form ~= firm.form then note(-0.4, "another legal form") end
-  weigh_rest(facts, place, entry, note)
-  local agree = domains_agree(facts.domain or facts.site, entry.domains)
-  if agree == "near" then note(1.5, "a similar domain") elseif agree == "other" then
-    note(likeness == 1 and -1.2 or -2, "another domain")
+  local c = compare(data, facts, firm, place)
+  local same = c.lacks < 0.1 and c.slips == 0
+  note(SAME_NAME - c.lacks - 0.9 * c.slips + (c.lacks < 0.1 and 0.5 or 0), same and "same name" or ("name alike %.2f"):format(c.likeness))
+  if c.rare < 0.2 then note(-2, "common words only") elseif c.told >= 1.2 then note(0.4) end
+  if c.known then note(-1.5, "its word is known as another") end
+  if facts.firm.form and firm.form then
+    if facts.firm.form == firm.form then note(0.4) else note(-0.4, "another legal form") end
   end
-  return { entry = entry, points = points, said = said, how = likeness == 1 and "name" or "similar name", place = entry.place }
+  if abroad(facts.firm, place.country, facts.country) or abroad(firm, facts.country, place.country) then
+    note(-1.5, "a legal form of another country")
+  end
+  local domain = facts.domain or facts.site
+  local agree = domains_agree(domain, entry.domains, firm)
+  weigh_rest(facts, place, entry, agree, note)
+  if domain and spells_its_own(domain, facts.firm, firm) then note(-3.5, "its own domain spells it so") elseif agree == "near" then
+    note(1.5, "a similar domain")
+  elseif agree == "other" then
+    note(c.lacks < 1 and c.slips == 0 and -1.2 or -2, "another domain")
+  end
+  return { entry = entry, points = points, said = said, how = same and "name" or "similar name" }
 end
 
 ---------------------------------------------------------------------------------------------------- the pick
@@ -256,9 +370,9 @@ local function by_domain(data, facts, domain, what)
   local host, list = domain, {}
   while host and #list == 0 do
     index.each(data.by_domain[host], function(entry)
-      local firm = index.firm(entry.name)
+      local firm = index.firm_of(entry)
       local place, said = {}, {}
-      place.country, place.city, place.sure = place_of(entry, firm)
+      place.country, place.city, place.sure = place_of(facts, entry, firm)
       local primary = entry.domains:match("^[^;]+") == host
       local one = { entry = entry, points = DOMAIN, said = said, how = primary and "domain" or "additional domain" }
       local function note(n, why)
@@ -267,9 +381,9 @@ local function by_domain(data, facts, domain, what)
       end
       if not primary then note(ADDITIONAL) end
       if host ~= domain then note(PARENT) end
-      if facts.firm and firm then
-        local likeness = compare(data, facts, firm, place)
-        if likeness >= 0.85 then note(1.5 * likeness, "its name fits") end
+      if facts.firm and entry.key ~= "" then
+        local likeness = compare(data, facts, firm, place).likeness
+        if likeness >= 0.8 then note(1.5 * likeness, "its name fits") end
       end
       if facts.country and place.country then note(facts.country == place.country and 0.5 or -0.3, "same country") end
       if facts.city ~= "" and facts.city == place.city then note(0.5, "same city") end
@@ -298,18 +412,21 @@ end
 
 -- Records of one firm: they share a domain, or nothing of name and place is different.
 local function one_firm(a, b)
-  if a.key:gsub(" ", "") ~= b.key:gsub(" ", "") then return false end
+  if index.flat(a) ~= index.flat(b) then return false end
   if a.domains and b.domains then
     for domain in a.domains:gmatch("[^;]+") do
       if (";" .. b.domains .. ";"):find(";" .. domain .. ";", 1, true) then return true end
     end
     return false
   end
-  return a.place == b.place and not a.place:find("^;") and not a.place:find(";$")
+  local country, city = a.place:match("^([^;]+);([^;]+);")
+  return country ~= nil and b.place:find(country .. ";" .. city .. ";", 1, true) == 1
 end
 
 local function by_name(data, facts, threshold)
   local list = {}
+  facts.firm = divided(data, facts.firm)
+  if facts.city == "" then facts.city = city_of_words(data, facts, facts.firm) end
   for i, entry in ipairs(data:candidates(facts.firm.words)) do list[i] = judge(data, facts, entry) end
   table.sort(list, by_points)
   local out, best = outcome(list, threshold), list[1]

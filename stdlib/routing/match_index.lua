@@ -6,6 +6,7 @@
 --- meet every word that is that near.
 ---
 --- A map's value is the entry or word itself while it is the only one, else a list: most are, and 100,000 tables less.
+local countries = require "text.countries"
 local firms = require "text.firms"
 local text = require "text"
 
@@ -16,11 +17,12 @@ Index.__index = Index
 ---@class routing.company an entry: eight fields, which is what a Lua table of 250 bytes holds
 ---@field id string
 ---@field name string|nil
----@field key string canonical words of the name, "" without a name
+---@field key string canonical words of the name, "" without a name; "|" and the words as folded where these differ, "&" before
+---one after "and"
 ---@field domains string|nil ";" between several, the primary one first
 ---@field owner string|nil
 ---@field created integer epoch ms; 0: unknown
----@field place string country ";" city, as compared
+---@field place string country ";" city ";" legal form, as compared
 ---@field phone string|nil the last nine digits
 
 -- What is no company's own domain, whatever a record says: subdomains there belong to anybody.
@@ -94,11 +96,11 @@ end
 
 local function is_word(value) return type(value) == "string" end
 
--- f(gram) for each distinct one.
-local function each_gram(word, f)
-  local framed, seen = "^" .. word .. "$", {}
+-- f(gram) for each distinct one. Words of another length have grams of their own.
+local function each_gram(word, length, f)
+  local framed, seen, size = "^" .. word .. "$", {}, string.char(length & 0xff)
   for i = 1, #framed - 2 do
-    local gram = framed:sub(i, i + 2)
+    local gram = framed:sub(i, i + 2) .. size
     if not seen[gram] then
       seen[gram] = true
       f(gram)
@@ -110,7 +112,7 @@ local function spellable(word) return #word >= 4 and not word:find("%d") end
 
 ---@return routing.match_index
 function index.new()
-  return setmetatable({ size = 0, by_id = {}, by_domain = {}, by_name = {}, by_word = {}, by_gram = {} }, Index)
+  return setmetatable({ size = 0, by_id = {}, by_domain = {}, by_name = {}, by_word = {}, by_gram = {}, cities = {} }, Index)
 end
 
 local function each_domain(entry, f)
@@ -127,17 +129,43 @@ local function each_word(key, f)
   end
 end
 
+--- The whole name in canonical letters.
+---@param entry routing.company
+---@return string
+function index.flat(entry) return (entry.key:match("^[^|]*"):gsub(" ", "")) end
+
+--- The parts of the name of an entry.
+---@param entry routing.company
+---@return text.firm
+function index.firm_of(entry)
+  local words, folded = entry.key:match("^([^|]*)|?(.*)$")
+  local firm = { words = {}, folded = {}, form = entry.place:match(";([^;]+)$") }
+  firm.countries = firms.countries(firm.form)
+  for word in words:gmatch("%S+") do firm.words[#firm.words + 1] = word end
+  if folded == "" then
+    firm.folded = firm.words
+    return firm
+  end
+  for word in folded:gmatch("%S+") do
+    if word:byte() == 38 then firm.pair, word = #firm.folded + 1, word:sub(2) end
+    firm.folded[#firm.folded + 1] = word
+  end
+  return firm
+end
+
 --- Adds an entry, or puts it in the place of the one with its id.
 ---@param entry routing.company
 function Index:put(entry)
   self:remove(entry.id)
   self.by_id[entry.id], self.size = entry, self.size + 1
+  local city = entry.place:match(";([^;]+);")
+  if city then self.cities[city] = (self.cities[city] or 0) + 1 end
   each_domain(entry, function(domain) put_in(self.by_domain, domain, entry, is_entry) end)
   if entry.key == "" then return end
-  put_in(self.by_name, (entry.key:gsub(" ", "")), entry, is_entry)
-  each_word(entry.key, function(word)
+  put_in(self.by_name, index.flat(entry), entry, is_entry)
+  each_word(entry.key:match("^[^|]+"), function(word)
     if not self.by_word[word] and spellable(word) then
-      each_gram(word, function(gram) put_in(self.by_gram, gram, word, is_word) end)
+      each_gram(word, #word, function(gram) put_in(self.by_gram, gram, word, is_word) end)
     end
     put_in(self.by_word, word, entry, is_entry)
   end)
@@ -149,12 +177,14 @@ function Index:remove(id)
   local entry = self.by_id[id]
   if not entry then return end
   self.by_id[id], self.size = nil, self.size - 1
+  local city = entry.place:match(";([^;]+);")
+  if city then self.cities[city] = self.cities[city] > 1 and self.cities[city] - 1 or nil end
   each_domain(entry, function(domain) take_out(self.by_domain, domain, entry) end)
   if entry.key == "" then return end
-  take_out(self.by_name, (entry.key:gsub(" ", "")), entry)
-  each_word(entry.key, function(word)
+  take_out(self.by_name, index.flat(entry), entry)
+  each_word(entry.key:match("^[^|]+"), function(word)
     if take_out(self.by_word, word, entry) and spellable(word) then
-      each_gram(word, function(gram) take_out(self.by_gram, gram, word) end)
+      each_gram(word, #word, function(gram) take_out(self.by_gram, gram, word) end)
     end
   end)
 end
@@ -180,6 +210,8 @@ function Index:weight(word)
   return n <= 1 and 1 or math.log((self.size + 1) / n) / math.log(self.size + 1)
 end
 
+local rows = { {}, {}, {} }   -- used again: a lookup compares hundreds of words
+
 --- The slips (a letter wrong, more, fewer, or two swapped) between two words, up to `most`; beyond that, nil.
 ---@param a string
 ---@param b string
@@ -187,20 +219,31 @@ end
 ---@return integer|nil
 function index.slips(a, b, most)
   local n, m = #a, #b
-  if math.abs(n - m) > most then return nil end
+  if n - m > most or m - n > most then return nil end
   if a == b then return 0 end
   local byte = string.byte
-  local before, above, row = {}, {}, {}
+  local first = 1
+  while first <= n and byte(a, first) == byte(b, first) do first = first + 1 end
+  while n >= first and m >= first and byte(a, n) == byte(b, m) do n, m = n - 1, m - 1 end
+  local skip = first - 1
+  n, m = n - skip, m - skip
+  if n == 0 or m == 0 then return n + m <= most and n + m or nil end
+  local before, above, row = rows[1], rows[2], rows[3]
+  local far = most + 1
   for j = 0, m do above[j] = j end
   for i = 1, n do
-    local x, least = byte(a, i), i
-    row[0] = i
-    for j = 1, m do
-      local y = byte(b, j)
+    local x, least = byte(a, skip + i), far
+    local left, right = i - most, i + most       -- beyond, a cell is more than `most`
+    if left < 1 then left = 1 end
+    if right > m then right = m end
+    row[left - 1] = left == 1 and i or far
+    for j = left, right do
+      local y = byte(b, skip + j)
       local best = above[j - 1] + (x == y and 0 or 1)
-      if above[j] + 1 < best then best = above[j] + 1 end
+      local up = j < i + most and above[j] + 1 or far
+      if up < best then best = up end
       if row[j - 1] + 1 < best then best = row[j - 1] + 1 end
-      if i > 1 and j > 1 and x == byte(b, j - 1) and byte(a, i - 1) == y and before[j - 2] + 1 < best then
+      if i > 1 and j > 1 and x == byte(b, skip + j - 1) and byte(a, skip + i - 1) == y and before[j - 2] + 1 < best then
         best = before[j - 2] + 1
       end
       row[j] = best
@@ -217,69 +260,83 @@ end
 ---@return integer
 function index.allowed(word) return #word < 4 and 0 or #word < 8 and 1 or 2 end
 
---- The words of the index that are `word` but for a slip or two.
+--- The words of the index that are `word` but for a slip, or, when there is none and it is long, two.
 ---@param word string canonical
 ---@return table<string, integer> slips by word
 function Index:near(word)
   local found = {}
-  local most = spellable(word) and index.allowed(word) or 0
-  if most == 0 then return found end
-  local grams = {}
-  each_gram(word, function(gram) grams[#grams + 1] = { gram, count(self.by_gram[gram]) } end)
-  table.sort(grams, function(a, b) return a[2] < b[2] or a[2] == b[2] and a[1] < b[1] end)
-  local tried = { [word] = true }
-  for i = 1, #word - 1 do                        -- in a short word, two letters swapped can spoil every gram
+  if not spellable(word) then return found end
+  for i = 1, #word - 1 do                        -- two letters swapped spoil four grams, all of a short word
     local other = word:sub(1, i - 1) .. word:sub(i + 1, i + 1) .. word:sub(i, i) .. word:sub(i + 2)
-    if not tried[other] and self.by_word[other] then found[other], tried[other] = 1, true end
+    if other ~= word and self.by_word[other] then found[other] = 1 end
   end
-  for i = 1, math.min(#grams, 4 * most + 1) do
-    each(self.by_gram[grams[i][1]], function(other)
-      if tried[other] then return end
-      tried[other] = true
-      local slips = index.slips(word, other, most)
-      if slips then found[other] = slips end
-    end)
+  for most = 1, self.by_word[word] and 1 or index.allowed(word) do
+    for length = #word - most, #word + most do
+      local grams, distinct, tried = {}, 0, { [word] = true }
+      each_gram(word, length, function(gram)
+        distinct = distinct + 1
+        local there = self.by_gram[gram]
+        if there then grams[#grams + 1] = there end
+      end)
+      table.sort(grams, function(a, b) return count(a) < count(b) end)
+      for i = 1, 3 * most + 1 - (distinct - #grams) do         -- those that no word has count as looked at
+        each(grams[i], function(other)
+          if tried[other] then return end
+          tried[other] = true
+          found[other] = found[other] or index.slips(word, other, most)
+        end)
+      end
+    end
+    if next(found) then break end
   end
   return found
 end
 
-local POSTINGS <const> = 4000   -- entries looked through in one lookup: 2 ms
-local BEST <const> = 24         -- candidates that are compared in full
+local SURE <const> = 3          -- firms with a word make it a word, not somebody's slip
+local FIRST <const>, MORE <const> = 3000, 300   -- companies looked through for the rarest word, and for the others
+local BEST <const> = 12         -- candidates that are compared in full
 
 --- Companies whose name could be the one asked for, best first as far as their words tell.
 ---@param words string[] canonical
 ---@return routing.company[]
 function Index:candidates(words)
-  local lists, room = {}, POSTINGS
+  local lists = {}
   local function ask(word, share)
     local n = count(self.by_word[word])
     if n > 0 then lists[#lists + 1] = { word = word, n = n, worth = share * self:weight(word) } end
   end
   for i, word in ipairs(words) do
     ask(word, 1)
-    for other, slips in pairs(self:near(word)) do ask(other, 1 - 0.2 * slips) end
-    if words[i + 1] then ask(word .. words[i + 1], 2) end            -- "blue ocean" of one called "blueocean"
-    for cut = 3, #word - 3 do                                       -- and the other way round
-      if self.by_word[word:sub(1, cut)] and self.by_word[word:sub(cut + 1)] then
-        ask(word:sub(1, cut), 1)
-        ask(word:sub(cut + 1), 1)
-      end
+    if self:frequency(word) < SURE then
+      for other, slips in pairs(self:near(word)) do ask(other, 1 - 0.2 * slips) end
     end
+    if words[i + 1] then ask(word .. words[i + 1], 2) end            -- "blue ocean", and it is called "blueocean"
   end
   table.sort(lists, function(a, b) return a.n < b.n or a.n == b.n and a.word < b.word end)
   local sum, found = {}, {}
-  local function add(entry, worth)
-    if not sum[entry] then found[#found + 1] = entry end
-    sum[entry] = (sum[entry] or 0) + worth
+  local function add(there, worth)
+    each(there, function(entry)
+      local before = sum[entry]
+      if not before then found[#found + 1] = entry end
+      sum[entry] = (before or 0) + worth
+    end)
   end
-  each(self.by_name[table.concat(words)], function(entry) add(entry, 100) end)
-  for _, list in ipairs(lists) do
-    room = room - list.n
-    if room < 0 then break end
-    each(self.by_word[list.word], function(entry) add(entry, list.worth) end)
+  add(self.by_name[table.concat(words)], 100)
+  local seen = 0
+  for i, list in ipairs(lists) do
+    seen = seen + list.n
+    if seen <= MORE or i == 1 and seen <= FIRST then
+      add(self.by_word[list.word], list.worth)
+    else                                  -- of a word that many have, only who is among the found
+      for _, entry in ipairs(found) do
+        if entry.key:find(list.word, 1, true) then sum[entry] = sum[entry] + list.worth end
+      end
+    end
   end
   table.sort(found, function(a, b) return sum[a] > sum[b] or sum[a] == sum[b] and a.id < b.id end)
-  for i = #found, BEST + 1, -1 do found[i] = nil end
+  for i = #found, 1, -1 do
+    if i > BEST or sum[found[i]] < 0.3 * sum[found[1]] and sum[found[1]] < 100 then found[i] = nil end
+  end
   return found
 end
 
@@ -301,12 +358,31 @@ function index.phone(value)
   return #digits >= 7 and digits:sub(-9) or nil
 end
 
+local by_prefix = {}
+for code, country in pairs(countries) do
+  local prefix = country.calling
+  if prefix and prefix ~= "1" then by_prefix[prefix] = by_prefix[prefix] == nil and code or false end   -- false: several have it
+end
+
+--- The country of a number that begins with "+" and a prefix that one country has.
+---@param value string|nil
+---@return string|nil
+function index.country_of_phone(value)
+  local digits = type(value) == "string" and value:match("^%s*%(?%+(.*)$")
+  if not digits then return nil end
+  digits = digits:gsub("%D", "")
+  for n = 3, 1, -1 do
+    if by_prefix[digits:sub(1, n)] ~= nil then return by_prefix[digits:sub(1, n)] or nil end
+  end
+  return nil
+end
+
 --- The city as compared.
 ---@param value string|nil
 ---@return string
 function index.city(value)
   local folded = type(value) == "string" and text.fold(value) or ""
-  return (firms.latin(folded):gsub("([aou])e", "%1"):gsub("[%d]+", ""):gsub("^%s+", ""):gsub("%s+$", ""))
+  return (firms.latin(folded):gsub("([aou])e", "%1"):gsub("(%a)%1", "%1"):gsub("%d+", ""):gsub("^%s+", ""):gsub("%s+$", ""))
 end
 
 index.properties = { "domain", "hs_additional_domains", "name", "hubspot_owner_id", "createdate", "hs_lastmodifieddate", "country",
@@ -328,12 +404,19 @@ function index.entry(company)
   if #domains == 0 then add(company.website) end
   for one in (filled(company.hs_additional_domains) or ""):gmatch("[^;,%s]+") do add(one) end
   local firm = index.firm(company.name)
+  local key = firm and table.concat(firm.words, " ") or ""
+  if firm then
+    if firm.pair and firm.folded[firm.pair] then firm.folded[firm.pair] = "&" .. firm.folded[firm.pair] end
+    local folded = table.concat(firm.folded, " ")
+    if folded ~= key then key = key .. "|" .. folded end
+  end
   local created = filled(company.createdate) or filled(company.createdAt)
   local ok, ms = pcall(time.parse, created)
   return {
-    id = tostring(company.id), name = filled(company.name), key = firm and table.concat(firm.words, " ") or "",
+    id = tostring(company.id), name = filled(company.name), key = key,
     domains = domains[1] and table.concat(domains, ";"), owner = filled(company.hubspot_owner_id),
-    created = ok and ms or 0, place = (text.country(company.country) or "") .. ";" .. index.city(company.city),
+    created = ok and ms or 0,
+    place = ("%s;%s;%s"):format(text.country(company.country) or "", index.city(company.city), firm and firm.form or ""),
     phone = index.phone(company.phone),
   }
 end

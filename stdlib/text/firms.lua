@@ -12,22 +12,22 @@ end
 -- Legal forms by the countries whose law has them ("*": several that say little about where).
 local forms = {}
 for countries, words in pairs {
-  ["DE AT CH LI"] = "gmbh mbh ggmbh ag kg kgaa ohg gbr ug ek eg ev partg",
-  ["US"] = "inc incorporated llc llp lp pllc",
+  ["DE AT CH LI"] = "gmbh mbh ggmbh ag kg kgaa ohg gbr ug ek eg ev partg og haftungsbeschraenkt haftungsbeschrankt",
+  ["US CA"] = "inc incorporated", ["US AE"] = "llc", ["US GB IN AU CA SG"] = "llp lp", ["US"] = "pllc",
   ["*"] = "corp corporation co company sa se cv cie compagnie kk gk ltda limitada sc snc ad bt ik",
   ["GB IE US AU NZ IN CA SG HK ZA NG KE GH MT CY IL PK BD LK MY AE TH TR CN JP KR TW"] = "ltd limited",
-  ["GB IE"] = "plc cic lbg teoranta teo",
-  ["FR BE LU CH CA MA TN DZ"] = "sarl sas sasu eurl sca sci scop",
+  ["GB IE"] = "plc cic lbg dac teoranta teo",
+  ["FR BE LU CH MA TN DZ"] = "sarl sas sasu eurl sca sci scop",
   ["BE NL LU"] = "bv nv vof bvba sprl scrl commv asbl vzw stichting",
   ["IT SM"] = "spa srl sapa srls scarl sas ss",
   ["ES"] = "sl slu sau sll slp", ["MX"] = "sapi", ["CL PE CO"] = "sac spa eirl",
-  ["PT BR"] = "lda unipessoal eireli",
-  ["SE FI"] = "ab publ", ["DK NO"] = "as asa aps is ans da", ["FI"] = "oy oyj ky", ["IS"] = "ehf hf",
+  ["CA"] = "ltee", ["PT BR"] = "lda unipessoal eireli",
+  ["SE FI"] = "ab publ hb", ["DK NO"] = "as asa aps is ans da", ["FI"] = "oy oyj ky", ["IS"] = "ehf hf",
   ["PL"] = "spzoo spk psa", ["CZ SK"] = "sro spol vos as", ["HU"] = "kft zrt nyrt", ["RO MD"] = "srl pfa",
   ["SI HR RS BA ME MK"] = "doo dd jdoo dooel", ["BG"] = "ood eood ead", ["GR CY"] = "ae epe ike oe",
   ["EE"] = "oue ou", ["LT"] = "uab", ["LV"] = "sia", ["TR"] = "sti",
   ["RU BY KZ"] = "ooo oao zao pao", ["UA"] = "tov",
-  ["IN PK BD LK"] = "pvt opc", ["AU NZ ZA"] = "pty", ["SG"] = "pte", ["MY BN"] = "sdn bhd",
+  ["IN PK BD LK"] = "pvt private opc", ["AU NZ ZA"] = "pty pl", ["SG"] = "pte", ["MY BN"] = "sdn bhd",
   ["ID"] = "pt tbk", ["AE QA KW OM BH"] = "fze fzco fzc wll saoc dmcc", ["LB"] = "sal",
 } do
   for word in words:gmatch("%S+") do
@@ -48,7 +48,7 @@ local phrases = {
   { "spolka akcyjna", "sa" }, { "aktiengesellschaft", "ag" }, { "kommanditgesellschaft", "kg" }, { "aktiebolag", "ab" },
   { "osakeyhtioe", "oy" }, { "osakeyhtio", "oy" }, { "anpartsselskab", "aps" }, { "aktieselskab", "as" }, { "aksjeselskap", "as" },
   { "s de rl de cv", "sa" }, { "srl de cv", "sa" }, { "sa de cv", "sa" }, { "sp zoo", "spzoo" }, { "sp z oo", "spzoo" },
-  { "sp j", "spk" },
+  { "sp j", "spk" }, { "sp k", "spk" },
 }
 
 -- Forms that nobody's name is: left out wherever they stand. The others only at the end, and some at the front.
@@ -60,7 +60,7 @@ local articles = set "the die der das le la les el los las il lo de het"
 local conjunctions = set "and und et og och en"
 
 --- Words that come and go with the same firm.
-firms.fillers = set [[group holding international worldwide global enterprises]]
+firms.fillers = set [[group holding international worldwide global enterprises hq headquarters office team department branch europe]]
 firms.fillers.global = nil   -- part of too many names
 
 -- What a word stands for: abbreviations, and the same word in other languages and numbers.
@@ -128,7 +128,7 @@ local function canonical(word)
   word = same[word] or word
   if word:find("%d") then return word end
   local short = word:gsub("([aou])e", "%1"):gsub("(%a)%1", "%1")
-  return #short >= 2 and short or word
+  return #short >= 4 and short or word
 end
 
 -- "s p a" is spelt out, "spa" is not: runs of single letters are one word.
@@ -147,11 +147,8 @@ local function join_letters(words)
 end
 
 local function without_forms(words)
-  local found, first, last = {}, 1, #words
-  local function take(word)
-    for country in pairs(forms[word]) do found[country] = (found[country] or 0) + 1 end
-    found[1] = found[1] or word
-  end
+  local found, first, last = nil, 1, #words
+  local function take(word) found = found or word end
   while first < last and articles[words[first]] do first = first + 1 end
   while last > first do
     local word = words[last]
@@ -197,26 +194,63 @@ end
 ---@class text.firm
 ---@field words string[] canonical, without legal forms, articles in front and "and"
 ---@field folded string[] the same words as written
+---@field pair integer|nil where the word after "and" is: "Smith and Jones"
 ---@field form string|nil the last legal form
----@field countries table<string, integer> of the legal forms, "*" for those that say nothing
+---@field countries table<string, boolean> that have that form; "*": it says nothing
+
+local nowhere = {}
+
+--- The countries that have a legal form; "*" when it says little about where.
+---@param form string|nil
+---@return table<string, boolean>
+function firms.countries(form) return form and forms[form] or nowhere end
 
 --- Takes a name apart, to compare it with others.
 ---@param folded string as text.fold gives it, "&" written as "and"
 ---@return text.firm
 function firms.read(folded)
   local words, found = without_forms(split(latin(folded)))
-  local firm = { words = {}, folded = {}, form = found[1], countries = found }
-  found[1] = nil
+  local firm = { words = {}, folded = {}, form = found, countries = firms.countries(found) }
   for i, word in ipairs(words) do
     if not conjunctions[word] or #words == 1 or i == 1 then
       firm.words[#firm.words + 1] = canonical(word)
       firm.folded[#firm.folded + 1] = word
+    elseif not firm.pair and i < #words then
+      firm.pair = #firm.words + 1
     end
   end
   return firm
 end
 
-firms.canonical = canonical
+--- A word that was two: "blueocean" where `known` knows "blue" and "ocean".
+---@param word string as text.fold leaves it
+---@param known fun(part: string): boolean whether there is such a canonical word
+---@return string[]|nil canonical
+---@return string[]|nil folded
+function firms.divide(word, known)
+  for cut = 3, #word - 3 do
+    local one, two = canonical(word:sub(1, cut)), canonical(word:sub(cut + 1))
+    if known(one) and known(two) then return { one, two }, { word:sub(1, cut), word:sub(cut + 1) } end
+  end
+  return nil
+end
+
+--- Whether a word could be a legal form or a filler, also with a letter wrong, or what is left of a form. `slips` as match_index.slips.
+---@param word string folded
+---@param slips fun(a: string, b: string, most: integer): integer|nil
+---@return boolean
+function firms.nearly_left_out(word, slips)
+  if #word == 1 or forms[word] then return true end
+  if #word < 4 then return false end
+  for form in pairs(forms) do
+    if #form >= 4 and slips(word, form, 1) then return true end
+  end
+  for filler in pairs(firms.fillers) do
+    if slips(word, filler, 1) then return true end
+  end
+  return false
+end
+
 firms.latin = latin
 
 return firms

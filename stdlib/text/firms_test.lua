@@ -32,7 +32,7 @@ describe("legal forms", function()
 
   it("tell the country where only one has them", function()
     expect(read("Acme Sdn Bhd").form).to.equal("bhd")
-    expect(read("Acme GmbH").countries).to.equal { AT = 1, CH = 1, DE = 1, LI = 1 }
+    expect(read("Acme GmbH").countries).to.equal { AT = true, CH = true, DE = true, LI = true }
     expect(read("Acme").form).to.be_nil()
   end)
 end)

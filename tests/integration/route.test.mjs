@@ -160,6 +160,17 @@ test('shares hold for other pools, too', async (t) => {
   }
 });
 
+// Each seed is other firms and leads.
+test('matching holds for other leads, too', { skip: process.env.HL_LONG ? false : 'HL_LONG=1 tries many' }, async (t) => {
+  const dir = project(t);
+  const file = path.resolve(import.meta.dirname, '../../stdlib/routing/match_measure_test.lua');
+  for (let seed = 2; seed <= 40; seed++) {
+    const r = await run(t, ['test', file, '--seed', String(seed), '--filter', 'and on sets that were not'], { cwd: dir });
+    t.diagnostic(`--seed ${seed} ${r.out.match(/^matching, unseen.*$/m)?.[0]}`);
+    assert.equal(r.code, 0, `--seed ${seed}\n${r.out}${r.err}`);
+  }
+});
+
 test('tells the company that the lead was taken to be of', async (t) => {
   const dir = project(t);
   const s = await sim(t, dir, ['--owners', '2']);
