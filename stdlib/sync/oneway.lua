@@ -32,34 +32,68 @@ local function put_well(run, row)
   end
 end
 
--- The rows of a page that can be read, in their order; of one key the last.
-local function read_rows(run, records)
-  local def, rows, by_key = run.def, {}, {}
+-- What the source's records had as key when they were brought, by their ids (deletes = "follow"). Waits.
+local function known_keys(run, records)
+  local ids, out = {}, {}
   for _, record in ipairs(records) do
-    if record.merged_away then goto next end   -- its key went on to the record that it was merged into
-    if not record.deleted then run.result.read = run.result.read + 1 end
-    local texts, wrong
-    if record.bad then texts, wrong = {}, record.bad else texts, wrong = definition.texts(def, "left", record.values) end
+    ids[#ids + 1] = state.spread("i", record.id)
+    for _, old in ipairs(record.merged or {}) do ids[#ids + 1] = state.spread("i", old) end
+  end
+  local stored = run.state:get_all(ids)
+  for _, id in ipairs(ids) do
+    if run.puts[id] ~= nil then out[id] = run.puts[id] or nil else out[id] = stored[id] end
+  end
+  return out
+end
+
+-- A row that deletes what a record had brought under a key that is no longer its own.
+local function add_gone(run, rows, known, id, key)
+  local at = state.spread("i", id)
+  if not known[at] or known[at] == key then return end
+  rows[#rows + 1] = { record = { id = id, values = {}, deleted = true }, texts = {}, key = known[at] }
+  run.puts[at] = false
+end
+
+-- The rows of a page that can be read, in their order; of one key the last. Waits.
+local function read_rows(run, records)
+  local def, rows, by_key, gone = run.def, {}, {}, {}
+  local known = run.ids and known_keys(run, records)
+  for _, record in ipairs(records) do
+    local texts, wrong = {}, record.bad
+    if not wrong then texts, wrong = definition.texts(def, "left", record.values) end
     local row = { record = record, texts = texts, key = texts[def.key.name] }
-    if record.deleted then wrong = not row.key and "deleted, and its key is not known" or nil end
-    if wrong then
-      if not record.deleted then
+    if record.deleted then
+      if known then add_gone(run, gone, known, record.id)
+      elseif row.key and not record.merged_away then gone[#gone + 1] = row end
+    else
+      run.result.read = run.result.read + 1
+      if wrong then
         if not row.key then run.unreadable = true end
         put_bad(run, row, wrong)
+      elseif by_key[row.key] then
+        rows[by_key[row.key]] = row
+      else
+        rows[#rows + 1] = row
+        by_key[row.key] = #rows
       end
-    elseif by_key[row.key] then
-      rows[by_key[row.key]] = row
-    else
+      if row.key and run.marks then run.puts[state.spread("k", row.key)] = run.number end
+      if row.key and known then
+        add_gone(run, gone, known, record.id, row.key)
+        for _, old in ipairs(record.merged or {}) do add_gone(run, gone, known, old, row.key) end
+        run.puts[state.spread("i", record.id)] = row.key
+      end
+    end
+  end
+  for _, row in ipairs(gone) do
+    if not by_key[row.key] then
       rows[#rows + 1] = row
       by_key[row.key] = #rows
     end
-    if row.key and run.marks and not record.deleted then run.puts[state.spread("k", row.key)] = run.number end
-    ::next::
   end
   return rows
 end
 
--- Without deleted records whose key somebody has at the source. Waits.
+-- Without deleted rows whose key somebody has at the source. Waits.
 local function without_living(run, rows)
   local def, wanted = run.def, {}
   for _, row in ipairs(rows) do
@@ -68,7 +102,9 @@ local function without_living(run, rows)
   if #wanted == 0 or not def.left.find then return rows end
   local living, out = def.left.find(def.key.left, wanted, def.names.left), {}
   for _, row in ipairs(rows) do
-    if not (row.record.deleted and living[row.key]) then out[#out + 1] = row end
+    local one = row.record.deleted and living[row.key]
+    -- HubSpot finds a contact by its other addresses, too.
+    if not one or not one.several and def.key.read.left(one.values) ~= row.key then out[#out + 1] = row end
   end
   return out
 end
@@ -242,6 +278,7 @@ function oneway.run(run)
     end
   end
   run.marks = def.deletes == "follow" and def.left.snapshot and not def.right.sink
+  run.ids = def.deletes == "follow" and not def.left.snapshot and not def.right.sink
   -- A snapshot that is gone on with keeps its number: what its first part has brought is there.
   run.number = (saved and saved.number or 0) + (cursor and 0 or 1)
   local how = { size = def.page, total = run.shown, key = def.key.left, deletes = def.deletes == "follow" and not def.right.sink }

@@ -105,4 +105,42 @@ describe("sync with a table", function()
     expect(db:query("SELECT d FROM lead")[1].d).to.equal("new")
     expect(m:conflicts()).to.have_length(0)
   end)
+
+  it("follows what was deleted, merged or given another key in HubSpot, and leaves alone what it did not bring", function()
+    local db = people()
+    db:exec("INSERT INTO people(mail, name) VALUES('own@example.com', 'own')")
+    local ids = {}
+    for _, name in ipairs { "a", "b", "c", "d", "e" } do
+      ids[name] = sim.create("contacts", { email = name .. "@example.com", lastname = name:upper() })
+    end
+    local own = sim.create("contacts", { email = "own@example.com" })
+    sim.control("delete", { type = "contacts", id = own })
+    task.sleep(60)
+    local m = mapping { from = sync.hubspot "contacts", to = sync.sql(db, "people"), deletes = "follow",
+      fields = { { from = "email", to = "mail", key = true }, { from = "lastname", to = "name" } } }
+    expect(m:run().created).to.equal(5)
+    sim.control("delete", { type = "contacts", id = ids.a })
+    sim.control("merge", { type = "contacts", primary = ids.b, other = ids.c })
+    sim.update("contacts", ids.d, { email = "dd@example.com" })
+    sim.control("delete", { type = "contacts", id = ids.e })
+    sim.create("contacts", { email = "e@example.com", lastname = "again" })
+    task.sleep(60)
+    local r = m:run()
+    expect({ r.created, r.updated, r.deleted }).to.equal { 1, 1, 3 }
+    local out = {}
+    for i, row in ipairs(db:query "SELECT mail, name FROM people ORDER BY mail") do out[i] = row.mail .. " " .. row.name end
+    expect(out).to.equal { "b@example.com B", "dd@example.com D", "e@example.com again", "own@example.com own" }
+    task.sleep(600)
+    r = m:run()
+    expect({ r.created, r.updated, r.deleted }).to.equal { 0, 0, 0 }
+  end)
+
+  it("takes blanks for no value", function()
+    local db = people()
+    local m = mapping { from = sync.csv "mail,name,gone\na@example.com,Ann,  \n", to = sync.sql(db, "people"),
+      fields = { { "mail", key = true }, "name", "gone" } }
+    m:run()
+    expect(db:query("SELECT gone FROM people")[1].gone).to.be_nil()
+    expect(m:run().unchanged).to.equal(1)
+  end)
 end)
