@@ -29,7 +29,8 @@ local BOUND = { pipelines = true, properties = true }
 
 -- Shipped modules that call HubSpot: what each of their functions needs. Their own sources are held against this list by
 -- stdlib/check/scopes_test.lua.
-local COMPANY_READS = { { "GET", "/crm/objects/{version}/companies" }, { "GET", "/crm/objects/{version}/companies/{id}" } }
+local COMPANY_READS = { { "GET", "/crm/objects/{version}/companies" }, { "GET", "/crm/objects/{version}/companies/{id}" },
+  { "POST", "/crm/objects/{version}/companies/search" } }
 local MODULES = {
   routing = {
     pool = { { "GET", "/crm/owners/{version}" } },

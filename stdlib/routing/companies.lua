@@ -1,5 +1,6 @@
 --- The account's companies by e-mail domain and by name, in memory: one search a lead would meet HubSpot's limit of
---- five a second. Listed once, by whoever asks first, and kept current by company events and a timer (watch).
+--- five a second. Listed once, by whoever asks first, and kept current by company events and by a timer (watch) that reads
+--- what has changed since the last time, and once a day all of them, which shows deletions that no event told.
 local _, host = ...
 local hubspot = require "hubspot"
 local match = require "routing.match"
@@ -7,24 +8,52 @@ local match_index = require "routing.match_index"
 local single = require "routing.single"
 
 local FRESH_MS <const> = 60 * 60 * 1000
+local LIST_MS <const> = 24 * 60 * 60 * 1000
+local OVERLAP_MS <const> = 5 * 60 * 1000      -- searches lag behind writes
 local PROPERTIES <const> = match_index.properties
 
 local companies = {}
 local indexes = {}   -- by account name
 local watched = false
 
+-- Puts the companies of `rows` in. Changes that arrive while the pages come in are newer than the pages.
+local function take(index, data, rows)
+  local seen <const>, late <const> = {}, {}
+  index.late = late
+  local _ <close> = setmetatable({}, { __close = function() index.late = nil end })
+  for company in rows do
+    local entry = match_index.entry(company)
+    seen[entry.id] = true
+    if late[entry.id] == nil then data:put(entry) end
+    local ok, ms = pcall(time.parse, company.hs_lastmodifieddate)
+    if ok and ms > index.cursor then index.cursor = ms end
+  end
+  for id, entry in pairs(late) do
+    seen[id] = true
+    if entry then data:put(entry) else data:remove(id) end
+  end
+  return seen
+end
+
+-- All companies once a day; in between those that changed since the newest change seen, by HubSpot's clock.
 local function new_index(account)
-  local index = { account = account, data = nil, read_at = nil, late = nil }
+  local index = { data = nil, read_at = nil, listed_at = nil, late = nil, cursor = 0 }
   index.load, index.loading = single(function()
-    local data = match_index.new()
-    -- Changes that arrive while the pages come in are newer than the pages: they are put on top at the end.
-    index.late = {}
     local api = account ~= "" and hubspot.account(account) or hubspot
-    for company in api.companies.list { properties = PROPERTIES } do data:put(match_index.entry(company)) end
-    for id, entry in pairs(index.late) do
-      if entry then data:put(entry) else data:remove(id) end
+    local now = time.now()
+    if index.data and now - index.listed_at < LIST_MS then
+      take(index, index.data, api.companies.search { properties = PROPERTIES, filters = {
+        { propertyName = "hs_lastmodifieddate", operator = "GTE", value = ("%d"):format(math.max(0, index.cursor - OVERLAP_MS)) },
+      } })
+    else
+      local data = index.data or match_index.new()
+      local seen = take(index, data, api.companies.list { properties = PROPERTIES })
+      for id in pairs(data.by_id) do
+        if not seen[id] then data:remove(id) end
+      end
+      index.data, index.listed_at = data, now
     end
-    index.late, index.data, index.read_at = nil, data, time.now()
+    index.read_at = now
   end)
   return index
 end
@@ -75,7 +104,7 @@ function companies.removed(id)
 end
 
 --- Registers the events and the timer that keep the index current. Only while the script loads.
----@param options {refresh: string|number|nil}|nil refresh: how often everything is listed again, default "1h"
+---@param options {refresh: string|number|nil}|nil refresh: how often changes are read, default "1h"
 function companies.watch(options)
   if watched then error("routing.watch_companies is called twice", 2) end
   options = options or {}

@@ -59,4 +59,25 @@ describe("match_account", function()
     expect(two.match.explanation).to.contain('no company has a name like "Nobody"')
     expect(companies.outcome({})).to.be_nil()
   end)
+
+  it("reads only what has changed, by a cursor, and everything once a day", function()
+    local old = create { name = "Acme Freight", domain = "acme.example" }
+    for i = 1, 120 do create { name = "Firm " .. i, domain = "firm" .. i .. ".example" } end
+    expect(match({ email = "bo@acme.example" }).id).to.equal(old)
+    sim.advance("2h")
+    sim.update("companies", old, { domain = "moved.example", hs_additional_domains = "acme.example" })
+    local gone = match({ email = "bo@firm7.example" }).id
+    local new = create { name = "Later", domain = "later.example" }
+    sim.control("delete", { type = "companies", id = gone })
+    sim.advance("2h")
+    local calls = #sim.calls()
+    expect(match({ email = "bo@later.example" }).id).to.equal(new)
+    expect(match({ email = "bo@moved.example" }).how).to.equal("domain")
+    expect(match({ email = "bo@acme.example" }).how).to.equal("additional domain")
+    expect(#sim.calls() - calls).to.equal(1)                    -- one search for all of them
+    expect(match({ email = "bo@firm7.example" }).id).to.equal(gone)
+    sim.advance("25h")
+    expect(match { email = "bo@firm7.example" }).to.be_nil()
+    expect(match({ email = "bo@firm8.example" }).how).to.equal("domain")
+  end)
 end)
