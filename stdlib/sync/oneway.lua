@@ -146,6 +146,8 @@ end
 
 local function deletion(run, row, existing, ops, rows)
   if run.def.deletes ~= "follow" or not existing then return end
+  run.deleted = (run.deleted or 0) + 1
+  guards.deletes(run, run.deleted)
   ops[#ops + 1] = { kind = "delete", id = existing.id, key = row.key, key_property = run.def.key.right }
   rows[#rows + 1] = { row = row, count = "deleted", change = shown("delete", row.key) }
 end

@@ -117,7 +117,7 @@ describe("sync with a table", function()
     sim.control("delete", { type = "contacts", id = own })
     task.sleep(60)
     local m = mapping { from = sync.hubspot "contacts", to = sync.sql(db, "people"), deletes = "follow",
-      fields = { { from = "email", to = "mail", key = true }, { from = "lastname", to = "name" } } }
+      max_deletes = 3, fields = { { from = "email", to = "mail", key = true }, { from = "lastname", to = "name" } } }
     expect(m:run().created).to.equal(5)
     sim.control("delete", { type = "contacts", id = ids.a })
     sim.control("merge", { type = "contacts", primary = ids.b, other = ids.c })
@@ -133,6 +133,18 @@ describe("sync with a table", function()
     task.sleep(600)
     r = m:run()
     expect({ r.created, r.updated, r.deleted }).to.equal { 0, 0, 0 }
+    for _, record in ipairs(sim.control("list", { type = "contacts" }).results) do
+      sim.control("delete", { type = "contacts", id = record.id })
+    end
+    db:exec("INSERT INTO people(mail, name) VALUES('more@example.com', 'x')")
+    for i = 1, 4 do
+      ids[i] = sim.create("contacts", { email = ("p%d@example.com"):format(i), lastname = "P" })
+    end
+    task.sleep(60)
+    m:run()
+    for i = 1, 4 do sim.control("delete", { type = "contacts", id = ids[i] }) end
+    expect(function() m:run() end).to.raise("more than 3 records would be deleted")
+    expect(db:query("SELECT count(*) AS n FROM people WHERE mail LIKE 'p%'")[1].n).to.equal(4)
   end)
 
   it("takes blanks for no value", function()
