@@ -313,6 +313,25 @@ function sim.load(path, permissions)
   T.sim("stats", {})
 end
 
+---Ends the scripts under test as `kill -9` would: what they were doing is cut off, what they had stored is there, and
+---HubSpot's webhooks find nobody. At once, or when HubSpot has done a call of which nobody hears the answer any more.
+---@param at {method: string|nil, path: string|nil, call: integer|nil}|nil the call-th (1) of this method to this part of a path
+function sim.crash(at)
+  for key in pairs(at or {}) do
+    if key ~= "method" and key ~= "path" and key ~= "call" then
+      error(("crash: there is no '%s'; there are method, path and call"):format(tostring(key)), 2)
+    end
+  end
+  call(T.crash, at and at.method, at and at.path, at and (at.call or 1))
+end
+
+---Starts them again; raises when nothing has crashed.
+function sim.restart()
+  local names = T.crashed() or error("restart: nothing has crashed", 2)
+  for _, name in ipairs(names) do call(T.again, name) end
+  T.up()
+end
+
 ---Calls a control function of the simulator.
 ---@param name string
 ---@param args table|nil

@@ -123,6 +123,90 @@ static int t_load(lua_State *L) {
   return hl_task_yield(L);
 }
 
+/* ---- killed, and started again ---- */
+/* crash(method, path, n): when the n-th such call from now on has been answered; n nil: at once. */
+static int t_crash(lua_State *L) {
+  hl_testbed *bed = bed_of(L);
+  const char *method = luaL_optstring(L, 1, NULL), *path = luaL_optstring(L, 2, NULL);
+  lua_Integer n = luaL_optinteger(L, 3, 0);
+  luaL_argcheck(L, n >= 0 && n <= 1000000, 3, "call: 1 is the next one");
+  ready(L);
+  hl_free(bed->crash_method);
+  hl_free(bed->crash_path);
+  bed->crash_method = hl_strdup(method);
+  bed->crash_path = hl_strdup(path);
+  bed->crash_in = (unsigned)n;
+  if (!n) hl_testbed_crash(bed);
+  return 0;
+}
+
+/* crashed() -> the names of the scripts that have been killed, or nil when none has. */
+static int t_crashed(lua_State *L) {
+  hl_testbed *bed = bed_of(L);
+  if (!bed->down) return 0;
+  lua_newtable(L);
+  for (hl_script *s = bed->host->scripts; s; s = s->next) {
+    if (s == bed->script) continue;
+    lua_pushstring(L, s->name);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  }
+  return 1;
+}
+
+typedef struct again_op {
+  hl_host *host;
+  hl_script *fresh;
+  hl_task *task;
+  char *name;
+  int code;
+  hl_str text;
+} again_op;
+
+static void again_dropped(void *arg) { ((again_op *)arg)->task = NULL; }
+
+static int push_again(lua_State *L, void *arg) {
+  again_op *op = arg;
+  if (!op->code) return 0;
+  lua_pushlstring(L, op->text.p, op->text.n);
+  return -1;
+}
+
+static void again_ended(void *arg, int code, hl_str text) {
+  again_op *op = arg;
+  hl_change change = {.name = op->name, .script = op->fresh};
+  if (!code) hl_host_swap(op->host, &change, 1, 0);
+  op->code = code ? code : change.err.code;
+  op->text = code ? text : hl_str_of(change.err.text);
+  if (op->task) hl_task_resume(op->task, push_again, op);
+  hl_free(op->name);
+  hl_free(op);
+}
+
+/* again(name): the script anew, with its permissions; returns when its main chunk has ended. */
+static int t_again(lua_State *L) {
+  hl_testbed *bed = bed_of(L);
+  const char *name = luaL_checkstring(L, 1);
+  hl_task *t = hl_task_check_wait(L);
+  hl_script *old = bed->host->scripts, *s;
+  while (old && strcmp(old->name, name) != 0) old = old->next;
+  if (!old) return luaL_error(L, "no script %s", name);
+  hl_permissions p = {.hosts = (const char *const *)old->hosts, .fs = (const char *const *)old->fs,
+                      .env = (const char *const *)old->env, .sql = (const char *const *)old->sql};
+  hl_error err;
+  if (hl_host_stage(bed->host, lua_pushfstring(L, "%s/%s", bed->host->root, name), &p, 0, &s, &err)) return luaL_error(L, "%s", err.text);
+  again_op *op = HL_NEW(again_op);
+  *op = (again_op){.host = bed->host, .fresh = s, .task = t, .name = hl_strdup(name)};
+  hl_task_wait(t, again_dropped, op);
+  hl_script_on_end(s, again_ended, op);
+  return hl_task_yield(L);
+}
+
+/* up(): they go on. */
+static int t_up(lua_State *L) {
+  hl_testbed_up(bed_of(L));
+  return 0;
+}
+
 /* ---- virtual time ---- */
 typedef struct sleep_op {
   hl_loop *loop;
@@ -226,7 +310,7 @@ static int t_stats(lua_State *L) {
 }
 
 int hl_bind_test_entry(lua_State *L) {
-  static const luaL_Reg fns[] = {{"sim", t_sim}, {"start", t_start}, {"load", t_load},
+  static const luaL_Reg fns[] = {{"sim", t_sim}, {"start", t_start}, {"load", t_load}, {"crash", t_crash}, {"crashed", t_crashed}, {"again", t_again}, {"up", t_up},
                                  {"advance", t_advance}, {"idle", t_idle}, {"audit", t_audit}, {"http", hl_testweb_register},
                                  {"line", t_line}, {"traceback", t_traceback}, {"log", t_log}, {"stats", t_stats}, {NULL, NULL}};
   static const char *const globals[] = {"describe", "it", "before_each", "after_each", "expect"};

@@ -35,6 +35,9 @@ struct hl_testbed {
   uint64_t seed;
   bool started;              /* the engine dispatches */
   size_t subscribed;         /* event types that the simulator knows of */
+  bool down;                 /* the scripts have been killed: webhooks find nobody */
+  char *crash_method, *crash_path; /* of the calls that crash_in counts; NULL: any */
+  unsigned crash_in;         /* > 0: the scripts are killed when so many of them have been answered */
   hl_audit_record *audits;
   /* The `it` that runs. */
   bool main_done, done;
@@ -48,6 +51,10 @@ int hl_testbed_sim(hl_testbed *bed, const char *json, hl_error *err);
 int hl_testbed_ready(hl_testbed *bed, hl_error *err);
 /* The test's own empty folder, in which fs works; gone with the test. */
 int hl_testbed_files(hl_testbed *bed, const char **out, hl_error *err);
+/* As kill -9 would: what the scripts were doing ends where it is and their events stay pending, in the store. None of
+ * them begins anything before each has been restarted (bind_test.c) and hl_testbed_up has been called. */
+void hl_testbed_crash(hl_testbed *bed);
+void hl_testbed_up(hl_testbed *bed);
 /* testweb.c */
 void hl_testweb_init(hl_testbed *bed);
 int hl_testweb_register(lua_State *L);

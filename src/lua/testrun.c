@@ -16,18 +16,55 @@ enum { LOG_MAX = 4 * 1024 * 1024, LOG_SHOWN = 30, PORTAL = 62515 };
 #define TEST_LIMIT_MS (366 * HL_DAY)  /* virtual */
 
 /* ---- the API transport: the simulator, started at the first call ---- */
+typedef struct api_call {
+  hl_testbed *bed;
+  hl_http_cb cb;             /* NULL: cancelled */
+  void *arg;
+  hl_http_op *inner;         /* NULL: it has been answered */
+} api_call;
+
+static bool crashes_at(hl_testbed *bed, const hl_http_request *r) {
+  if (!bed->crash_in || (bed->crash_method && strcmp(bed->crash_method, r->method) != 0)) return false;
+  if (bed->crash_path && !strstr(r->url, bed->crash_path)) return false;
+  return --bed->crash_in == 0;
+}
+
+static void api_answered(void *arg, const hl_http_response *r) {
+  api_call *c = arg;
+  c->inner = NULL;
+  if (c->cb) c->cb(c->arg, r);
+  hl_free(c);
+}
+
+/* HubSpot has done it, and who asked is no more: the queue may hear of it, a script does not. */
+static void api_unheard(void *arg, const hl_http_response *r) {
+  api_call *c = arg;
+  c->inner = NULL;
+  hl_testbed_crash(c->bed);
+  api_answered(c, r);
+}
+
 static int api_send(hl_transport *t, const hl_http_request *r, hl_http_cb cb, void *arg, hl_http_op **op,
                     hl_error *err) {
   hl_testbed *bed = HL_CONTAINER(t, hl_testbed, api);
   int rc = hl_testbed_sim(bed, NULL, err);
   if (rc) return rc;
   hl_transport *sim = hl_sim_transport(bed->sim);
-  return sim->send(sim, r, cb, arg, op, err);
+  api_call *c = HL_NEW(api_call);
+  *c = (api_call){.bed = bed, .cb = cb, .arg = arg};
+  rc = sim->send(sim, r, crashes_at(bed, r) ? api_unheard : api_answered, c, &c->inner, err);
+  if (rc) hl_free(c);
+  else *op = (hl_http_op *)(void *)c;
+  return rc;
 }
 
 static void api_cancel(hl_transport *t, hl_http_op *op) {
+  api_call *c = (api_call *)(void *)op;
+  c->cb = NULL;
+  if (!c->inner) return; /* inside its answer, which frees it */
   hl_transport *sim = hl_sim_transport(HL_CONTAINER(t, hl_testbed, api)->sim);
-  sim->cancel(sim, op);
+  sim->cancel(sim, c->inner);
+  hl_free(c);
 }
 
 static void transport_nothing(hl_transport *t) { (void)t; }
@@ -45,6 +82,7 @@ static void knocked(void *arg, int status, const char *text) {
 static int door_send(hl_transport *t, const hl_http_request *r, hl_http_cb cb, void *arg, hl_http_op **op,
                      hl_error *err) {
   hl_testbed *bed = HL_CONTAINER(t, hl_testbed, door);
+  if (bed->down) return hl_fail(err, HL_ENET, "nobody listens");
   const char *host = strstr(r->url, "://");
   if (!host) return hl_fail(err, HL_EINVAL, "not an absolute URL: %s", r->url);
   host += 3;
@@ -186,6 +224,21 @@ void hl_testbed_run_ended(hl_host *host, hl_run *run, bool stored) {
   }
 }
 
+void hl_testbed_crash(hl_testbed *bed) {
+  bed->down = true;
+  bed->crash_in = 0;
+  for (hl_script *s = bed->host->scripts; s; s = s->next)
+    if (s != bed->script) hl_engine_hold(bed->engine, s->name, true);
+  for (hl_script *s = bed->host->scripts; s; s = s->next)
+    if (s != bed->script) hl_works_cancel(s, "the process was killed");
+}
+
+void hl_testbed_up(hl_testbed *bed) {
+  bed->down = false;
+  for (hl_script *s = bed->host->scripts; s; s = s->next)
+    if (s != bed->script) hl_engine_hold(bed->engine, s->name, false);
+}
+
 static void keep_line(void *arg, const char *line, size_t n) {
   hl_testbed *bed = arg;
   /* A log that is too long is cut short: its beginning says most. */
@@ -233,6 +286,8 @@ static void bed_free(hl_testbed *bed) {
   hl_buf_deinit(&bed->logged);
   if (bed->files) (void)nftw(bed->files, remove_one, 16, FTW_DEPTH | FTW_PHYS);
   hl_free(bed->files);
+  hl_free(bed->crash_method);
+  hl_free(bed->crash_path);
   hl_free(bed->dir);
   hl_free(bed->text);
   hl_free(bed);

@@ -112,3 +112,80 @@ test('--watch ends where there is nothing to run', async (t) => {
   assert.equal(r.code, 2);
   assert.match(r.err, /no \*_test\.lua found/);
 });
+
+const killed = `local hubspot = require "hubspot"
+local here = 0
+on("contact.creation", function(event)
+  here = here + 1
+  step("first", function() hubspot.contacts.update(event.objectId, { city = "Bonn" }) end)
+  step("second", function() hubspot.contacts.update(event.objectId, { jobtitle = "run " .. here }) end)
+  kv.incr("done")
+end)
+on("company.creation", function() hubspot.companies.create { name = "twin" } end)
+on("deal.creation", function(event)
+  step("note", function() hubspot.notes.create { hs_note_body = event.objectId, hs_timestamp = "2026-01-01T00:00:00Z" } end)
+end)
+every("1h", function() kv.incr("hours") end)
+`;
+const kills = `describe("a crash", function()
+  local id
+
+  before_each(function() sim.load "script.lua" end)
+
+  local function calls(method)
+    local n = 0
+    for _, c in ipairs(sim.calls()) do n = n + (c.method == method and 1 or 0) end
+    return n
+  end
+
+  it("cuts off what runs; what was stored is not done again", function()
+    sim.crash { method = "PATCH", call = 2 }
+    id = sim.create("contacts", { email = "bo@example.com" })
+    sim.advance("10m")
+    expect({ sim.contact(id).city, sim.contact(id).jobtitle, sim.events().ran }).to.equal { "Bonn", "run 1", 0 }
+    expect(sim.kv("script.lua").get("done")).to.be_nil()
+    sim.restart()
+    sim.settle()
+    expect(sim.contact(id).jobtitle).to.equal("run 1")                  -- anew from the top, without what was in memory
+    expect(calls "PATCH").to.equal(3)
+    expect(sim.kv("script.lua").get("done")).to.equal(1)
+    expect(sim.events().dead).to.equal(0)
+  end)
+
+  it("lets nothing be done twice of which nobody knows whether it was", function()
+    sim.crash { method = "POST", path = "/notes" }
+    sim.create("deals", { dealname = "Big", pipeline = "default", dealstage = "contractsent" })
+    sim.advance("10m")
+    sim.restart()
+    sim.advance("1h")
+    expect(calls "POST").to.equal(1)
+    expect(sim.events().dead).to.equal(1)
+  end)
+
+  it("leaves webhooks and timers to the time after it", function()
+    sim.advance("90m")
+    sim.crash()
+    id = sim.create("contacts", { email = "bo@example.com" })
+    sim.advance("5h")
+    expect(sim.contact(id).city).to.be_nil()
+    expect(sim.kv("script.lua").get("hours")).to.equal(1)
+    sim.restart()
+    sim.advance("1m")
+    expect(sim.kv("script.lua").get("hours")).to.equal(2)              -- once for what was missed
+    sim.advance("12h")
+    expect(sim.contact(id).jobtitle).to.equal("run 1")                  -- HubSpot delivers for a day
+  end)
+
+  it("is told from none", function()
+    expect(sim.restart).to.raise("nothing has crashed")
+    expect(function() sim.crash { pth = "/notes" } end).to.raise("there is no 'pth'")
+  end)
+end)
+`;
+
+test('scripts are killed and started again in virtual time', async (t) => {
+  const dir = project(t, { 'script.lua': killed, 'script_test.lua': kills });
+  const r = await run(t, ['test', 'script_test.lua'], { cwd: dir });
+  assert.equal(r.code, 0, r.err + r.out);
+  assert.match(r.out, /4 passed/);
+});
