@@ -11,6 +11,7 @@ return {
   scripts = { "*.lua" },
   permissions = {
     ["pipeline_report.lua"] = { fs = { "reports" } },
+    ["api_usage_report.lua"] = { fs = { "reports" } },
     ["nightly_backup.lua"] = { fs = { "backups" } },
     ["property_audit.lua"] = { fs = { "reports" } },
     ["contacts_sql.lua"] = { sql = { "contacts.db" } },

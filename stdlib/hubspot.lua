@@ -81,7 +81,7 @@ local function unknown(name)
   if OTHER_NAMES[name] then return ('; did you mean hubspot.%s?'):format(OTHER_NAMES[name]) end
   local names = require("hubspot.calls").groups()
   for one in pairs(require "hubspot.types") do names[#names + 1] = one end
-  for _, one in ipairs { "account", "objects", "request" } do names[#names + 1] = one end
+  for _, one in ipairs { "account", "call_log", "objects", "request" } do names[#names + 1] = one end
   table.sort(names)
   local near = host.nearest(name, names)
   if near then return ('; did you mean "%s"?'):format(near) end
@@ -116,6 +116,16 @@ build = function(account)
     local path = call.version and call.path:gsub("{version}", call.version) or call.path
     return conn.raw(call.method or "GET", path,
       { query = call.query, body = body, priority = call.priority, nulls = true })
+  end
+
+  ---The API calls that the project's scripts have made, oldest first: `for call in hubspot.call_log { since = "7d" }`.
+  ---Those of the last second may not be there yet. Waits.
+  ---@param options {since: string|integer|nil}|nil a duration ago, an ISO time, or epoch ms; nil: all that are kept
+  ---@return fun(): hubspot.logged_call|nil
+  function api.call_log(options)
+    local iterate, said = require "hubspot.call_log"(options)
+    if not iterate then error(said, 2) end
+    return iterate
   end
 
   ---Binds to another account: hubspot.account("shop").contacts.get(…).

@@ -105,14 +105,14 @@ static char *folder_of(const char *path) {
   return slash == full ? hl_strdup("/") : hl_strndup(full, (size_t)(slash - full));
 }
 
-/* Beside the store; a store in memory leaves nothing. */
+/* Beside the store; with a store in memory, in memory, for the script itself. */
 static void keep_calls(hl_runtime *rt, const hl_runtime_options *o, const char *store) {
   const hl_project *p = rt->project;
-  if (!store || (p && p->no_calls)) return;
+  if (p && p->no_calls) return;
   hl_buf base;
   hl_buf_init(&base, PATH_MAX);
-  if (!hl_call_log_base(store, &base)) {
-    hl_call_log_options co = {.base = base.p, .max = p ? p->calls_max : 0, .bodies = p && p->call_bodies, .simulator = o->simulator};
+  if (!store || !hl_call_log_base(store, &base)) {
+    hl_call_log_options co = {.base = store ? base.p : NULL, .max = p ? p->calls_max : 0, .bodies = p && p->call_bodies, .simulator = o->simulator};
     rt->calls = hl_call_log_new(rt->loop, &co);
     hl_hubspot_set_call_log(rt->hubspot, rt->calls);
   }

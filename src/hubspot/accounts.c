@@ -23,6 +23,7 @@ hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport) {
 }
 
 void hl_hubspot_set_call_log(hl_hubspot *h, hl_call_log *log) { h->calls = log; }
+hl_call_log *hl_hubspot_call_log(const hl_hubspot *h) { return h->calls; }
 
 void hl_hubspot_on_day_ending(hl_hubspot *h, hl_day_cb cb, void *arg) {
   h->day_ending = cb;

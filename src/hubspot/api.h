@@ -33,6 +33,7 @@ hl_hubspot *hl_hubspot_new(hl_loop *loop, hl_transport *transport);
 void hl_hubspot_free(hl_hubspot *h);
 /* From now on each call leaves a line in `log` (borrowed; NULL: none). */
 void hl_hubspot_set_call_log(hl_hubspot *h, hl_call_log *log);
+hl_call_log *hl_hubspot_call_log(const hl_hubspot *h);   /* NULL: none */
 /* The first word of a day that its budget ends early, or has ended: `cb` takes it instead of the log,
  * and owns `details` (account and the budget's fields of hl_api_stats). From inside a turn of the loop. NULL: nobody. */
 typedef void (*hl_day_cb)(void *arg, const char *text, cJSON *details);

@@ -5,7 +5,9 @@
  * Segments are numbered and never renamed, so a reader goes from one to the next
  * without a race. A program appends to the newest one if no other holds it, else
  * it begins a new one; a line cut off by the end of a program is closed with a
- * line break, and readers skip it. */
+ * line break, and readers skip it.
+ *
+ * Without a file (base NULL: tests, and runs that keep no store) lines stay in `pending`, the newest of them. */
 #include "hubspot/call_log.h"
 
 #include <ctype.h>
@@ -21,7 +23,7 @@
 #include "hubspot/errors.h"
 
 enum {
-  PENDING_MAX = 4 << 20, FLUSH_BYTES = 64 << 10, FLUSH_MS = 200, RETRY_MS = 2000,
+  PENDING_MAX = 4 << 20, MEMORY_MAX = 2 << 20, FLUSH_BYTES = 64 << 10, FLUSH_MS = 200, RETRY_MS = 2000,
   SEGMENTS = 8, MESSAGE_MAX = 2048, TEXT_MAX = 64 << 10, LINE_MAX_BYTES = 1 << 20, NAME_MAX_BYTES = 4096,
 };
 
@@ -389,7 +391,7 @@ static void put_gap(hl_call_log *l, hl_buf *b, uint64_t n) {
 static void flush_due(hl_timer *timer, void *arg);
 
 static void flush_later(hl_call_log *l) {
-  if (l->busy || !(l->n_pending || l->lost || l->dropped)) return;
+  if (!l->base || l->busy || !(l->n_pending || l->lost || l->dropped)) return;
   bool full = l->pending.n >= FLUSH_BYTES && !l->failing;
   if (!full && hl_timer_armed(&l->timer)) return;
   l->timer.unref = true;
@@ -449,7 +451,17 @@ static void flush_due(hl_timer *timer, void *arg) {
   hl_loop_work(l->loop, write_lines, written, l);
 }
 
+/* In memory: the older half goes, with the line in the middle. */
+static void forget_half(hl_call_log *l) {
+  const char *end = memchr(l->pending.p + l->pending.n / 2, '\n', l->pending.n - l->pending.n / 2);
+  if (!end) return;
+  size_t gone = (size_t)(end + 1 - l->pending.p);
+  l->pending.n -= gone;
+  memmove(l->pending.p, l->pending.p + gone, l->pending.n + 1);
+}
+
 void hl_call_log_add(hl_call_log *l, const hl_call_record *r) {
+  if (!l->base && l->pending.n >= MEMORY_MAX) forget_half(l);
   size_t before = l->pending.n;
   if (!l->dropped && before < PENDING_MAX) {
     put_call(l, &l->pending, r);
@@ -466,13 +478,13 @@ void hl_call_log_add(hl_call_log *l, const hl_call_record *r) {
 hl_call_log *hl_call_log_new(hl_loop *loop, const hl_call_log_options *o) {
   hl_call_log *l = HL_NEW(hl_call_log);
   l->loop = loop;
-  l->base = hl_strdup(o->base);
+  if (o->base) l->base = hl_strdup(o->base);
   l->max = !o->max ? HL_CALL_LOG_MAX : o->max < HL_CALL_LOG_LEAST ? HL_CALL_LOG_LEAST : o->max;
   l->bodies = o->bodies;
   l->simulator = o->simulator;
   l->fd = -1;
   l->iso_at = INT64_MIN;
-  snprintf(l->run, sizeof l->run, "%06llx-", (unsigned long long)(hl_rng_next(hl_loop_rng(loop)) & 0xffffff));
+  if (o->base) snprintf(l->run, sizeof l->run, "%06llx-", (unsigned long long)(hl_rng_next(hl_loop_rng(loop)) & 0xffffff));
   hl_buf_init(&l->pending, PENDING_MAX + 2 * LINE_MAX_BYTES);
   hl_buf_init(&l->writing, PENDING_MAX + 2 * LINE_MAX_BYTES);
   return l;
@@ -483,7 +495,7 @@ static bool is_busy(void *arg) { return ((hl_call_log *)arg)->busy; }
 void hl_call_log_free(hl_call_log *l) {
   if (!l) return;
   (void)hl_loop_run_while(l->loop, is_busy, l);
-  if (l->n_pending || l->lost || l->dropped) {
+  if (l->base && (l->n_pending || l->lost || l->dropped)) {
     take(l);
     write_lines(l);
     account_for(l);
@@ -499,3 +511,5 @@ void hl_call_log_free(hl_call_log *l) {
 }
 
 bool hl_call_log_bodies(const hl_call_log *l) { return l->bodies; }
+const char *hl_call_log_path(const hl_call_log *l) { return l->base; }
+hl_str hl_call_log_kept(const hl_call_log *l) { return l->base ? (hl_str){NULL, 0} : hl_buf_str(&l->pending); }

@@ -19,7 +19,7 @@ enum { HL_CALL_BODY_MAX = 16 * 1024 };   /* of each body kept; the rest is cut *
 #define HL_CALL_LOG_LEAST (INT64_C(1) << 20)
 
 typedef struct hl_call_log_options {
-  const char *base;      /* "/project/data/calls.log"; its folder is made */
+  const char *base;      /* "/project/data/calls.log"; its folder is made. NULL: the newest lines stay in memory */
   int64_t max;           /* bytes on disk, all segments; 0: HL_CALL_LOG_MAX, at least HL_CALL_LOG_LEAST */
   bool bodies;
   bool simulator;        /* the lines say that HubSpot was the simulator */
@@ -30,6 +30,9 @@ hl_call_log *hl_call_log_new(hl_loop *loop, const hl_call_log_options *o);
 /* Writes what is left, waiting for it. */
 void hl_call_log_free(hl_call_log *l);
 bool hl_call_log_bodies(const hl_call_log *l);
+/* NULL: in memory, and then `kept` has the lines (borrowed until the next one). */
+const char *hl_call_log_path(const hl_call_log *l);
+hl_str hl_call_log_kept(const hl_call_log *l);
 
 typedef struct hl_call_record { /* borrowed for the length of the call; texts may be NULL */
   const char *script, *account;

@@ -210,6 +210,7 @@ void hl_bind_script(lua_State *L) {
   hl_bind_sql(L);
   hl_bind_env(L);
   hl_bind_hubspot(L);
+  hl_bind_calls(L);
 }
 
 static void await_type(void *arg, hl_str type, hl_str property) {

@@ -151,6 +151,7 @@ void hl_bind_fs(lua_State *L);
 void hl_bind_sql(lua_State *L);
 void hl_bind_env(lua_State *L);
 void hl_bind_hubspot(lua_State *L);
+void hl_bind_calls(lua_State *L);
 int hl_bind_test_entry(lua_State *L); /* for hl_host_load_with */
 
 /* A test keeps the audit records of finished runs (bind_test.c), a replay more; else nothing. */

@@ -20,6 +20,7 @@ struct hl_testbed {
   hl_log *log;
   hl_buf logged;             /* the log's lines, shown when the test fails */
   hl_engine *engine;
+  hl_call_log *calls;        /* in memory */
   hl_hubspot *hubspot;
   hl_account *account;
   hl_webhook *webhook;

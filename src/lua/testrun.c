@@ -270,6 +270,7 @@ static void bed_free(hl_testbed *bed) {
   if (!bed) return;
   if (bed->host) hl_host_free(bed->host);
   if (bed->hubspot) hl_hubspot_free(bed->hubspot);
+  hl_call_log_free(bed->calls);
   hl_sim_free(bed->sim);
   if (bed->webhook) hl_webhook_free(bed->webhook);
   if (bed->engine) hl_engine_free(bed->engine);
@@ -325,7 +326,9 @@ static int bed_new(const char *path, const hl_testrun_options *o, hl_testbed **o
   hl_rng_uuid(hl_loop_rng(bed->loop), uuid);
   snprintf(bed->secret, sizeof bed->secret, "%s", uuid);
   hl_str secret = hl_str_of(bed->secret);
+  bed->calls = hl_call_log_new(bed->loop, &(hl_call_log_options){.simulator = true});
   bed->hubspot = hl_hubspot_new(bed->loop, &bed->api);
+  hl_hubspot_set_call_log(bed->hubspot, bed->calls);
   hl_account_options ao = {.name = "main", .token = bed->token, .tier = "professional", .portal = PORTAL,
                            .client_secrets = &secret, .n_client_secrets = 1};
   if ((rc = hl_hubspot_add_account(bed->hubspot, &ao, &bed->account, err)) != 0) goto fail;

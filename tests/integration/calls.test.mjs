@@ -194,3 +194,23 @@ test('while serve runs: beside its store, followed, and what kill -9 leaves', as
   const ids = (await run(t, ['calls', dir, '--json'], { cwd: dir })).out.trimEnd().split('\n').map((l) => JSON.parse(l).id);
   assert.deepEqual(ids, ['41', '42']);
 });
+
+test('a script reads the log of its runs, from the files', async (t) => {
+  const dir = project(t, {
+    'x.lua': `
+      local hubspot = require "hubspot"
+      local n, refused = 0, 0
+      for call in hubspot.call_log { since = "1h" } do
+        n = n + 1
+        if call.error then refused = refused + 1 end
+      end
+      print(n, refused)
+      for i = 1, 3 do hubspot.contacts.create { email = ("p%d@x.example"):format(i) } end
+      pcall(hubspot.contacts.get, "999", { "email" })`,
+  });
+  for (const expected of ['0\t0', '4\t1', '8\t2']) {
+    const r = await run(t, ['run', '--sim', '--store', 'store.db', 'x.lua'], { cwd: dir });
+    assert.equal(r.code, 0, r.err);
+    assert.equal(r.out.trim(), expected);
+  }
+});
