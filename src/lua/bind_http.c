@@ -10,6 +10,7 @@
 #include "base/siphash.h"
 #include "hubspot/seal.h"
 #include "hubspot/retry.h"
+#include "hubspot/seal.h"
 #include "lua/script.h"
 #include "net/libcurl.h"
 
@@ -21,6 +22,7 @@ typedef struct http_op {
   hl_http_op *op;
   char **hosts;              /* the script's, borrowed: it outlives its tasks */
   hl_net_policy policy;
+  char *hidden;              /* method and address, when that is secret and `what` has its name; else NULL */
   hl_replay *replay;         /* that counts it; NULL: none */
   const hl_http_response *response;
   char *what;                /* "GET https://host/path" without the query */
@@ -137,6 +139,7 @@ static void op_free(http_op *o) {
   if (o->replay) o->replay->out--;
   drop_request(o);
   hl_free(o->what);
+  hl_free(o->hidden);
   hl_free(o);
 }
 
@@ -202,9 +205,11 @@ static int push_uncertain(lua_State *L, const char *advice) {
 static int push_failure(lua_State *L, const http_op *o) {
   const hl_error *err = &o->response->err;
   /* The client's own texts begin with the request. */
-  bool named = strncmp(err->text, o->what, strlen(o->what)) == 0;
+  const char *text = err->text;
+  if (o->hidden && strncmp(text, o->hidden, strlen(o->hidden)) == 0) text += strlen(o->hidden) + strspn(text + strlen(o->hidden), ": ");
+  bool named = strncmp(text, o->what, strlen(o->what)) == 0;
   bool again = err->code == HL_ENET || err->code == HL_ETIMEOUT;
-  lua_pushfstring(L, "%s%s%s", named ? "" : o->what, named ? "" : ": ", err->text);
+  lua_pushfstring(L, "%s%s%s", named ? "" : o->what, named ? "" : ": ", text);
   if (o->response->sent && o->makes && (again || err->code == HL_EPROTOCOL))
     return push_uncertain(L, "look before it is made again, or say idempotent = true if a second one changes nothing more");
   hl_lua_push_error(L, hl_err_name(err->code), lua_tostring(L, -1), 0, NULL, NULL, again);
@@ -431,7 +436,8 @@ static hl_write *find_write(hl_step *step, const http_op *o, hl_write_state *sta
   return w;
 }
 
-static int do_request(lua_State *L, const char *method, hl_str address, int opts) {
+/* label: what messages say instead of an address that is secret, or NULL. */
+static int do_request(lua_State *L, const char *method, hl_str address, const char *label, int opts) {
   static const char *const reads[] = {"GET", "HEAD", "OPTIONS", "TRACE", NULL};
   const char *url = address.p;
   hl_script *s = hl_script_of(L);
@@ -453,7 +459,11 @@ static int do_request(lua_State *L, const char *method, hl_str address, int opts
                  .method = hl_strdup(method), .url = hl_strdup(url), .timeout = timeout, .redirects = redirects};
   hl_buf what;
   hl_buf_init(&what, 4096);
-  if (hl_buf_printf(&what, "%s %.*s", method, (int)strcspn(url, "?#"), url)) hl_buf_puts(&what, method);
+  if (label) {
+    if (!hl_buf_printf(&what, "%s %.*s", method, (int)strcspn(url, "?#"), url)) o->hidden = hl_buf_detach(&what, NULL);
+    hl_buf_clear(&what);
+    (void)hl_buf_printf(&what, "%s %s", method, label);
+  } else if (hl_buf_printf(&what, "%s %.*s", method, (int)strcspn(url, "?#"), url)) hl_buf_puts(&what, method);
   o->what = hl_buf_detach(&what, NULL);
   hl_buf_init(&o->body, BODY_MAX);
   int rc = read_headers(L, opts, &o->headers, &err);
@@ -499,29 +509,60 @@ static const char *check_method(lua_State *L, const char *m) {
   return m;
 }
 
+/* The address at idx, which secret "NAME" may stand for. It lies on the stack, where no script sees it. */
+static hl_str address_at(lua_State *L, int idx, const char **label) {
+  hl_str url = {NULL, 0};
+  hl_buf value;
+  hl_error err;
+  *label = NULL;
+  if (!hl_secret_is(L, idx)) {
+    url.p = luaL_checklstring(L, idx, &url.n);
+    return url;
+  }
+  luaL_checkstack(L, 4, NULL);
+  *label = luaL_tolstring(L, idx, NULL);
+  hl_buf_init(&value, 64 * 1024);
+  int rc = hl_secret_resolve(L, idx, &value, &err);
+  if (!rc) lua_pushlstring(L, value.p ? value.p : "", value.n);
+  hl_buf_wipe(&value);
+  if (rc) hl_lua_raise(L, hl_err_name(rc), "http: %s", err.text);
+  url.p = lua_tolstring(L, -1, &url.n);
+  return url;
+}
+
 /* http.request{url=, method=, …} */
 static int l_request(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   hl_lua_check_options(L, 1, "http.request", known);
-  hl_str url = {hl_lua_opt_str(L, 1, "url", NULL), 0};
-  if (!url.p) return luaL_error(L, "http.request: 'url' is missing");
-  lua_getfield(L, 1, "url");
-  url.p = lua_tolstring(L, -1, &url.n);
-  return do_request(L, check_method(L, hl_lua_opt_str(L, 1, "method", "GET")), url, 1);
+  const char *label;
+  if (lua_getfield(L, 1, "url") == LUA_TNIL) return luaL_error(L, "http.request: 'url' is missing");
+  if (lua_type(L, 2) != LUA_TSTRING && !hl_secret_is(L, 2)) return luaL_error(L, "http.request: 'url' must be a string or secret \"NAME\"");
+  hl_str url = address_at(L, 2, &label);
+  return do_request(L, check_method(L, hl_lua_opt_str(L, 1, "method", "GET")), url, label, 1);
 }
 
 /* http.get(url, [options]); upvalue: the method. */
 static int l_method(lua_State *L) {
-  hl_str url;
-  url.p = luaL_checklstring(L, 1, &url.n);
+  const char *label;
   lua_settop(L, 2);
   hl_lua_check_options(L, 2, "http", known);
   if (lua_isnil(L, 2)) {
     lua_newtable(L);
     lua_replace(L, 2);
   }
-  return do_request(L, lua_tostring(L, lua_upvalueindex(1)), url, 2);
+  hl_str url = address_at(L, 1, &label);
+  return do_request(L, lua_tostring(L, lua_upvalueindex(1)), url, label, 2);
+}
+
+/* host.may_reach(url) -> nil, or why this script may not. */
+static int l_may_reach(lua_State *L) {
+  const hl_script *s = hl_script_of(L); /* NULL: a state that only looks at scripts */
+  char where[300];
+  hl_error err;
+  if (!s || permitted(s->name, s->hosts, luaL_checkstring(L, 1), where, sizeof where, &err) != NOT_ALLOWED) return 0;
+  lua_pushstring(L, err.text);
+  return 1;
 }
 
 void hl_bind_http(lua_State *L) {
@@ -536,4 +577,8 @@ void hl_bind_http(lua_State *L) {
   lua_pushcfunction(L, l_request);
   lua_setfield(L, -2, "request");
   hl_state_add_module(L, "http", true);
+  hl_state_push_host(L);
+  lua_pushcfunction(L, l_may_reach);
+  lua_setfield(L, -2, "may_reach");
+  lua_pop(L, 1);
 }

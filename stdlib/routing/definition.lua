@@ -1,4 +1,5 @@
 --- What a script says of a pool, checked while it loads. Nothing here waits or asks HubSpot.
+local _, host = ...
 local calendar = require "routing.calendar"
 
 local definition = {}
@@ -53,6 +54,24 @@ local function dates_of(list, field, who)
   return days
 end
 
+-- The absences of a member: days, and the address of a calendar (a text, or a secret).
+local function away_of(away, who)
+  if type(away) ~= "table" then return dates_of(away, "away", who) end
+  for key in pairs(away) do
+    if math.type(key) ~= "integer" and key ~= "calendar" then
+      fail("%s: away: there is no field %s (there are dates, and calendar)", who, tostring(key))
+    end
+  end
+  local url = away.calendar
+  if type(url) == "string" then
+    local why = host.may_reach(url)
+    if why or not url:find("^https?://") then fail("%s: away: calendar: %s", who, why or "not an absolute http(s) URL") end
+  elseif url ~= nil and not tostring(url):find("^%[secret ") then
+    fail('%s: away: calendar must be a URL or secret "NAME"', who)
+  end
+  return dates_of(away, "away", who), url
+end
+
 local function caps_of(cap, who)
   if cap == nil then return {} end
   local caps, seen = {}, {}
@@ -100,16 +119,17 @@ local function member_of(member, pool, who)
   if tz and hours and hours ~= pool.hours and hours.tz and hours.tz ~= tz then
     fail("%s: tz says %s and hours say %s", who, tz, hours.tz)
   end
-  local away, holidays = dates_of(member.away, "away", who), dates_of(member.holidays, "holidays", who)
+  local away, url = away_of(member.away, who)
+  local holidays = dates_of(member.holidays, "holidays", who)
   table.move(pool.holidays, 1, #pool.holidays, #holidays + 1, holidays)
   local skills, has = skills_of(member.skills, who), {}
   for _, skill in ipairs(skills) do has[skill] = true end
   local caps = caps_of(member.cap, who)
   return {
     key = key, weight = weight, caps = caps, hours = hours, away = away, holidays = holidays, skills = has,
-    tz = hours and hours.tz or tz or pool.tz,
+    calendar = url, tz = hours and hours.tz or tz or pool.tz,
   }, { key = key, weight = weight, caps = caps, hours = hours and hours.text, tz = tz, away = away, holidays = holidays,
-    skills = skills }
+    skills = skills, calendar = url and crypto.sha256(tostring(url), "hex") }
 end
 
 local function fallback_of(value, who, is_pool)

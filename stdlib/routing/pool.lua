@@ -1,6 +1,7 @@
 --- Pools: who gets the next lead. See routing.lua for the whole picture.
 local _, host = ...
 local calendar = require "routing.calendar"
+local calendars = require "routing.calendars"
 local companies = require "routing.companies"
 local definition = require "routing.definition"
 local owners = require "routing.owners"
@@ -24,7 +25,7 @@ local known = {}   -- by name: two pools of one name would share one state by ac
 ---@field cap routing.cap|routing.cap[]|nil at most this many leads a period
 ---@field hours string|nil "Mon-Fri 09:00-17:00 America/New_York"; several: "Mon-Thu 09:00-12:00,13:00-17:00 Fri 9:00-14:00"
 ---@field tz string|nil of hours without one, caps and days off; default that of hours, then the pool's
----@field away string[]|nil days off: "2026-12-24..2027-01-02", both included
+---@field away string[]|nil days off: "2026-12-24..2027-01-02", both included; calendar = URL or secret "NAME": iCalendar
 ---@field holidays string[]|nil beside those of the pool
 ---@field skills string[]|nil see assign
 
@@ -48,6 +49,9 @@ function pool.new(name, given)
   self.kv = host.kv("pool:" .. name)
   self.base = nil                                        -- what is committed, as last seen
   self.open = { lag = {}, counts = {}, sticky = {} }     -- of the picks whose handlers still run
+  for _, member in ipairs(self.members) do
+    if member.calendar then member.feed = calendars.feed(member.calendar, member.tz, member.key) end
+  end
   known[name] = setmetatable(self, Pool)
   return self
 end
@@ -85,7 +89,11 @@ local function lacks(member, skills)
 end
 
 -- What others than the settings say of this member's absence: as text, and when it ends (nil: nobody knows).
-function Pool:_absent(member, owner, ms) return calendar.absent(owner.absence, ms, member.tz, "HubSpot") end   -- luacheck: no self
+function Pool:_absent(member, owner, ms)   -- luacheck: no self
+  local said, ends = calendar.absent(owner.absence, ms, member.tz, "HubSpot")
+  if said or not member.feed then return said, ends end
+  return calendar.absent(member.feed.absence, ms, member.tz, "calendar")
+end
 
 -- Why this owner cannot take a lead now, or nil.
 function Pool:_gate(member, now, skills, excluded, uncounted)
@@ -230,6 +238,9 @@ end
 -- Reads what a decision needs of this pool and of those that it falls back to, so that nothing waits later.
 function Pool:_prepare()
   owners.prepare(self.keys)
+  for _, member in ipairs(self.members) do
+    if member.feed then member.feed:prepare() end
+  end
   self.kv.get("state")
   for _, one in ipairs(self.fallback) do
     if one.pool then one.pool:_prepare() end

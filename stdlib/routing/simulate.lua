@@ -56,6 +56,7 @@ function simulate.begin(request)
   local names = json.array {}
   for name, pool in pairs(pools.declared()) do
     pool.kv = memory()
+    for _, member in ipairs(pool.members) do member.feed = nil end
     getmetatable(pool)._absent = absent
     names[#names + 1] = name
   end

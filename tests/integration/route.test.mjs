@@ -3,6 +3,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { TOKEN, deliver, event, project, request, run, serve, sim } from './lib.mjs';
 
@@ -148,6 +149,38 @@ test('simulates with made-up leads where there is no history', async (t) => {
   assert.deepEqual(fs.readdirSync(dir), ['new.lua']);
   const help = await run(t, ['route', 'simulate', '--help'], { cwd: dir });
   assert.match(help.out, /hubloop route simulate --last 90d --pool new\.lua/);
+});
+
+test('reads a calendar at a secret address, which nothing tells', async (t) => {
+  const ics = (more) => `BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART:20000101\r\nRRULE:FREQ=DAILY\r\n${more}END:VEVENT\r\nEND:VCALENDAR\r\n`;
+  const server = http.createServer((q, r) => {
+    if (q.url.includes('gone')) r.statusCode = 404;
+    r.end(ics(q.url.includes('free') ? 'TRANSP:TRANSPARENT\r\n' : ''));
+  });
+  await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
+  t.after(() => server.close());
+  const host = `127.0.0.1:${server.address().port}`;
+  const dir = project(t, { 'away.lua': `
+local routing = require "routing"
+local pool = routing.pool("p", { members = {
+  { owner = "anna.weber@example.com", away = { calendar = secret "ANA_CALENDAR" } }, { owner = "jonas.becker@example.com" } } })
+print(pool:assign({ id = "1" }).owner_email)
+local ok, err = pcall(http.get, secret "ANA_CALENDAR")
+if not ok then print(err.message) end
+` });
+  const away = (url, ...args) => run(t, ['run', '--sim', ...args, 'away.lua'], { cwd: dir, env: { ANA_CALENDAR: url } });
+  const cases = [
+    [`http://${host}/sesame/busy.ics`, /^jonas\.becker/, /^$/], [`http://${host}/sesame/free.ics`, /^anna\.weber/, /^$/],
+    [`http://${host}/sesame/gone.ics`, /^anna\.weber/, /the calendar of anna\.weber@example\.com cannot be read \(HTTP 404\)/],
+    ['http://127.0.0.1:1/sesame/x.ics', /^anna\.weber[^]*GET \[secret ANA_CALENDAR\]: cannot connect/, /cannot be read \(network\)/],
+    ['http://127.0.0.2:1/sesame/x.ics', /^anna\.weber[^]*may not reach 127\.0\.0\.2:1/, /cannot be read \(its host is not permitted\)/],
+  ];
+  for (const [url, out, err] of cases) {
+    const r = await away(url, '--allow-host', host, '--allow-host', '127.0.0.1:1');
+    assert.match(r.out, out, r.err);
+    assert.match(r.err, err);
+    assert.doesNotMatch(r.out + r.err, /sesame/);
+  }
 });
 
 // Each seed is another set of pools: HL_LONG=1 tries many.
