@@ -130,7 +130,7 @@ local function interleave(seed, counts)
       counts.edits = counts.edits + 1
       if random(3) == 1 then task.sleep(random(20) / 10) end
     end
-    local _, finish = run(random(2) == 1 and random(300) / 250 or nil)
+    local _, finish = run(random(2) == 1 and random(110) / 250 or nil)
     for _ = 1, random(3) - 1 do
       task.sleep(random(100) / 250)
       if random(2) == 1 then edit_left() else edit_right() end
