@@ -6,6 +6,7 @@
 -- Scopes    crm.objects.contacts.read, crm.objects.contacts.write, crm.objects.companies.read, crm.objects.owners.read
 -- Webhooks  contact.creation; company.creation, .deletion, .merge, .restore and .propertyChange of domain, name and
 --           hubspot_owner_id (they keep the list of companies current)
+-- Try       hubloop run lead_routing.lua --sim --contacts 200 --for 7d
 -- Change    the people, weights, caps and countries. An e-mail must be that of an active user of the account.
 local hubspot = require "hubspot"
 local routing = require "routing"

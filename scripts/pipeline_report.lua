@@ -7,6 +7,7 @@
 -- Scopes    crm.objects.deals.read, crm.objects.owners.read, crm.objects.contacts.write (for the task)
 -- Webhooks  none
 -- Settings  permissions = { ["pipeline_report.lua"] = { fs = { "reports" } } }
+-- Try       hubloop run pipeline_report.lua --sim --contacts 400 --for 8d --allow-fs reports
 -- Change    who gets the task, the time and its zone, the pipeline, the currency.
 local hubspot = require "hubspot"
 local report = require "report"

@@ -7,6 +7,7 @@
 --
 -- Scopes    crm.objects.contacts.read, crm.objects.contacts.write, crm.objects.owners.read
 -- Webhooks  contact.propertyChange of hubspot_owner_id and hs_lead_status
+-- Try       hubloop run speed_to_lead.lua --sim --contacts 200 --for 7d --activity 200
 -- Change    the people, their hours and the times. An e-mail must be that of an active user of the account.
 local hubspot = require "hubspot"
 local routing = require "routing"

@@ -2,6 +2,7 @@
 --
 -- Scopes    crm.objects.contacts.read
 -- Webhooks  contact.creation
+-- Try       hubloop run welcome.lua --sim --contacts 50 --for 1d
 -- Change    what happens: `hubloop help events` and `hubloop help hubspot` have the rest.
 local hubspot = require "hubspot"
 
