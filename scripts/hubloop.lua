@@ -12,6 +12,7 @@ return {
   permissions = {
     ["pipeline_report.lua"] = { fs = { "reports" } },
     ["api_usage_report.lua"] = { fs = { "reports" } },
+    ["company_enrichment.lua"] = { hosts = { "api.enrich.example" } },
     ["nightly_backup.lua"] = { fs = { "backups" } },
     ["property_audit.lua"] = { fs = { "reports" } },
     ["contacts_sql.lua"] = { sql = { "contacts.db" } },

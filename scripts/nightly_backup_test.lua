@@ -91,6 +91,19 @@ describe("nightly backup", function()
     expect(pages).to.be_at_most(25)                                     -- 22, and of the second part some again
   end)
 
+  it("goes on after a crash, with the same files", function()
+    start()
+    some_records()
+    sim.crash { method = "GET", path = "/crm/objects/2026-09/deals" }
+    sim.advance("17h")
+    expect(pcall(fs.read, NIGHT .. "backup.json")).to.be_false()
+    sim.restart()
+    sim.advance("2h")
+    expect(json.decode(fs.read(NIGHT .. "backup.json")).rows).to.equal { contacts = 2, companies = 1, deals = 1 }
+    expect(#rows(NIGHT .. "contacts.csv")).to.equal(2)
+    expect(fs.list(NIGHT)).to.equal { "backup.json", "companies.csv", "contacts.csv", "deals.csv" }
+  end)
+
   it("keeps the newest fourteen complete nights, and what is none of its own", function()
     start()
     fs.write("backups/mine.txt", "x")
