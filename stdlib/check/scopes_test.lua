@@ -119,6 +119,9 @@ local CORPUS = {
     "1 hubspot.request: the legacy path /crm/v3/objects/deals/7 is refused; use /crm/objects/{version}/deals/7" },
   { "request with a path that is not published", [[require "hubspot".request { path = "/crm/nothing" }]], "",
     "1 hubspot.request: HubSpot publishes no GET /crm/nothing" },
+  { "what the module reaches and HubSpot does not publish", [[local h = require "hubspot" h.flows.enroll(7, "a@x.example")
+      h.flows.unenroll(7, "a@x.example")]], "automation" },
+  { "submissions of a form", [[for s in require "hubspot".forms.submissions(form) do print(s) end]], "forms" },
   { "an event needs its object's read scope", [[on("deal.propertyChange", function() end)]], "deals.read" },
   { "every CRM event", [[for _, t in ipairs { "contact", "company", "ticket", "product", "line_item" } do
       on(t .. ".creation", function() end) end]], "companies.read contacts.read line_items.read products.read e-commerce tickets" },
