@@ -15,6 +15,7 @@ return {
     ["company_enrichment.lua"] = { hosts = { "api.enrich.example" } },
     ["nightly_backup.lua"] = { fs = { "backups" } },
     ["property_audit.lua"] = { fs = { "reports" } },
+    ["contact_import.lua"] = { fs = { "lib", "imports" }, env = { "DRY_RUN" } },
     ["contacts_sql.lua"] = { sql = { "contacts.db" } },
   },
   http = { listen = "127.0.0.1:8480" },                 -- webhooks

@@ -1,0 +1,150 @@
+-- contact_import.lua against the simulator, with the sample beside it and with files of the test's own.
+local FILE, BAD = "lib/contact_import_sample.csv", "imports/contacts_bad.csv"
+local HEADER = "Email,First Name,Last Name,Mobile,Country,Owner Email,Status,Created,Company\n"
+
+local function start(text, options)
+  options = options or {}
+  sim.start { owners = 3 }
+  fs.write(FILE, text)
+  sim.load("contact_import.lua", { fs = { "lib", "imports" }, env = { DRY_RUN = options.dry_run or "no" } })
+end
+
+
+local function contacts()
+  local hubspot, list, n = require "hubspot", {}, 0
+  for record in hubspot.contacts.list { properties = { "email", "firstname", "lastname", "phone", "country", "lifecyclestage",
+    "hubspot_owner_id", "closedate", "company" } } do
+    list[record.properties.email or record.id], n = record.properties, n + 1
+  end
+  return list, n
+end
+
+local function writes()
+  local n = 0
+  for _, call in ipairs(sim.calls()) do
+    if call.method ~= "GET" and not call.path:find "/read$" and not call.path:find "/search$" then n = n + 1 end
+  end
+  return n
+end
+
+local function people(n)
+  local rows = { HEADER }
+  for i = 1, n do rows[i + 1] = ("p%d@x.example,P%d,,,,,Open lead,,\n"):format(i, i) end
+  return table.concat(rows)
+end
+
+local function bad_rows()
+  local list = {}
+  for row in csv.rows(BAD) do list[#list + 1] = row end
+  return list
+end
+
+describe("contact import", function()
+  it("brings what people type into one form", function()
+    start(HEADER .. " Ada@Engine.Example ,Ada,Lovelace,020 7946 0018,UK,,Open lead,01.03.2025,\"Engine, Ltd\"\n"
+      .. "gh@navy.example,Grace,Hopper,(212) 555-0142,,,CUSTOMER,31/12/2024,\n")
+    sim.advance("16m")
+    local list, n = contacts()
+    expect(n).to.equal(2)
+    local ada = list["ada@engine.example"]
+    expect({ ada.firstname, ada.phone, ada.country, ada.lifecyclestage, ada.closedate:sub(1, 10), ada.company })
+      .to.equal { "Ada", "+442079460018", "United Kingdom", "lead", "2025-03-01", "Engine, Ltd" }
+    expect(list["gh@navy.example"].phone).to.equal("+12125550142")
+    expect(list["gh@navy.example"].lifecyclestage).to.equal("customer")
+    expect(pcall(fs.read, BAD)).to.be_false()
+  end)
+
+  it("finds owners by e-mail, and leaves an owner and a stage that are there", function()
+    sim.start { owners = 3 }
+    local owner, first
+    for person in require "hubspot".owners.list() do owner, first = person, first or person.id end
+    sim.create("contacts", { email = "old@x.example", lifecyclestage = "customer", hubspot_owner_id = first })
+    fs.write(FILE, HEADER .. ("new@x.example,N,,,,%s,,,\nold@x.example,O,,,,%s,Open lead,,\nno@x.example,,,,,nobody@x.example,,,\n")
+      :format(owner.email:upper(), owner.email))
+    sim.load("contact_import.lua", { fs = { "lib", "imports" }, env = { "DRY_RUN" } })
+    sim.advance("16m")
+    local list = contacts()
+    expect(list["new@x.example"].hubspot_owner_id).to.equal(owner.id)
+    expect({ list["old@x.example"].firstname, list["old@x.example"].lifecyclestage, list["old@x.example"].hubspot_owner_id })
+      .to.equal { "O", "customer", first }
+    expect(list["no@x.example"]).to.be_nil()
+    expect(bad_rows()[1]._reason).to.contain("nobody in HubSpot has the e-mail")
+  end)
+
+  it("keeps bad rows with their reasons, and takes them when they are corrected", function()
+    start(HEADER .. "none,A,,,,,,,\nd@x.example,D,,,,,,31/02/2025,\np@x.example,P,,call me,,,,,\nc@x.example,C,,,Atlantis,,,,\n"
+      .. "s@x.example,S,,,,,Whale,,\ntoo,many,columns,1,2,3,4,5,6,7,8\nok@x.example,OK,,,,,,,\n")
+    sim.advance("16m")
+    local list, n = contacts()
+    expect(n).to.equal(1)
+    expect(list["ok@x.example"].firstname).to.equal("OK")
+    local bad = bad_rows()
+    local said = {}
+    for i, row in ipairs(bad) do said[i] = row._line .. " " .. row._reason end
+    expect(#bad).to.equal(6)
+    local all = table.concat(said, "\n")
+    for _, reason in ipairs { "2 email:", "3 closedate:", '4 phone: "call me"', '5 country: "Atlantis"', '6 lifecyclestage:', "7 " } do
+      expect(all).to.contain(reason)
+    end
+    fs.write(BAD, (fs.read(BAD):gsub("31/02/2025", "28/02/2025")))
+    sim.advance("15m")
+    expect(contacts()["d@x.example"].closedate:sub(1, 10)).to.equal("2025-02-28")
+    expect(#bad_rows()).to.equal(5)
+  end)
+
+  it("writes nothing the second time, and what differs in a new file", function()
+    start(people(3))
+    sim.advance("16m")
+    local before = writes()
+    sim.advance("1h")
+    expect(writes()).to.equal(before)
+    fs.write(FILE, people(3) .. "p2@x.example,Two,,,,,Open lead,,\n")
+    sim.advance("15m")
+    local list, n = contacts()
+    expect(n).to.equal(3)
+    expect(list["p2@x.example"].firstname).to.equal("Two")
+    expect(writes()).to.equal(before + 1)
+  end)
+
+  it("writes nothing in a dry run", function()
+    start(people(3) .. "none,A,,,,,,,\n", { dry_run = "yes" })
+    sim.advance("1h")
+    local _, n = contacts()
+    expect(n).to.equal(0)
+    expect(pcall(fs.read, BAD)).to.be_false()
+  end)
+
+  it("gets through a storm of 429s", function()
+    start(people(150))
+    sim.fail { status = 429, times = 40 }
+    sim.advance("2h")
+    local _, n = contacts()
+    expect(n).to.equal(150)
+  end)
+
+  it("goes on behind the last page when it was cut off", function()
+    start(people(250))
+    sim.fail { path = "/contacts", latency_ms = 1000, times = 0 }
+    sim.advance(15 * 60 + 2.5)                            -- the first page is written, the second one is looked for
+    sim.fail {}
+    sim.fail { path = "/contacts", status = 500, times = 2 }
+    sim.advance("3h")
+    local list, n = contacts()
+    expect(n).to.equal(250)
+    expect(list["p250@x.example"].firstname).to.equal("P250")
+    expect(sim.events().failed).to.be_at_least(1)
+    expect(writes()).to.equal(3)                          -- a page each
+    expect(pcall(fs.read, BAD)).to.be_false()
+  end)
+
+  it("waits for a file that is not there", function()
+    sim.start {}
+    sim.load("contact_import.lua", { fs = { "lib", "imports" }, env = { "DRY_RUN" } })
+    sim.advance("1h")
+    expect(sim.log()).to_not.contain("failed")
+    fs.write(FILE, people(1))
+    sim.advance("16m")
+    local _, n = contacts()
+    expect(n).to.equal(1)
+  end)
+end)
