@@ -27,8 +27,8 @@ local BY_HAND = {
 }
 local BOUND = { pipelines = true, properties = true }
 
--- Shipped modules that call HubSpot: what each of their functions needs. Their own sources are held against this list by
--- stdlib/check/scopes_test.lua.
+-- Shipped modules that call HubSpot: what each of their functions needs. The source of those that need the same whatever
+-- they are told is held against this list by stdlib/check/scopes_test.lua.
 local COMPANY_READS = { { "GET", "/crm/objects/{version}/companies" }, { "GET", "/crm/objects/{version}/companies/{id}" },
   { "POST", "/crm/objects/{version}/companies/search" } }
 local MODULES = {
@@ -39,8 +39,9 @@ local MODULES = {
     match_account = COMPANY_READS,
     watch_companies = COMPANY_READS,
   },
+  sync = { hubspot = {} },   -- of its object type: api.call
 }
-api.modules, api.by_hand, api.object_functions = MODULES, BY_HAND, OBJECT_FUNCTIONS
+api.modules, api.by_hand, api.object_functions = { routing = MODULES.routing }, BY_HAND, OBJECT_FUNCTIONS
 api.source = host.shipped
 
 -- HubSpot's webhook event types by the object before the dot (FACTS 2: a subscription needs its read scope).
@@ -61,6 +62,7 @@ local HUB = { kind = "hub" }
 local OBJECTS = { kind = "objects function" }
 local REQUEST = { kind = "request" }
 local POOL = { kind = "pool" }
+local SYNC = { kind = "sync" }
 
 -- The type in the path of hubspot.NAME; nil when it is no object type.
 local function type_of(name)
@@ -208,7 +210,8 @@ function api.index(program, base, keys, unknown_key, out, node)
       for _, needed in ipairs(MODULES[base.name][key] or {}) do
         program:use(node, base.name .. "." .. key, needed[1], needed[2])
       end
-      program:add(out, base.name == "routing" and key == "pool" and POOL or flow.UNKNOWN)
+      local name = base.name .. "." .. key
+      program:add(out, name == "routing.pool" and POOL or name == "sync.hubspot" and SYNC or flow.UNKNOWN)
     end
   end
 end
@@ -282,6 +285,21 @@ local function call_request(program, args, node)
   if not told then program:cannot_tell(node, "hubspot.request: what is asked for is known only when it runs") end
 end
 
+-- A side of a sync: which way it goes is said elsewhere, so it is read and written.
+local function call_sync(program, args, node)
+  if not program.recording then return end
+  local texts, unknown = program:texts_of(args[1])
+  for _, text in ipairs(texts) do
+    unknown = unknown or text:find(flow.HOLE, 1, true)
+    local path = "/crm/objects/{version}/" .. text
+    if not text:find(flow.HOLE, 1, true) then
+      program:use(node, "sync.hubspot", "POST", path .. "/search")
+      program:use(node, "sync.hubspot", "POST", path .. "/batch/upsert")
+    end
+  end
+  if unknown then program:cannot_tell(node, "sync.hubspot: the object type is known only when it runs") end
+end
+
 function api.call(program, value, args, node)
   local out = flow.passing_set()
   if value == OBJECTS then
@@ -291,6 +309,9 @@ function api.call(program, value, args, node)
       else program:add(out, objects(program, ('hubspot.objects("%s")'):format(text), type_of(text) or text)) end
     end
     if unknown then program:add(out, objects(program, "hubspot.objects(…)", nil)) end
+  elseif value == SYNC then
+    call_sync(program, args, node)
+    program:add(out, flow.UNKNOWN)
   elseif value == REQUEST then
     call_request(program, args, node)
     program:add(out, flow.UNKNOWN)

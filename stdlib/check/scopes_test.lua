@@ -151,6 +151,10 @@ local CORPUS = {
   { "routing: absences are those of users", [[require("routing").watch_away("hs_out_of_office_hours")]], "users.read" },
   { "routing: the match reads the companies", [[local routing = require "routing" print(routing.match_account {})]],
     "companies.read" },
+  { "sync: a side of HubSpot's records", [[local sync = require "sync"
+      sync.mapping("m", { left = sync.csv("a.csv"), right = sync.hubspot "contacts", fields = {} })]], "contacts.read contacts.write" },
+  { "sync: a type that is not written out", [[require("sync").hubspot(kv.get("type"))]], "",
+    "1 sync.hubspot: the object type is known only when it runs" },
   { "modules that call nothing", [[local text = require "text" local sim = require "task" print(text, sim)]], "" },
   { "handed out of sight", [[local h = require "hubspot" sort(h.contacts) other.field = h.lists.folders print(h)]], "",
     "1 hubspot.contacts is handed to a function whose text is not seen\n1 hubspot.lists.folders is put where it is not followed" },
