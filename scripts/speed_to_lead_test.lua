@@ -100,4 +100,19 @@ describe("speed to lead", function()
     expect(sim.events().dead).to.equal(0)                -- who is deleted is not waited for
     expect(sim.events().waiting).to.equal(0)
   end)
+
+  it("goes on where it was after a crash, with no task twice", function()
+    local id = lead()
+    sim.advance("40m")
+    sim.crash()
+    sim.advance("5m")
+    sim.restart()
+    sim.crash { method = "PATCH", path = "/contacts" }
+    sim.advance("20m")
+    sim.restart()
+    sim.advance("10m")
+    expect(owner_of(id)).to.equal(owners.anna)
+    expect(tasks()).to.equal { owners.grace .. " A new lead waits for you" }
+    expect(sim.events().dead).to.equal(0)
+  end)
 end)
