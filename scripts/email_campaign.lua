@@ -12,7 +12,7 @@
 local hubspot = require "hubspot"
 
 local CAMPAIGN = "autumn 2026"                   -- a name of your own
-local LIST = "Autumn campaign"                   -- name or id of a list of contacts
+local LIST = "Leads"                   -- name or id of a list of contacts
 local EMAIL = "180000001"                        -- id of a published single-send e-mail: the number in its address in HubSpot
 local KIND = "marketing"                         -- or "transactional"
 local SUBSCRIPTION = "Marketing Information"     -- what people can unsubscribe from

@@ -1,5 +1,5 @@
 -- email_campaign.lua against the simulator: its list, its e-mail and its people, in virtual time.
-local LIST, list = "Autumn campaign", nil
+local LIST, list = "Leads", nil
 local count = 0
 
 local function start(names)

@@ -16,6 +16,7 @@ return {
     ["nightly_backup.lua"] = { fs = { "backups" } },
     ["property_audit.lua"] = { fs = { "reports" } },
     ["contact_import.lua"] = { fs = { "lib", "imports" }, env = { "DRY_RUN" } },
+    ["ecommerce_orders.lua"] = { hosts = { "shop.example" } },
     ["contacts_sql.lua"] = { sql = { "contacts.db" } },
   },
   http = { listen = "127.0.0.1:8480" },                 -- webhooks

@@ -11,7 +11,7 @@
 local hubspot = require "hubspot"
 
 local WORKFLOW = "Nurture"                                       -- name of a contact-based workflow that is turned on
-local LIST = "To be nurtured"                                    -- name or id of a list of contacts, static or dynamic
+local LIST = "Leads"                                    -- name or id of a list of contacts, static or dynamic
 local PROPERTIES = { "email", "lifecyclestage", "hs_email_optout" }
 local WATCH = "lifecyclestage"                                     -- its change enrols, too
 local PACE = { count = 100, per = "1m", of = "handler" }

@@ -2,7 +2,7 @@
 local list
 
 local function start(workflow)
-  list = sim.create_list "To be nurtured"
+  list = sim.create_list "Leads"
   if workflow ~= false then sim.control("create_workflow", workflow or { name = "Nurture" }) end
   sim.load "workflow_enrolment.lua"
   sim.advance("2m")

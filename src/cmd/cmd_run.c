@@ -97,6 +97,7 @@ static int read_trial(const hl_args *a, trying *t) {
   int rc = hl_args_int(a, "activity", 0, 1000000, ACTIVITY, &t->activity);
   if (rc || !sim) return rc;
   cJSON *json = cJSON_CreateObject();
+  if (t->ms) cJSON_AddArrayToObject(json, "subscriptions");
   if (!(rc = hl_population_options(a, json))) t->sim_json = hl_json_print(json);
   cJSON_Delete(json);
   return rc;
@@ -134,25 +135,39 @@ static bool goes_on(void *arg) {
   return !t->over && !t->r->interrupted && !(t->r->main_ended && t->r->code);
 }
 
+/* What the scripts listen to is subscribed to, as `hubloop webhooks apply` does it. */
+static int subscribe(hl_runtime *rt, hl_error *err) {
+  cJSON *args = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(args, "types");
+  for (const char *const *type = hl_host_event_types(rt->host); *type; type++) cJSON_AddItemToArray(list, cJSON_CreateString(*type));
+  return control(rt->sim, "subscribe", args, err);
+}
+
+static void run_for(trying *t, int64_t ms) {
+  hl_timer end = {0};
+  t->over = false;
+  hl_timer_start(t->r->rt->loop, &end, ms, time_is_over, t);
+  hl_loop_run_while(t->r->rt->loop, goes_on, t);
+  hl_timer_stop(t->r->rt->loop, &end);
+}
+
 static int try_out(trying *t, hl_error *err) {
   hl_runtime *rt = t->r->rt;
-  hl_timer end = {0};
+  run_for(t, 0);             /* until the scripts have registered, which they do before they first wait */
+  int rc = subscribe(rt, err);
+  if (rc) return rc;
   int64_t began = hl_clock_mono();
   if (t->activity) {
     cJSON *args = cJSON_CreateObject();
     cJSON_AddNumberToObject(args, "per_day", (double)t->activity);
-    int rc = control(rt->sim, "activity", args, err);
-    if (rc) return rc;
+    if ((rc = control(rt->sim, "activity", args, err))) return rc;
   }
-  hl_timer_start(rt->loop, &end, t->ms, time_is_over, t);
-  hl_loop_run_while(rt->loop, goes_on, t);
-  hl_timer_stop(rt->loop, &end);
+  run_for(t, t->ms);
   hl_engine_stats e;
   hl_api_stats api = {0};
   hl_account *account;
   hl_engine_stats_get(rt->engine, &e);
   if (hl_hubspot_account(rt->hubspot, NULL, &account, NULL) == 0) hl_account_stats(account, &api);
-  fprintf(stderr, "%s in %.1f s: %llu events; %llu runs ended well, %llu failed, %llu events parked; %llu calls in %llu requests, %llu x 429\n",
+  fprintf(stderr, "%s in %.1f s: %llu events, %llu handled; %llu runs failed, %llu events parked; %llu calls in %llu requests, %llu x 429\n",
           hl_args_get(t->args, "for"), (double)(hl_clock_mono() - began) / 1000, (unsigned long long)e.acknowledged,
           (unsigned long long)e.ran, (unsigned long long)e.runs_failed, (unsigned long long)e.dead, (unsigned long long)api.calls, (unsigned long long)api.requests,
           (unsigned long long)api.limited);

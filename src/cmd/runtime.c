@@ -163,7 +163,8 @@ int hl_runtime_new(const hl_runtime_options *o, hl_runtime **out, hl_error *err)
   rt->webhook = hl_webhook_new(rt->engine, rt->hubspot, &wo);
   hl_host_options ho = {.loop = rt->loop, .engine = rt->engine, .hubspot = rt->hubspot,
                         .http = o->is_virtual ? hl_sim_elsewhere(rt->sim) : rt->client,
-                        .root = rt->root, .serving = o->serving, .secret = hl_secrets_get, .secret_arg = rt->secrets, .own = rt->own,
+                        .root = rt->root, .serving = o->serving,
+                        .secret = o->is_virtual ? hl_secrets_made_up : hl_secrets_get, .secret_arg = rt->secrets, .own = rt->own,
                         .secret_names = rt->secret_names,
                         .print = o->print, .print_arg = o->print_arg};
   rc = hl_host_new(&ho, &rt->host, err);

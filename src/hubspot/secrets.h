@@ -18,5 +18,7 @@ void hl_secrets_forget(hl_secrets *s);
 /* `secrets` NULL: the environment and files only. `out` is cleared first; the
  * caller wipes it. HL_EAUTH says where it was looked for. */
 int hl_secrets_get(void *secrets, const char *name, hl_buf *out, hl_error *err);
+/* The same where nothing leaves the process (virtual time): a secret that is nowhere is "sim-NAME". */
+int hl_secrets_made_up(void *s, const char *name, hl_buf *out, hl_error *err);
 
 #endif

@@ -6,9 +6,11 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "hubspot/seal.h"
 #include "lua/core.h"
+#include "lua/script.h"
 
-enum { MAX_RANDOM = 1 << 20 };
+enum { MAX_RANDOM = 1 << 20, MAX_KEY = 4096, MAX_SECRET = 128 * 1024 };
 
 static const char digits[] = "0123456789abcdef";
 
@@ -53,15 +55,30 @@ static int crypto_sha256(lua_State *L) {
   return push_encoded(L, hash, sizeof hash, 2);
 }
 
+/* The key is a text, or secret "NAME". */
 static int crypto_hmac_sha256(lua_State *L) {
   size_t key_n, n;
-  const char *key = luaL_checklstring(L, 1, &key_n);
+  bool is_secret = hl_secret_is(L, 1);
+  const char *key = is_secret ? NULL : luaL_checklstring(L, 1, &key_n);
   const char *p = luaL_checklstring(L, 2, &n);
-  luaL_argcheck(L, key_n <= 4096, 1, "the key is longer than 4,096 bytes");
   unsigned char hash[32];
   unsigned len = sizeof hash;
-  if (!HMAC(EVP_sha256(), key, (int)key_n, (const unsigned char *)p, n, hash, &len))
-    return luaL_error(L, "HMAC failed");
+  hl_error err;
+  hl_buf value;
+  hl_buf_init(&value, MAX_SECRET);
+  if (is_secret) {
+    int rc = hl_secret_resolve(L, 1, &value, &err);
+    key = value.p;
+    key_n = value.n;
+    if (rc) {
+      hl_buf_wipe(&value);
+      return hl_lua_raise(L, hl_err_name(rc), "crypto.hmac_sha256: %s", err.text);
+    }
+  }
+  bool ok = key_n <= MAX_KEY && HMAC(EVP_sha256(), key, (int)key_n, (const unsigned char *)p, n, hash, &len);
+  hl_buf_wipe(&value);
+  luaL_argcheck(L, key_n <= MAX_KEY, 1, "the key is longer than 4,096 bytes");
+  if (!ok) return luaL_error(L, "HMAC failed");
   return push_encoded(L, hash, sizeof hash, 3);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "hubspot/secrets.h"
 #include "loop/clock.h"
 #include "lua/coverage.h"
 #include "lua/testbed.h"
@@ -337,7 +338,7 @@ static int bed_new(const char *path, const hl_testrun_options *o, hl_testbed **o
   hl_webhook_options wo = {.public_url = HOOKS_URL};
   bed->webhook = hl_webhook_new(bed->engine, bed->hubspot, &wo);
   hl_host_options ho = {.loop = bed->loop, .engine = bed->engine, .hubspot = bed->hubspot, .http = &bed->web,
-                        .root = o->root ? o->root : bed->dir, .coverage = o->coverage};
+                        .root = o->root ? o->root : bed->dir, .coverage = o->coverage, .secret = hl_secrets_made_up};
   if ((rc = hl_host_new(&ho, &bed->host, err)) != 0) goto fail;
   bed->host->bed = bed;
   rc = hl_host_load_with(bed->host, path, o->permissions, hl_bind_test_entry, &bed->script, err);

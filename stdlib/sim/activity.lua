@@ -56,6 +56,10 @@ local function new_deal(S)
   S.objects.create(S, S.types.deals, deal, PERSON)
 end
 
+local function new_company(S)
+  S.objects.create(S, S.types.companies, N.companies(S.population, 1, N.anyone(S))[1], PERSON)
+end
+
 -- One stage on: what is won or lost stays so.
 local function deal_moved(S)
   local deals = S.types.deals
@@ -67,7 +71,7 @@ local function deal_moved(S)
 end
 
 local ACTS <const> = { { new_lead, 30 }, { taken_over, 5 }, { answered, 15 }, { called, 5 }, { form_sent, 15 },
-  { new_deal, 10 }, { deal_moved, 25 } }
+  { new_company, 5 }, { new_deal, 10 }, { deal_moved, 25 } }
 
 ---@param per_day number how many acts a day, on average
 function Y.start(S, per_day)

@@ -161,7 +161,7 @@ test('run --sim --for: days of a script\'s life in virtual time, and another hos
       '--sim-http', 'api.example.com=api.lua'], { cwd: dir });
     assert.equal(r.code, 0, r.err);
     again.push(r.out);
-    assert.match(r.err, /^3d in [0-9.]+ s: \d+ events; \d+ runs ended well, 0 failed/);
+    assert.match(r.err, /^3d in [0-9.]+ s: \d+ events, \d+ handled; 0 runs failed, 0 events parked; /);
   }
   assert.equal(again[0], [1, 2, 3].map((d) => `2026-09-0${d}T09:00:00.000Z\ttrue\t7\n`).join(''));
   assert.equal(again[1], again[0]);

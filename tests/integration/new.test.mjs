@@ -14,7 +14,7 @@ test('from nothing to a green test, a red one, and a green one again', async (t)
   const at = path.join(dir, 'my-automations');
   assert.deepEqual(fs.readdirSync(at).sort(), ['hubloop.lua', 'welcome.lua', 'welcome_test.lua']);
   const green = await run(t, ['test'], { cwd: at });
-  assert.match(green.out, /4 passed, 0 failed/);
+  assert.match(green.out, /5 passed, 0 failed/);
   fs.writeFileSync(path.join(at, 'welcome.lua'), read(at, 'welcome.lua').replace('"welcome, "', '"willkommen, "'));
   const red = await run(t, ['test', '--filter', 'by name'], { cwd: at });
   assert.equal(red.code, 1);

@@ -3,10 +3,11 @@
 // and webhooks is what `hubloop scopes` and `check` read out of the script.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { project, run } from './lib.mjs';
+import { PORTAL, poll, project, request, run, serve, sim } from './lib.mjs';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const SCRIPTS = path.join(ROOT, 'scripts');
@@ -25,7 +26,7 @@ function header(text) {
   return out;
 }
 
-const scopes = (text) => text.replace(/\([^)]*\)/g, '').split(/[,;\s]+/).filter(Boolean).sort();
+const scopes = (text) => text.replace(/\([^)]*\)/g, '').split(/[,;\s]+/).filter((w) => w && w !== 'none').sort();
 
 for (const name of names) {
   test(`${name}: its header, its line in the README, and a try`, async (t) => {
@@ -46,7 +47,30 @@ for (const name of names) {
     for (const [i, arg] of args.entries()) if (arg === '--allow-fs') fs.mkdirSync(path.join(dir, args[i + 1]), { recursive: true });
     const tried = await run(t, args, { cwd: dir });
     assert.equal(tried.code, 0, tried.err);
-    assert.match(tried.err, / runs ended well, 0 failed, 0 events parked; .* 0 x 429\n$/);
-    assert.doesNotMatch(tried.err, / (warn|error) /);
+    assert.match(tried.err, / handled; 0 runs failed, 0 events parked; .* 0 x 429\n$/);
+    assert.doesNotMatch(tried.err, /, 0 handled; .*; 0 calls in /, 'it did nothing');
   });
 }
+
+test('ecommerce_orders.lua: what the shop has signed comes in, and nothing else', async (t) => {
+  const dir = project(t, { 'hubloop.lua': `return { accounts = { main = { token = secret "HUBSPOT_TOKEN", client_secret = secret "HUBSPOT_CLIENT_SECRET", portal = ${PORTAL} } } }` });
+  fs.copyFileSync(path.join(SCRIPTS, 'ecommerce_orders.lua'), path.join(dir, 'ecommerce_orders.lua'));
+  const s = await sim(t, dir);
+  const key = crypto.randomUUID();
+  const p = await serve(t, dir, { env: { HUBSPOT_BASE_URL: s.url, SHOP_WEBHOOK_SECRET: key, SHOP_TOKEN: crypto.randomUUID() } });
+  const order = (id) => JSON.stringify({ id, name: `#${id}`, updated_at: '2026-09-01T08:00:00Z', total_price: '12.50', financial_status: 'paid', customer: { email: 'ana@x.example' }, line_items: [{ id: 7, title: 'Lamp', quantity: 1, price: '12.50' }] });
+  const post = async (body, signature) => (await request('POST', `${p.url}/shop/orders`, body, { 'Content-Type': 'application/json', ...(signature ? { 'X-Shopify-Hmac-Sha256': signature } : {}) })).status;
+  const sign = (body, k = key) => crypto.createHmac('sha256', k).update(body).digest('base64');
+  assert.equal(await post(order(1)), 401);
+  assert.equal(await post(order(1), sign(order(1), 'another key')), 401);
+  assert.equal(await post(order(2), sign(order(1))), 401);
+  assert.equal(await post('{"id":', sign('{"id":')), 400);
+  for (let i = 0; i < 2; i++) assert.equal(await post(order(5), sign(order(5))), 202);
+  const deals = async () => (await s.control('list', { type: 'deals' })).results.map((d) => [d.properties.dealname, d.properties.dealstage]);
+  await poll(async () => (await deals()).length > 0, 'the deal');
+  await p.settled((x) => x.engine.ran >= 2, 'both orders');
+  assert.deepEqual(await deals(), [['Order #5', 'closedwon']]);
+  assert.equal((await s.control('list', { type: 'line_items' })).results.length, 1);
+  assert.equal((await p.stop()).code, 0);
+  assert.ok(!(p.err + p.out).includes(key));
+});
