@@ -16,6 +16,7 @@ return {
     ["nightly_backup.lua"] = { fs = { "backups" } },
     ["property_audit.lua"] = { fs = { "reports" } },
     ["contact_import.lua"] = { fs = { "lib", "imports" }, env = { "DRY_RUN" } },
+    ["duplicates.lua"] = { fs = { "duplicates" } },
     ["ecommerce_orders.lua"] = { hosts = { "shop.example" } },
     ["contacts_sql.lua"] = { sql = { "contacts.db" } },
   },
