@@ -58,7 +58,7 @@ local function next_working_day(ms)
   return time.instant({ year = c.year, month = c.month, day = c.day + days, hour = c.hour, min = c.min }, ZONE)
 end
 
-on("form.submission", { form = FORM, name = "form follow-up" }, function(event)
+on("form.submission", { form = FORM, every = "5m", name = "form follow-up" }, function(event)
   local why, address = aside(event.values.email)
   if why then return log.info("a form " .. why .. " is left aside") end
   local first = step("first", function()

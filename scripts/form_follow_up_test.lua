@@ -9,14 +9,14 @@ before_each(function()
   for _, owner in ipairs(sim.control("owners").results) do owners[owner.email:match("^%w+")] = owner.id end
   form = sim.create_form("Contact us", { "email", "firstname" })
   sim.load "form_follow_up.lua"
-  sim.advance("2m")
+  sim.advance("6m")
 end)
 
 local function send(email, more)
   local values = { email = email, firstname = "Ana" }
   for name, value in pairs(more or {}) do values[name] = value end
   sim.control("submit_form", { form = form, values = values })
-  sim.advance("2m")
+  sim.advance("6m")
 end
 
 local function of(email) return hubspot.contacts.get(email, { "hubspot_owner_id", "hs_lead_status" }, { id_property = "email" }) end
@@ -50,7 +50,7 @@ describe("form follow-up", function()
     expect(all_tasks()).to.equal(1)
     sim.advance("1h")
     expect(tasks "ana@x.example").to.equal { owner .. " A form that nobody has answered", owner .. " Answer a form" }
-    sim.advance("7d")
+    sim.advance("3d")
     expect(all_tasks()).to.equal(2)
     expect_well()
   end)
