@@ -236,4 +236,24 @@ describe("lead routing", function()
     expect(routed["jonas.becker@example.com"]).to.equal(20)
     expect(routed["lena.huber@example.com"]).to.equal(10)
   end)
+
+  it("goes on where a crash has cut it off: the same owner, decided once", function()
+    sim.crash { method = "POST", path = "contacts/batch/update" }
+    local list = {}
+    for i = 1, 20 do list[i] = lead { country = "DE" } end
+    sim.advance("1m")
+    local owned = {}
+    for i, contact in ipairs(list) do owned[i] = owner_of(contact) end
+    sim.restart()
+    sim.advance("10m")
+    expect(#sim.audit "routing").to.equal(20)
+    local routed = {}
+    for i, contact in ipairs(list) do
+      local owner = owner_of(contact)
+      if owned[i] then expect(owner).to.equal(owned[i]) end
+      routed[owner] = (routed[owner] or 0) + 1
+    end
+    expect(routed["anna.weber@example.com"]).to.equal(10)
+    expect(sim.events().dead).to.equal(0)
+  end)
 end)

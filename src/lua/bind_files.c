@@ -98,9 +98,10 @@ static int write_all(int fd, hl_str s) {
   return 0;
 }
 
-/* The bytes under a name of their own beside `path`; -1 with errno, and nothing is left. */
-static int write_beside(hl_str bytes, const struct stat *old, char *temp) {
-  int fd = mkstemp(temp), code;
+/* The bytes under a name of their own beside the file, where a run that was killed may have left some;
+ * -1 with errno, and nothing is left. */
+static int write_beside(hl_str bytes, const struct stat *old, const char *temp) {
+  int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600), code;
   if (fd < 0) return -1;
   if (old && fchown(fd, old->st_uid, old->st_gid)) errno = 0; /* it is ours then */
   if (fchmod(fd, old ? old->st_mode & 07777 : 0644) || write_all(fd, bytes) || fsync(fd)) {
@@ -116,6 +117,14 @@ failed:
   return -1;
 }
 
+static bool is_file(const char *path, const struct stat *st) {
+  struct stat other;
+  int code = errno;
+  bool same = lstat(path, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
+  errno = code;
+  return same;
+}
+
 /* host.replace(path, bytes, orig, was): the whole file or nothing of it, its mode kept; with `orig` the old file
  * gets that name, which must be free, and must hold `was` still. true, or nil and why. */
 static int h_replace(lua_State *L) {
@@ -125,14 +134,15 @@ static int h_replace(lua_State *L) {
   char temp[PATH_MAX];
   bytes.p = luaL_checklstring(L, 2, &bytes.n);
   was.p = luaL_optlstring(L, 4, "", &was.n);
-  if (snprintf(temp, sizeof temp, "%s.XXXXXX", path) >= (int)sizeof temp) return failed(L, strerror(ENAMETOOLONG));
+  if (snprintf(temp, sizeof temp, "%s.hubloopnew", path) >= (int)sizeof temp) return failed(L, strerror(ENAMETOOLONG));
   bool there = stat(path, &st) == 0;
   if (orig && (!there || !(st.st_mode & 0222) || access(path, W_OK))) return failed(L, there ? "it is read-only" : strerror(errno));
   if (write_beside(bytes, there ? &st : NULL, temp)) return failed(L, strerror(errno));
   const char *why = NULL;
   if (orig) {
     if (st.st_size != (off_t)was.n) why = "it has changed meanwhile";
-    else if (link(path, orig)) why = errno == EEXIST ? "its .orig is there already: move that away" : strerror(errno);
+    /* A run that was killed behind link() has left an .orig that is the file itself. */
+    else if (link(path, orig) && !(errno == EEXIST && is_file(orig, &st))) why = errno == EEXIST ? "its .orig is there already: move that away" : strerror(errno);
   }
   if (!why && rename(temp, path)) {
     why = strerror(errno);

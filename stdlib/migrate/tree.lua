@@ -13,7 +13,7 @@ local FOLDERS <const> = { [".git"] = true, [".hg"] = true, [".svn"] = true, node
   [".venv"] = true, venv = true, [".tox"] = true, ["site-packages"] = true, [".terraform"] = true, [".next"] = true, [".gradle"] = true }
 local NOT_CODE <const> = {}
 for extension in ([[png jpg jpeg gif webp ico bmp tif tiff svg pdf zip gz tgz bz2 xz 7z rar jar war class o a so dll exe dylib bin wasm
-  woff woff2 ttf otf eot mp3 mp4 mov avi webm wav ogg pyc pyo db sqlite sqlite3 parquet map orig]]):gmatch("%S+") do
+  woff woff2 ttf otf eot mp3 mp4 mov avi webm wav ogg pyc pyo db sqlite sqlite3 parquet map orig hubloopnew]]):gmatch("%S+") do
   NOT_CODE[extension] = true
 end
 local LOCKS <const> = { ["package-lock.json"] = true, ["yarn.lock"] = true, ["pnpm-lock.yaml"] = true, ["composer.lock"] = true,

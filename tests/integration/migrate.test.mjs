@@ -1,9 +1,10 @@
 // hubloop migrate, as a person runs it.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { SECRET, project, run } from './lib.mjs';
+import { SECRET, poll, project, run, start } from './lib.mjs';
 
 const UUID = ['0a1b2c3d', '1111', '2222', '3333', '0123456789ab'].join('-');
 const JS = `// HubSpot\r
@@ -96,4 +97,52 @@ test('a report for people, escaped, which is not read itself', async (t) => {
   const wrong = await run(t, ['migrate', '.', '--html', 'no/r.html'], { cwd: dir });
   assert.equal(wrong.code, 3);
   assert.match(wrong.err, /cannot write no\/r\.html: No such file/);
+});
+
+test('--write that was killed is completed by the next one: each file is whole, each old one is kept', async (t) => {
+  const old = (i) => `// file ${i}\ncurl('https://api.hubapi.com/crm/v3/owners')\n`;
+  const fresh = (i) => old(i).replace('/crm/v3/owners', '/crm/owners/2026-09');
+  const files = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`f${i}.js`, old(i)]));
+  const dir = project(t, files);
+  const read = (name) => { try { return fs.readFileSync(path.join(dir, name), 'utf8'); } catch { return null; } };
+  // Killed between the two names of a file, by hand.
+  fs.linkSync(path.join(dir, 'f0.js'), path.join(dir, 'f0.js.orig'));
+  fs.writeFileSync(path.join(dir, 'f0.js.hubloopnew'), 'half of wh');
+  let partly = 0;
+  for (let kill = 0; kill < 6; kill++) {
+    const p = start(t, ['migrate', '.', '--write'], { cwd: dir });
+    const done = () => fs.readdirSync(dir).filter((f) => f.endsWith('.orig')).length;
+    const enough = 20 * (kill + 1);
+    await poll(async () => done() >= enough || p.child.exitCode !== null, 'some of the files');
+    p.child.kill('SIGKILL');
+    await p.exited;
+    for (let i = 0; i < 300; i++) {
+      const now = read(`f${i}.js`), kept = read(`f${i}.js.orig`);
+      assert.ok(now === old(i) || now === fresh(i), `f${i}.js: ${now}`);
+      assert.ok(kept === null ? now === old(i) : kept === old(i), `f${i}.js.orig: ${kept}`);
+    }
+    if (done() < 300) partly++;
+  }
+  const last = await run(t, ['migrate', '.', '--write'], { cwd: dir });
+  assert.equal(last.code, 0, last.err);
+  for (let i = 0; i < 300; i++) assert.deepEqual([read(`f${i}.js`), read(`f${i}.js.orig`)], [fresh(i), old(i)]);
+  assert.equal(fs.readdirSync(dir).filter((f) => f.startsWith('f')).length, 600, 'something was left behind');
+  t.diagnostic(`note: killed ${partly} times in the middle`);
+});
+
+test('hostile trees are got through: long lines, binaries, links in circles, deep JSON, no UTF-8', async (t) => {
+  const line = `${'x=1;'.repeat(400000)}fetch("https://api.hubapi.com/contacts/v1/lists?hapikey="+k);${'y=2;'.repeat(400000)}`;
+  const dir = project(t, { 'min.js': line, 'deep.json': '['.repeat(100000), 'deeper.json': `${'{"a":'.repeat(50000)}1${'}'.repeat(50000)}` });
+  fs.writeFileSync(path.join(dir, 'latin.php'), Buffer.from([0x3c, 0x3f, 0x20, 0xe9, 0xff, 0x0a, ...Buffer.from("$u = 'https://api.hubapi.com/deals/v1/deal/recent/modified';\n")]));
+  fs.writeFileSync(path.join(dir, 'binary.py'), crypto.randomBytes(200000));
+  fs.symlinkSync('.', path.join(dir, 'round'));
+  fs.symlinkSync('gone.js', path.join(dir, 'dangling.js'));
+  fs.mkdirSync(path.join(dir, 'many'));
+  for (let i = 0; i < 2000; i++) fs.writeFileSync(path.join(dir, 'many', `${i}.txt`), 'nothing\n');
+  const r = await run(t, ['migrate', '.', '--json'], { cwd: dir });
+  assert.ok([0, 1, 3].includes(r.code), `${r.code} ${r.err}`);
+  const found = JSON.parse(r.out).findings.map((f) => `${f.file} ${f.kind}`);
+  assert.ok(found.some((f) => f.startsWith('min.js ')), found.join('\n'));
+  assert.ok(found.some((f) => f.startsWith('latin.php ')), found.join('\n'));
+  assert.ok(!found.some((f) => /^round|^many/.test(f)), found.join('\n'));
 });
