@@ -73,7 +73,7 @@ static const char *const *split(const hl_args *a, const char *flag, char **copy,
 
 /* ---- trying a script: so long, in virtual time ---- */
 
-enum { ACTIVITY = 48, TRY_MAX_MS = 3660 };
+enum { ACTIVITY = 48, TRY_MAX_DAYS = 3660 };
 
 typedef struct trying {
   const hl_args *args;
@@ -92,7 +92,7 @@ static int read_trial(const hl_args *a, trying *t) {
       return hl_cmd_fail(HL_EXIT_MISUSE, "--%s is about the simulator: it needs --sim", a->flag[i]);
   if (!text && (hl_args_has(a, "activity") || hl_args_has(a, "sim-http")))
     return hl_cmd_fail(HL_EXIT_MISUSE, "--activity and --sim-http need --for: in virtual time only");
-  if (text && (hl_duration_parse(hl_str_of(text), &t->ms, NULL) || t->ms <= 0 || t->ms > TRY_MAX_MS * HL_DAY))
+  if (text && (hl_duration_parse(hl_str_of(text), &t->ms, NULL) || t->ms <= 0 || t->ms > TRY_MAX_DAYS * HL_DAY))
     return hl_cmd_fail(HL_EXIT_MISUSE, "--for takes a duration such as 12h, 7d or 30d, not “%s”", text);
   int rc = hl_args_int(a, "activity", 0, 1000000, ACTIVITY, &t->activity);
   if (rc || !sim) return rc;

@@ -2,6 +2,13 @@
 
 #include "base/mem.h"
 
+bool hl_population_flag(const char *name) {
+  static const hl_flag flags[] = {HL_POPULATION_FLAGS, {NULL, NULL, NULL}};
+  for (const hl_flag *f = flags; f->name; f++)
+    if (strcmp(f->name, name) == 0) return true;
+  return false;
+}
+
 int hl_population_options(const hl_args *a, cJSON *json) {
   static const struct { const char *name; int64_t max; } numbers[] = {
       {"contacts", 1000000}, {"companies", 1000000}, {"deals", 1000000}, {"owners", 10000}, {"seed", INT32_MAX}, {"portal", INT32_MAX},

@@ -18,12 +18,7 @@
   {"fault", "SPEC", "what goes wrong, such as \"status=503 times=3\"; may be given again; hubloop help sim lists the words"}, \
   {"fixture", "FILE", "answer as the account did whose traffic hubloop record kept, and 501 to all else"}
 
-static inline bool hl_population_flag(const char *name) {
-  static const hl_flag flags[] = {HL_POPULATION_FLAGS, {NULL, NULL, NULL}};
-  for (const hl_flag *f = flags; f->name; f++)
-    if (strcmp(f->name, name) == 0) return true;
-  return false;
-}
+bool hl_population_flag(const char *name);
 
 /* Adds to the simulator's options. 0, or HL_EXIT_MISUSE after saying why. */
 int hl_population_options(const hl_args *a, cJSON *json);

@@ -16,8 +16,8 @@ local PERSON <const> = { change = "CRM_UI", id = "userId:1001" }
 -- A live record, or nil when few of them are left.
 local function any(S, st)
   for _ = 1, TRIES do
-    local n = #st.order > 0 and st.records[S.population.pick(st.order)]
-    if n and not n[3] then return n end
+    local rec = #st.order > 0 and st.records[S.population.pick(st.order)]
+    if rec and not rec[3] then return rec end
   end
   return nil
 end
