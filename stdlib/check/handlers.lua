@@ -335,17 +335,13 @@ function handlers.each_function(tree, f)
   end)
 end
 
--- Where on, every, cron, serve are called.
-local function registrations(trees, f)
-  for _, tree in ipairs(trees) do
-    handlers.each_function(tree, function(body)
-      each(body, function(node)
-        for _, value in ipairs(list_of(callees(node))) do
-          if value.kind == "builtin" and REGISTER[value.name] then f(value.name, node) end
-        end
-      end)
-    end)
-  end
+---Calls f(name, node) where on, every, cron, serve are called in these nodes, functions' bodies left out.
+function handlers.registrations(nodes, f)
+  each(nodes, function(node)
+    for _, value in ipairs(list_of(callees(node))) do
+      if value.kind == "builtin" and REGISTER[value.name] then f(value.name, node) end
+    end
+  end)
 end
 
 local function is_retried(what, args)
@@ -364,7 +360,7 @@ function handlers.check(trees, report)
     for i, name in ipairs(names) do list[i] = fields[name] end
     return list
   end }, Walk)
-  registrations(trees, function(what, node)
+  local function follow(what, node)
     local fn = node.args[#node.args]
     if what == "serve" or not fn then return end
     for _, value in ipairs(list_of(fn.out)) do
@@ -374,7 +370,10 @@ function handlers.check(trees, report)
           child = false, guard = false })
       end
     end
-  end)
+  end
+  for _, tree in ipairs(trees) do
+    handlers.each_function(tree, function(body) handlers.registrations(body, follow) end)
+  end
 end
 
 return handlers

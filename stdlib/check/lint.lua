@@ -8,6 +8,7 @@ local hubspot = require "check.hubspot"
 local properties = require "check.properties"
 local scopes = require "check.scopes"
 local texts = require "check.text"
+local unreached = require "check.unreached"
 
 local lint = {}
 
@@ -28,7 +29,7 @@ lint.rules = {
   { "unsteady-steps", "warning", "a clock or random value that decides which steps run, or their names" },
   { "step-name", "warning", "a step's name that comes twice in one run" },
   { "unheard", "warning", "an event that is emitted and that no script of the project listens to" },
-  { "unreachable", "warning", "a handler of an event that no script of the project emits" },
+  { "unreachable", "warning", "a handler that never runs: no script of the project emits its event, or it is never registered" },
   { "step-place", "warning", "a step or wait where it cannot be" },
 }
 
@@ -350,6 +351,7 @@ local function check_file(file, read, sources, answers)
   local trees = {}
   for _, name in ipairs(texts.sorted(result.trees)) do trees[#trees + 1] = result.trees[name] end
   handlers.check(trees, report)
+  unreached.check(trees, report)
   for _, name in ipairs(texts.sorted(result.trees)) do
     handlers.each_function(result.trees[name], function(nodes)
       handlers.each(nodes, function(node)

@@ -210,6 +210,37 @@ describe("check", function()
     expect(said('emit("chase")\non("other", print)')).to.equal("") -- a file alone
   end)
 
+  it("finds handlers that are never registered", function()
+    local never = {
+      ["do return end\non('contact.creation', print)"] = "2 unreachable: this on() never runs: the return of line 1 comes before it",
+      ["error('not yet')\nevery('5m', print)"] = "2 unreachable: this every() never runs: the error() of line 1 comes before it",
+      ["if false then\n  cron('0 8 * * *', print)\nend"] =
+        "2 unreachable: this cron() never runs: the condition of line 1 is always false",
+      ["local LIVE = true\nif not LIVE then\n  on('contact.creation', print)\nend"] =
+        "3 unreachable: this on() never runs: the condition of line 2 is always false",
+      ["if env.get('X') or true then\n  print(1)\nelse\n  on('contact.creation', print)\nend"] =
+        "4 unreachable: this on() never runs: the condition of line 1 is always true",
+      ["while nil and kv do\n  on('contact.creation', print)\nend"] =
+        "2 unreachable: this on() never runs: the condition of line 1 is always false",
+      ["for _ = 1, 2 do\n  break\nend\nlocal function setup()\n  on('contact.creation', print)\nend"] =
+        '5 unreachable: this on() never runs: nothing calls the function "setup" of line 4',
+      ["local setup = function()\n  return 1\nend\nsetup = nil\nlocal off = function()\n  serve('POST', '/x', print)\nend"] =
+        '6 unreachable: this serve() never runs: nothing calls the function "off" of line 5',
+    }
+    for text, want in pairs(never) do expect(said(text)).to.equal(want) end
+    local runs = {
+      "local live = false\nlocal function go() live = true end\ngo()\nif live then on('contact.creation', print) end",
+      "local function setup() on('contact.creation', print) end\nlocal M = { setup = setup }\nreturn M",
+      "function setup() on('contact.creation', print) end",
+      "repeat on('contact.creation', print) until false",
+      "for _ = 1, 2 do if kv.get('x') then break end on('contact.creation', print) end",
+      "if kv.get('x') then return end\non('contact.creation', print)",
+      "goto over\n::over::\non('contact.creation', print)",
+      "local x\nfor _, y in ipairs { 1 } do x = y end\nif x then on('contact.creation', print) end",
+    }
+    for _, text in ipairs(runs) do expect(said(text)).to.equal("") end
+  end)
+
   it("holds properties against the account's", function()
     local answers = { properties = {
       contacts = { { name = "email", type = "string" }, { name = "lifecyclestage", type = "enumeration", options = { { value = "lead" },

@@ -3,8 +3,8 @@
 ---
 --- Expressions  { tag = "name", name, var|nil } (no var: a global), index { obj, key }, call { fn, args },
 ---   method { obj, name, args }, ["function"] { params, body, vararg, self|nil }, table { items = { { key|nil, value } } },
----   string { value }, number { value }, constant, vararg, binary { op, a, b }, unary { op, a }
---- Statements   ["local"] { vars, exprs }, assign { targets, exprs }, call { call }, block { bodies, conds, loop|nil },
+---   string { value }, number { value }, constant { word }, vararg, binary { op, a, b }, unary { op, a }
+--- Statements   ["local"] { vars, exprs }, assign { targets, exprs }, call { call }, block { bodies, conds, loop = true|"repeat"|nil },
 ---   fornum { exprs, body }, forin { vars, exprs, body }, ["return"] { exprs }, ["break"], ["goto"]
 --- Each has line and col. A variable is { name =, line = }.
 local lexer = require "check.lexer"
@@ -163,7 +163,7 @@ function parser.parse(source)
     local token = tokens[at]
     if accept("string") then return node("string", { value = token.value }, token) end
     if accept("number") then return node("number", { value = token.value }, token) end
-    if accept("nil") or accept("true") or accept("false") then return node("constant", {}, token) end
+    if accept("nil") or accept("true") or accept("false") then return node("constant", { word = token.kind }, token) end
     if accept("...") then return node("vararg", {}, token) end
     if kind() == "{" then return table_constructor() end
     if accept("function") then return body_of(token, false) end
@@ -294,7 +294,7 @@ function parser.parse(source)
     end
     if accept("repeat") then
       open() -- the condition sees the body's locals
-      local s = node("block", { bodies = { block() }, loop = true }, first)
+      local s = node("block", { bodies = { block() }, loop = "repeat" }, first)
       expect("until")
       s.conds = { expression(0) }
       close()
