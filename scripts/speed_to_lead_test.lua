@@ -43,7 +43,7 @@ describe("speed to lead", function()
   it("reminds, passes on, escalates", function()
     local id = lead()
     sim.advance("31m")
-    expect(tasks()).to.equal { owners.grace .. " A new lead waits for you" }
+    expect(tasks()).to.equal { owners.grace .. " A lead waits for your answer" }
     expect(owner_of(id)).to.equal(owners.grace)
     sim.advance("30m")
     expect(owner_of(id)).to.equal(owners.anna)
@@ -52,19 +52,40 @@ describe("speed to lead", function()
     sim.advance("70m")
     local all = tasks()
     expect(#all).to.equal(2)
-    expect(all[1] .. all[2]).to.contain(owners.desk .. " A lead that two people have not answered")
+    expect(all[1] .. all[2]).to.contain(owners.desk .. " A lead that nobody has answered")
     expect(owner_of(id)).to.equal(owners.anna)
     expect(sim.events().dead).to.equal(0)
   end)
 
-  it("holds the lead at night, and does not give it to who had it", function()
-    sim.advance("8h")                                    -- 18:00 in Berlin
+  it("counts no night, and does not give the lead to who had it", function()
+    sim.advance("465m")                                 -- 17:45 in Berlin
     local id = sim.create("contacts", { email = "bo@nobody.example" })
     sim.update("contacts", id, { hubspot_owner_id = owners.anna })
-    sim.advance("13h")
+    sim.advance("869m")
+    expect(tasks()).to.equal {}
+    sim.advance("2m")                                    -- 8:16 the next morning
+    expect(tasks()).to.equal { owners.anna .. " A lead waits for your answer" }
+    sim.advance("28m")
     expect(owner_of(id)).to.equal(owners.anna)
-    sim.advance("61m")                                   -- 8:00 the next morning
+    sim.advance("2m")
     expect(owner_of(id)).to.equal(owners.jonas)
+  end)
+
+  it("works in the hours only, in a week of an account in which things happen", function()
+    for i = 1, 40 do lead { email = i .. "@nobody.example" } end
+    sim.control("activity", { per_day = 60 })
+    sim.advance("7d")
+    local hubspot = require "hubspot"
+    local seen = 0
+    for task in hubspot.tasks.list { properties = { "hs_timestamp", "hs_task_subject" } } do
+      if task.hs_task_subject:find("^A lead") then
+        local c = time.civil(time.parse(task.hs_timestamp), "Europe/Berlin")
+        expect(c.weekday >= 1 and c.weekday <= 5 and c.hour >= 8 and c.hour * 60 + c.minute <= 18 * 60).to.equal(true)
+        seen = seen + 1
+      end
+    end
+    expect(seen > 80).to.equal(true)
+    expect(sim.events().dead).to.equal(0)
   end)
 
   it("begins anew with who takes the lead by hand, and leaves old leads alone", function()
@@ -74,7 +95,7 @@ describe("speed to lead", function()
     sim.advance("20m")                                   -- Grace's 30 minutes are over
     expect(tasks()).to.equal {}
     sim.advance("11m")
-    expect(tasks()).to.equal { owners.maya .. " A new lead waits for you" }
+    expect(tasks()).to.equal { owners.maya .. " A lead waits for your answer" }
     lead { email = "old@nobody.example", hs_lead_status = "CONNECTED" }
     sim.advance("1d")
     for _, task in ipairs(tasks()) do expect(task).to_not.match("^" .. owners.grace) end
@@ -93,7 +114,7 @@ describe("speed to lead", function()
     expect(#tasks()).to.equal(0)
     local second = lead { email = "kim@nobody.example" }
     sim.advance("50m")
-    expect(tasks()).to.equal { owners.grace .. " A new lead waits for you" }
+    expect(tasks()).to.equal { owners.grace .. " A lead waits for your answer" }
     sim.control("delete", { type = "contacts", id = second })
     sim.advance("1d")
     expect(#tasks()).to.equal(1)
@@ -112,7 +133,7 @@ describe("speed to lead", function()
     sim.restart()
     sim.advance("10m")
     expect(owner_of(id)).to.equal(owners.anna)
-    expect(tasks()).to.equal { owners.grace .. " A new lead waits for you" }
+    expect(tasks()).to.equal { owners.grace .. " A lead waits for your answer" }
     expect(sim.events().dead).to.equal(0)
   end)
 end)

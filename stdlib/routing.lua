@@ -4,6 +4,8 @@
 ---   local areas = routing.territory { { countries = { "DE", "AT" }, pool = dach }, default = pool }
 ---   local match = routing.match_account(lead)              -- the company it belongs to, and whose that is
 ---   local pick  = areas:assign(lead, { prefer = match })   -- pick.owner_id, pick.reason
+---   local sla   = routing.sla("first answer", { remind = "30m", reassign = "1h", pool = pool, … })
+---   sla:watch(lead.id, pick.owner_id)                      -- until somebody answers
 ---
 --- An assignment takes effect at once for every task of the script and is stored with the handler's completion; a
 --- handler that fails leaves no trace in the rotation or the caps. Every decision is an audit record of kind
@@ -15,10 +17,12 @@ local companies = require "routing.companies"
 local match = require "routing.match"
 local owners = require "routing.owners"
 local pools = require "routing.pool"
+local slas = require "routing.sla"
 local territories = require "routing.territory"
 
 routing.pool = pools.new
 routing.territory = territories.new
+routing.sla = slas.new
 routing.watch_companies = companies.watch
 routing.watch_away = owners.watch_away
 

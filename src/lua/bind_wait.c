@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "engine/wait.h"
 #include "lua/handler.h"
+#include "lua/script.h"
 
 typedef struct wait_op {
   hl_task *task;
@@ -293,4 +294,19 @@ static int l_wait(lua_State *L) {
   return got < 0 ? lua_error(L) : got;
 }
 
-void hl_bind_wait(lua_State *L) { lua_register(L, "wait", l_wait); }
+/* host.awaits(type, property): while the script loads, as if wait(…, type, { property = }) stood in its text. */
+static int l_awaits(lua_State *L) {
+  hl_script *s = hl_script_of(L);
+  const char *type = luaL_checkstring(L, 1);
+  hl_script_note_type(s, type);
+  hl_engine_awaits(s->host->o.engine, s->name, type, luaL_checkstring(L, 2));
+  return 0;
+}
+
+void hl_bind_wait(lua_State *L) {
+  lua_register(L, "wait", l_wait);
+  hl_state_push_host(L);
+  lua_pushcfunction(L, l_awaits);
+  lua_setfield(L, -2, "awaits");
+  lua_pop(L, 1);
+}

@@ -35,6 +35,8 @@ local MODULES = {
   routing = {
     pool = { { "GET", "/crm/owners/{version}" } },
     territory = {},
+    sla = { { "GET", "/crm/owners/{version}" }, { "GET", "/crm/objects/{version}/contacts/{id}" },
+      { "PATCH", "/crm/objects/{version}/contacts/{id}" }, { "POST", "/crm/objects/{version}/tasks" } },
     watch_away = { { "GET", "/crm/objects/{version}/users" } },
     match_account = COMPANY_READS,
     watch_companies = COMPANY_READS,
@@ -61,8 +63,7 @@ local DERIVED_EVENTS = {
 local HUB = { kind = "hub" }
 local OBJECTS = { kind = "objects function" }
 local REQUEST = { kind = "request" }
-local POOL = { kind = "pool" }
-local SYNC = { kind = "sync" }
+local FUNCTIONS = { ["routing.pool"] = { kind = "pool" }, ["routing.sla"] = { kind = "sla" }, ["sync.hubspot"] = { kind = "sync" } }
 
 -- The type in the path of hubspot.NAME; nil when it is no object type.
 local function type_of(name)
@@ -210,8 +211,7 @@ function api.index(program, base, keys, unknown_key, out, node)
       for _, needed in ipairs(MODULES[base.name][key] or {}) do
         program:use(node, base.name .. "." .. key, needed[1], needed[2])
       end
-      local name = base.name .. "." .. key
-      program:add(out, name == "routing.pool" and POOL or name == "sync.hubspot" and SYNC or flow.UNKNOWN)
+      program:add(out, FUNCTIONS[base.name .. "." .. key] or flow.UNKNOWN)
     end
   end
 end
@@ -309,7 +309,7 @@ function api.call(program, value, args, node)
       else program:add(out, objects(program, ('hubspot.objects("%s")'):format(text), type_of(text) or text)) end
     end
     if unknown then program:add(out, objects(program, "hubspot.objects(…)", nil)) end
-  elseif value == SYNC then
+  elseif value.kind == "sync" then
     call_sync(program, args, node)
     program:add(out, flow.UNKNOWN)
   elseif value == REQUEST then

@@ -130,7 +130,8 @@ end
 
 function api.call(program, value, args, node)
   if program.recording and value.object_type then properties.note(program, value, args, handlers.place(node), only(node)) end
-  if program.recording and value.kind == "pool" then properties.note_pool(program, args, handlers.place(node), only(node)) end
+  local noted = program.recording and properties.of_routing[value.kind]
+  if noted then noted(program, args, handlers.place(node), only(node)) end
   if value.kind ~= "member" then return hubspot.call(program, value, args, node) end
   local out = flow.passing_set()
   local bare = UNSTEADY[value.name]

@@ -268,7 +268,9 @@ hubspot.tickets.get("1", { "anything" })
 hubspot.contacts.list { properties = { "email" } }
 hubspot.deals.update("1", { pipeline = "default", dealstage = "closedwonn" })
 require("routing").pool("inbound", { members = { { owner = "an@example.com" }, { owner = "77" } }, fallback = "Ana@example.com" })
-require("routing").pool("late", { members = { { owner = "77" } }, fallback = { "77", "bo@example.com" } })]])
+require("routing").pool("late", { members = { { owner = "77" } }, fallback = { "77", "bo@example.com" } })
+require("routing").sla("answer", { open = { lifecyclestage = { "lead", "new" } }, remind = "1h", manager = "77", escalate = "2h" })
+require("routing").sla("call", { open = { called = { "no" } }, escalate = "2h", manager = "mo@example.com" })]])
     expect(said_of).to.equal([[
 2 property: contacts have no property "emial" in this account; did you mean "email"?
 3 property: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"?
@@ -279,7 +281,10 @@ require("routing").pool("late", { members = { { owner = "77" } }, fallback = { "
 6 property: contacts have no property "emal" in this account; did you mean "email"?
 10 property: deals have no stage "closedwonn" in this account; did you mean "closedwon"?
 11 owner: there is no owner "an@example.com" in this account; did you mean "ana@example.com"?
-12 owner: there is no owner "bo@example.com" in this account; did you mean "ana@example.com"?]])
+12 owner: there is no owner "bo@example.com" in this account; did you mean "ana@example.com"?
+13 property: "lifecyclestage" of contacts has no value "new" in this account
+14 property: contacts have no property "called" in this account
+14 owner: there is no owner "mo@example.com" in this account; did you mean "ana@example.com"?]])
     expect(questions.properties).to.equal { "contacts", "deals", "tickets" }
     expect(questions.pipelines).to.equal { "deals" }
     expect(questions.owners).to.equal(true)

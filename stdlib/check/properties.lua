@@ -178,27 +178,50 @@ function properties.judge(use, answers)
   end
 end
 
----The owners of a routing.pool: { members = { { owner = "ana@example.com" } }, fallback = "desk@example.com" }.
----@param args check.set[]
-function properties.note_pool(program, args, node, sure)
-  local pools, one = tables_of(args[2])
-  local function owners(set, certain)
-    local texts, unknown = program:texts_of(set)
-    for _, text in ipairs(texts) do
-      if not text:find(flow.HOLE, 1, true) then
-        program.owners = program.owners or {}
-        table.insert(program.owners, { owner = text:lower(), file = program.file, node = node,
-          sure = certain and not unknown and #texts == 1 or nil })
-      end
+local function note_owners(program, set, node, certain)
+  local texts, unknown = program:texts_of(set)
+  for _, text in ipairs(texts) do
+    if not text:find(flow.HOLE, 1, true) then
+      program.owners = program.owners or {}
+      table.insert(program.owners, { owner = text:lower(), file = program.file, node = node,
+        sure = certain and not unknown and #texts == 1 or nil })
     end
   end
+end
+
+---Calls of routing's functions, by name.
+---@type table<string, fun(program: check.program, args: check.set[], node: table, sure: boolean)>
+properties.of_routing = {}
+
+-- { members = { { owner = "ana@example.com" } }, fallback = "desk@example.com" }
+function properties.of_routing.pool(program, args, node, sure)
+  local pools, one = tables_of(args[2])
+  sure = sure and one
   for _, pool in ipairs(pools) do
-    owners(pool.fields.fallback, sure and one)
+    note_owners(program, pool.fields.fallback, node, sure)
     local chains, chain = tables_of(pool.fields.fallback)
-    for _, links in ipairs(chains) do owners(links.items, sure and one and chain) end
+    for _, links in ipairs(chains) do note_owners(program, links.items, node, sure and chain) end
     local lists, list = tables_of(pool.fields.members)
     for _, members in ipairs(lists) do
-      for _, member in ipairs((tables_of(members.items))) do owners(member.fields.owner, sure and one and list) end
+      for _, member in ipairs((tables_of(members.items))) do note_owners(program, member.fields.owner, node, sure and list) end
+    end
+  end
+end
+
+-- { open = { hs_lead_status = { "NEW" } }, manager = "desk@example.com" }
+function properties.of_routing.sla(program, args, node, sure)
+  local slas, one = tables_of(args[2])
+  sure = sure and one
+  for _, sla in ipairs(slas) do
+    note_owners(program, sla.fields.manager, node, sure)
+    local opens, open = tables_of(sla.fields.open)
+    for _, of in ipairs(opens) do
+      for name, values in pairs(of.fields) do
+        add(program, "contacts", name, nil, node, sure and open)
+        for _, list in ipairs((tables_of(values))) do
+          for _, value in ipairs((program:texts_of(list.items))) do add(program, "contacts", name, value, node) end
+        end
+      end
     end
   end
 end

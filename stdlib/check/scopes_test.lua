@@ -149,6 +149,8 @@ local CORPUS = {
     '1 records of type "contacts" have no function "fetch"; did you mean "get"?' },
   { "routing: a pool reads the owners", [[local routing = require "routing" routing.pool("x", { members = {} })]], "owners.read" },
   { "routing: absences are those of users", [[require("routing").watch_away("hs_out_of_office_hours")]], "users.read" },
+  { "routing: an sla reads and gives away contacts, and makes tasks",
+    [[require("routing").sla("x", { open = { a = {} }, remind = "1h" })]], "contacts.read contacts.write owners.read" },
   { "routing: the match reads the companies", [[local routing = require "routing" print(routing.match_account {})]],
     "companies.read" },
   { "sync: a side of HubSpot's records", [[local sync = require "sync"

@@ -184,10 +184,10 @@ function calendar.off(who, ms)
   return ("off work (%s%s)"):format(who.hours.text, who.hours.tz and "" or " " .. who.tz)
 end
 
---- The first moment from `ms` on at which somebody works; nil: not within two months.
+--- The first moment from `ms` on at which somebody works, and when that work ends; nil: not within two months.
 ---@param who { tz: string, hours: routing.hours|nil, away: routing.days[], holidays: routing.days[] }
 ---@param ms integer
----@return integer|nil
+---@return integer|nil from, integer|nil to
 function calendar.next_work(who, ms)
   local today = time.civil(ms, who.tz)
   for ahead = 0, LOOK_AHEAD_DAYS do
@@ -198,9 +198,24 @@ function calendar.next_work(who, ms)
     local date = date_of(civil)
     if not calendar.within(who.away, date) and not calendar.within(who.holidays, date) then
       for _, span in ipairs(who.hours and who.hours.days[civil.weekday] or { { 0, DAY_MINUTES } }) do
-        if at(span[2]) > ms then return math.max(ms, at(span[1])) end
+        if at(span[2]) > ms then return math.max(ms, at(span[1])), at(span[2]) end
       end
     end
+  end
+  return nil
+end
+
+--- When so much time of work has passed since `ms`; nil: not in sight.
+---@param who { tz: string, hours: routing.hours|nil, away: routing.days[], holidays: routing.days[] }
+---@param ms integer
+---@param duration integer milliseconds
+---@return integer|nil
+function calendar.after_work(who, ms, duration)
+  if not who.hours and #who.away + #who.holidays == 0 then return ms + duration end
+  for _ = 1, 1000 do
+    local from, to = calendar.next_work(who, ms)
+    if not from or from + duration <= to then return from and from + duration end
+    ms, duration = to, duration - (to - from)
   end
   return nil
 end

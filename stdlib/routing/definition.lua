@@ -170,6 +170,38 @@ local function read(name, given, is_pool)
   return pool
 end
 
+local sla_fields = { open = true, remind = true, reassign = true, escalate = true, pool = true, manager = true, hours = true, tz = true,
+  holidays = true, tell = true }
+
+local function read_sla(name, given, is_pool)
+  if type(name) ~= "string" or name == "" then fail("an sla needs a name") end
+  local who = ('sla "%s"'):format(name)
+  if type(given) ~= "table" then fail('%s must look like { open = { hs_lead_status = { "NEW" } }, remind = "30m" }', who) end
+  check_fields(given, sla_fields, who)
+  local property, values = next(type(given.open) == "table" and given.open or {})
+  if type(property) ~= "string" or type(values) ~= "table" or next(given.open, property) ~= nil then
+    fail('%s: open must name the one property that tells an answer, and its values before: { hs_lead_status = { "NEW" } }', who)
+  end
+  local sla = { name = name, property = property, open = { [""] = true }, pool = given.pool, manager = given.manager, tell = given.tell,
+    hours = hours_of(given.hours, who), away = {}, holidays = dates_of(given.holidays, "holidays", who) }
+  local tz = zone(given.tz, who)
+  if tz and sla.hours and sla.hours.tz and sla.hours.tz ~= tz then fail("%s: tz says %s and hours say %s", who, tz, sla.hours.tz) end
+  sla.tz = sla.hours and sla.hours.tz or tz or "UTC"
+  for _, value in ipairs(values) do sla.open[tostring(value)] = true end
+  for _, field in ipairs { "remind", "reassign", "escalate" } do sla[field] = duration(given[field], field, who) end
+  if not (sla.remind or sla.reassign or sla.escalate) then fail("%s needs remind, reassign or escalate, like remind = \"30m\"", who) end
+  if sla.remind and sla.reassign and sla.remind >= sla.reassign then fail("%s: remind must come before reassign", who) end
+  if sla.remind and sla.escalate and not sla.reassign and sla.remind >= sla.escalate then
+    fail("%s: remind must come before escalate", who)
+  end
+  if (sla.reassign ~= nil) ~= (sla.pool ~= nil) then fail("%s: reassign and pool belong together", who) end
+  if (sla.escalate ~= nil) ~= (sla.manager ~= nil) then fail("%s: escalate and manager belong together", who) end
+  if sla.pool ~= nil and not is_pool(sla.pool) then fail("%s: pool must be a routing.pool", who) end
+  if sla.manager ~= nil and not is_pool(sla.manager) then sla.manager = owner_key(sla.manager, who .. ": manager") end
+  if sla.tell ~= nil and type(sla.tell) ~= "function" then fail("%s: tell must be a function", who) end
+  return sla
+end
+
 -- Runs fn; what it refuses comes back as text.
 local function told(fn, ...)
   local ok, result = pcall(fn, ...)
@@ -183,6 +215,12 @@ end
 ---@param is_pool fun(value: any): boolean
 ---@return table|nil pool, string|nil wrong
 function definition.read(name, given, is_pool) return told(read, name, given, is_pool) end
+
+---@param name any
+---@param given any
+---@param is_pool fun(value: any): boolean
+---@return table|nil sla durations in milliseconds, string|nil wrong
+function definition.read_sla(name, given, is_pool) return told(read_sla, name, given, is_pool) end
 
 ---@return string|nil key in lower case, string|nil wrong
 function definition.owner_key(value, what) return told(owner_key, value, what) end

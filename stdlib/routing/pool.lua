@@ -38,13 +38,16 @@ local known = {}   -- by name: two pools of one name would share one state by ac
 ---@field hold string|number|nil a duration: when somebody works again by then, the handler waits for it, before the fallback
 ---@field sticky string|number|nil a duration: who comes again within it goes to the same member
 
+---@return boolean
+function pool.is(value) return getmetatable(value) == Pool end
+
 --- Declares a pool. Its state is kept in the store under the pool's name.
 ---@param name string
 ---@param given routing.definition
 ---@return routing.pool
 function pool.new(name, given)
   if known[name] then error(('pool "%s" is declared twice'):format(name), 2) end
-  local self, wrong = definition.read(name, given, function(value) return getmetatable(value) == Pool end)
+  local self, wrong = definition.read(name, given, pool.is)
   if not self then error(wrong, 2) end
   self.kv = host.kv("pool:" .. name)
   self.base = nil                                        -- what is committed, as last seen

@@ -101,10 +101,13 @@ test('journal: subscriptions of client credentials, from which serve then lives'
 });
 
 test('private apps: a table, and a file for platform apps', async (t) => {
-  const { hooks } = await setup(t, settings());
+  const { dir, hooks } = await setup(t, settings());
+  fs.writeFileSync(path.join(dir, 'answer.lua'), 'require("routing").sla("answer", { open = { hs_lead_status = { "NEW" } }, remind = "1h" })\n');
   const plan = await hooks('plan');
   assert.match(plan.out, /^Push, by hand: account main, in its private app's settings/);
   assert.match(plan.out, /contact\.propertyChange phone +leads\.lua/);
+  assert.match(plan.out, /contact\.propertyChange hs_lead_status +answer\.lua/); // what an sla waits for
+  fs.rmSync(path.join(dir, 'answer.lua'));
   const meta = JSON.parse((await hooks('plan', '--hsmeta')).out);
   assert.deepEqual(meta.config.subscriptions.legacyCrmObjects[1], { active: true, propertyName: 'phone', subscriptionType: 'contact.propertyChange' });
   assert.match((await hooks('apply')).out, /no program set these/);
