@@ -19,14 +19,6 @@ local function contacts()
   return list, n
 end
 
-local function writes()
-  local n = 0
-  for _, call in ipairs(sim.calls()) do
-    if call.method ~= "GET" and not call.path:find "/read$" and not call.path:find "/search$" then n = n + 1 end
-  end
-  return n
-end
-
 local function people(n)
   local rows = { HEADER }
   for i = 1, n do rows[i + 1] = ("p%d@x.example,P%d,,,,,Open lead,,\n"):format(i, i) end
@@ -95,15 +87,15 @@ describe("contact import", function()
   it("writes nothing the second time, and what differs in a new file", function()
     start(people(3))
     sim.advance("16m")
-    local before = writes()
+    local before = sim.writes()
     sim.advance("1h")
-    expect(writes()).to.equal(before)
+    expect(sim.writes()).to.equal(before)
     fs.write(FILE, people(3) .. "p2@x.example,Two,,,,,Open lead,,\n")
     sim.advance("15m")
     local list, n = contacts()
     expect(n).to.equal(3)
     expect(list["p2@x.example"].firstname).to.equal("Two")
-    expect(writes()).to.equal(before + 1)
+    expect(sim.writes()).to.equal(before + 1)
   end)
 
   it("writes nothing in a dry run", function()
@@ -133,7 +125,7 @@ describe("contact import", function()
     expect(n).to.equal(250)
     expect(list["p250@x.example"].firstname).to.equal("P250")
     expect(sim.events().failed).to.be_at_least(1)
-    expect(writes()).to.equal(3)                          -- a page each
+    expect(sim.writes()).to.equal(3)                          -- a page each
     expect(pcall(fs.read, BAD)).to.be_false()
   end)
 

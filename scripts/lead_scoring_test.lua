@@ -18,12 +18,6 @@ local function of(id)
   return { tonumber(c.lead_points), c.lead_grade, c.lifecyclestage }
 end
 
-local function writes()
-  local n = 0
-  for _, c in ipairs(sim.calls()) do n = n + ((c.method == "PATCH" or c.path:find "batch/update") and 1 or 0) end
-  return n
-end
-
 local function expect_well() expect(sim.events().dead).to.equal(0) end
 
 describe("lead scoring", function()
@@ -98,9 +92,9 @@ describe("lead scoring", function()
     expect(of(id)[1]).to.equal(20)
     contact(BOSS)
     sim.advance("18h")                                                  -- past two in the night
-    local before = writes()
+    local before = sim.writes()
     sim.advance("24h")                                                  -- and the next night
-    expect(writes()).to.equal(before)
+    expect(sim.writes()).to.equal(before)
     expect_well()
   end)
 end)

@@ -91,15 +91,10 @@ describe("lifecycle stages", function()
     sim.restart()
     sim.advance("1d")
     for _, p in ipairs(people) do expect(stage_of(p)).to.equal("opportunity") end
-    local function writes()
-      local n = 0
-      for _, c in ipairs(sim.calls()) do n = n + ((c.method == "PATCH" or c.path:find("batch/update")) and 1 or 0) end
-      return n
-    end
-    local before = writes()
+    local before = sim.writes()
     sim.update("deals", id, { dealstage = "presentationscheduled" })
     sim.advance("1h")
-    expect(writes()).to.equal(before)
+    expect(sim.writes()).to.equal(before)
     expect_well()
   end)
 end)

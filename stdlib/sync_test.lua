@@ -27,14 +27,6 @@ local function contacts()
   return out
 end
 
-local function writes()
-  local count = 0
-  for _, call in ipairs(sim.calls()) do
-    if call.method ~= "GET" and not call.path:find("/search$") and not call.path:find("/read$") then count = count + 1 end
-  end
-  return count
-end
-
 describe("sync from CSV to HubSpot", function()
   it("creates, and the second time finds nothing to do", function()
     fs.write("leads.csv", LEADS)
@@ -42,10 +34,10 @@ describe("sync from CSV to HubSpot", function()
     local first = m:run()
     expect({ first.read, first.created, first.updated, first.bad }).to.equal { 2, 2, 0, 0 }
     expect(contacts()["ann@example.com"].properties.lastname).to.equal("Ann")
-    local before = writes()
+    local before = sim.writes()
     local second = m:run()
     expect({ second.read, second.created, second.updated, second.unchanged }).to.equal { 2, 0, 0, 2 }
-    expect(writes()).to.equal(before)
+    expect(sim.writes()).to.equal(before)
   end)
 
   it("shows the difference in a dry run, and writes nothing", function()
@@ -60,7 +52,7 @@ describe("sync from CSV to HubSpot", function()
     expect(would:text()).to.contain("dry run, nothing is written: 2 read, 1 created, 1 updated")
     expect(would:text()).to.match("update +right +bo@example.com +lastname +Old +Bo")
     expect(json.decode(json.encode(would)).created).to.equal(1)
-    expect(writes()).to.equal(0)
+    expect(sim.writes()).to.equal(0)
     expect(m.state:get "cursor").to.be_nil()
   end)
 

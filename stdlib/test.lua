@@ -477,6 +477,18 @@ function sim.calls()
   return answer.calls or answer
 end
 
+---How many requests that change something HubSpot has done; those that it refused are not among them.
+---@param part string|nil with this part in their path only
+---@return integer
+function sim.writes(part)
+  local n = 0
+  for _, c in ipairs(sim.calls()) do
+    local reads = c.method == "GET" or c.path:find "/search$" or c.path:find "/read$"
+    if not reads and c.status >= 200 and c.status < 300 and (not part or c.path:find(part, 1, true)) then n = n + 1 end
+  end
+  return n
+end
+
 ---The e-mails that were to be sent: { { to=, name=, result = "SENT" or why not, … }, … }, oldest first.
 ---@param to string|nil to this address only
 ---@return table[]

@@ -159,3 +159,24 @@ describe("e-mails", function()
     expect(sim.emails("bo@example.com")[1].result).to.equal("PREVIOUSLY_BOUNCED")
   end)
 end)
+
+describe("sim.writes", function()
+  it("counts what HubSpot has done, not what it read or refused", function()
+    local contacts = require "hubspot".contacts
+    local ana = contacts.create { email = "ana@example.com" }
+    contacts.get(ana.id, { "email" })
+    for _ in contacts.search { query = "ana" } do end
+    contacts.batch_read { ana.id }
+    expect(pcall(contacts.update, ana.id, { lifecyclestage = "nonsense" })).to.be_false()
+    expect(sim.writes()).to.equal(1)
+    sim.fail { status = 429, times = 1 }
+    contacts.update(ana.id, { city = "Ulm" })
+    sim.fail { drop = "after", method = "PATCH" }                       -- done, and nobody hears of it
+    pcall(contacts.update, ana.id, { city = "Bonn" })
+    expect(sim.contact(ana.id).city).to.equal("Bonn")
+    expect(sim.writes()).to.equal(4)                                    -- made, and made again
+    expect(sim.writes("/contacts/" .. ana.id)).to.equal(sim.writes() - 1)
+    contacts.archive(ana.id)
+    expect(sim.writes("/deals")).to.equal(0)
+  end)
+end)

@@ -419,8 +419,8 @@ function Server:handle(req)
     status, headers, body = answer(S, req)
   end
   if fault.truncate then body = body:sub(1, #body // 2) end
+  note(S, req, status)   -- what was done, also when nobody hears of it
   if fault.drop == "after" then status = 0 end
-  note(S, req, status)
   local half, trickle = fault.drop == "half", happens and happens.trickle_ms
   if req.in_process then
     -- Whoever asks without a network sees an answer as a whole, late or never.
