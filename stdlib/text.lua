@@ -5,6 +5,7 @@
 local text = {}
 
 local countries = require "text.countries"
+local states = require "text.states"
 local firms = require "text.firms"
 
 -- Latin letters with marks, folded to what people type without them. Other scripts stay as they are.
@@ -136,6 +137,31 @@ function text.country(s)
   local last = s:match("[,/|]%s*([^,/|]+)%s*$")                 -- "Munich, Germany"
   if last and #last < #s then return text.country(last) end
   return nil
+end
+
+local states_by_name = {}   -- { "US-WA", "AU-WA" } of "wa"
+for _, entry in ipairs(states) do
+  local function put(key)
+    states_by_name[key] = states_by_name[key] or {}
+    table.insert(states_by_name[key], entry.country .. "-" .. entry.code)
+  end
+  put(entry.code:lower())
+  put(entry.country:lower() .. " " .. entry.code:lower())
+  for _, name in ipairs(entry.names) do put(words(name)) end
+end
+
+--- The ISO 3166-2 codes that a state may mean, as people write it: "Calif.", "CA" and "california" are "US-CA", "WA" is
+--- "US-WA" or "AU-WA". Knows the states of the USA, Canada, Australia and Germany.
+---@param s string|nil
+---@param country string|nil alpha-2: only its states
+---@return string[] codes none when it is not understood
+function text.states(s, country)
+  local out = {}
+  local key = type(s) == "string" and words(s) or ""
+  for _, code in ipairs(states_by_name[key] or states_by_name[key:gsub(" ", "")] or {}) do
+    if not country or code:sub(1, 2) == country then out[#out + 1] = code end
+  end
+  return out
 end
 
 --- The English name of a code.

@@ -58,6 +58,30 @@ describe("text.is_free_mail", function()
   end)
 end)
 
+describe("text.states", function()
+  it("gives the codes that a state may mean", function()
+    expect(text.states("N.Y.")).to.equal { "US-NY" }
+    expect(text.states("new york", "US")).to.equal { "US-NY" }
+    expect(text.states("WA")).to.equal { "US-WA", "AU-WA" }
+    expect(text.states("wa", "AU")).to.equal { "AU-WA" }
+    expect(text.states("Québec")).to.equal { "CA-QC" }
+    expect(text.states("Texas", "CA")).to.equal {}
+    expect(text.states("Atlantis")).to.equal {}
+    expect(text.states(nil)).to.equal {}
+  end)
+
+  it("has each code and name of a country once", function()
+    local seen = {}
+    for _, entry in ipairs(require "text.states") do
+      for _, name in ipairs { entry.code, table.unpack(entry.names) } do
+        expect(text.states(name, entry.country)).to.equal { entry.country .. "-" .. entry.code }
+      end
+      expect(seen[entry.country .. entry.code]).to.equal(nil)
+      seen[entry.country .. entry.code] = true
+    end
+  end)
+end)
+
 describe("text.country", function()
   it("knows every code and name of its table, and no name means two countries", function()
     local seen, n = {}, 0

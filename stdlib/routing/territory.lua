@@ -32,15 +32,26 @@ function country.of(value)
   return code and { code } or {}, nil, code or ('"%s" is not known'):format(tostring(value):sub(1, 60))
 end
 
+-- By code where text knows the state ("CA" is "California"), else as it is written. A lead's country, and that of the
+-- rule, tell "WA" of the USA from that of Australia.
 local state = { label = "state" }
 
-function state.entry(c, value)
+function state.entry(c, value, rule)
   local folded = text.fold(trimmed(value))
   if type(value) ~= "string" or folded == "" then return ('"%s" is no state'):format(tostring(value)) end
-  c.values[folded] = true
+  local codes = {}
+  for _, code in ipairs(text.states(value)) do
+    if not rule.country or rule.country.values[code:sub(1, 2)] then codes[#codes + 1] = code end
+  end
+  for _, code in ipairs(codes) do c.values[code] = true end
+  if #codes == 0 then c.values[folded] = true end
 end
 
-function state.of(value) return { text.fold(trimmed(value)) }, nil, trimmed(value):sub(1, 60) end
+function state.of(value, lead)
+  local codes = text.states(value, text.country(rawget(lead, "country")))
+  if #codes == 0 then codes[1] = text.fold(trimmed(value)) end
+  return codes, nil, trimmed(value):sub(1, 60)
+end
 
 -- Of a lead's postcode, and of other ranges, as many characters count as the range has: "80" is 80 and all that follows.
 local postcode = { label = "postcode" }
@@ -106,12 +117,12 @@ local function label_of(name) return kind_of(name).label or name end
 
 local rule_fields = { countries = "country", states = "state", postcodes = "zip", where = true, pool = true, name = true }
 
-local function condition(name, entries, who)
+local function condition(name, entries, who, before)
   local kind = kind_of(name)
   local c = { name = name, values = {}, ranges = {} }
   if type(entries) ~= "table" then entries = { entries } end
   for _, entry in ipairs(entries) do
-    local wrong = kind.entry(c, entry)
+    local wrong = kind.entry(c, entry, before)
     if wrong then fail("%s: %s", who, wrong) end
   end
   if not next(c.values) and #c.ranges == 0 then fail("%s: %s lists nothing", who, label_of(name)) end
@@ -122,7 +133,7 @@ local function conditions_of(rule, who)
   local list, by_name = {}, {}
   local function add(name, entries)
     if by_name[name] then fail("%s: two conditions on %s", who, name) end
-    by_name[name] = condition(name, entries, who)
+    by_name[name] = condition(name, entries, who, by_name)
     list[#list + 1] = by_name[name]
   end
   for _, field in ipairs { "countries", "states", "postcodes" } do
@@ -261,7 +272,7 @@ function Territory:_find(lead)
     if value == nil or value == "" then
       seen[name] = { values = {}, said = "no " .. label }
     else
-      local values, position, said = kind_of(name).of(value)
+      local values, position, said = kind_of(name).of(value, lead)
       seen[name] = { values = values, position = position, said = label .. " " .. said }
     end
   end

@@ -55,6 +55,32 @@ describe("territories", function()
     end
   end)
 
+  it("know states by name and abbreviation, and by their country", function()
+    local west, perth, bavaria, canton, rest = pools("west", "perth", "bavaria", "canton", "elsewhere")
+    local areas = routing.territory {
+      { states = { "California", "OR" }, pool = west },
+      { countries = { "US" }, states = { "WA" }, pool = west },
+      { countries = { "AU" }, states = { "WA" }, pool = perth },
+      { states = { "Bayern" }, pool = bavaria },
+      { states = { "Zürich" }, pool = canton },
+      default = rest,
+    }
+    for _, c in ipairs {
+      { "west", { state = "CA" } }, { "west", { state = "Calif." } }, { "west", { state = " california " } },
+      { "west", { state = "US-CA" } }, { "west", { state = "oregon" } },
+      { "west", { country = "USA", state = "CA" } }, { "elsewhere", { country = "IT", state = "CA" } },
+      { "west", { country = "United States", state = "wa" } }, { "perth", { country = "Australia", state = "WA" } },
+      { "west", { country = "US", state = "Washington" } }, { "elsewhere", { state = "WA" } },
+      { "bavaria", { country = "Germany", state = "BY" } }, { "bavaria", { state = "Bavaria" } },
+      { "canton", { state = "ZÜRICH" } }, { "elsewhere", { state = "Kalifornien" } },
+    } do
+      expect(areas:pool(record(c[2])).name).to.equal(c[1])
+    end
+    expect(function()
+      routing.territory { { states = { "CA" }, pool = west }, { states = { "California" }, pool = rest }, default = rest }
+    end).to.raise("territory 2: state US%-CA is already in territory 1")
+  end)
+
   it("leave their choice in the record", function()
     sim.start { owners = 1 }
     local owner = sim.control("owners").results[1].email
@@ -86,7 +112,7 @@ describe("territories", function()
       { { { where = { size = "50" }, pool = pool }, { where = { size = "49.." }, pool = pool } },
         "territory 2: size 50 is already in territory 1" },
       { { { states = { "Bayern", "BAYERN " }, pool = pool }, { states = "bayern", pool = pool } },
-        "territory 2: state bayern is already in territory 1" },
+        "territory 2: state DE-BY is already in territory 1" },
       { { { postcodes = "1..20", pool = pool } },
         'territory 1: "1..20" is no range of postcodes: "80000..89999", of equal length, or "80" for all that begin so' },
       { { { where = { size = "9..1" }, pool = pool } }, 'territory 1: "9..1" is no range: "50..249", "250.." or "..49"' },
