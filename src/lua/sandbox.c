@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/embed.h"
+#include "lua/compiled.h"
 #include "lua/core.h"
 #include "lua/coverage.h"
 
@@ -341,7 +342,7 @@ static bool push_chunk(lua_State *L, hl_state *s, const char *name, bool *shippe
   if (e) {
     char chunk[300];
     snprintf(chunk, sizeof chunk, "@stdlib/%s", e->name);
-    if (luaL_loadbufferx(L, e->bytes, e->size, chunk, "t") != LUA_OK) lua_error(L);
+    if (hl_compiled_load(L, e, chunk) != LUA_OK) lua_error(L);
     return true;
   }
   static const char *const dirs[] = {"", "lib/"};
