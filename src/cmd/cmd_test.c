@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/test_jobs.h"
 #include "cmd/test_report.h"
 #include "loop/files.h"
 #include "lua/testrun.h"
@@ -19,6 +20,7 @@ static const hl_flag flags[] = {
     {"seed", "N", "another order of chance; a failing test prints its seed"},
     {"watch", NULL, "run them again whenever a script or a test changes; Ctrl-C ends it"},
     {"quiet", NULL, "print failures and the closing line only"},
+    {"jobs", "N", "so many files at a time, each in a process; default: one for each core"},
     {"coverage", NULL, "print which lines of the scripts ran, and which did not"},
     {"lcov", "FILE", "write that for other tools, in lcov's format"},
     {"junit", "FILE", "write the results as JUnit's XML, too"},
@@ -76,22 +78,38 @@ static int find(found *f, const char *path, int depth, hl_error *err) {
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
+static void begin_file(reporting *p, const char *file) {
+  if (!p->file || strcmp(p->file, file) != 0) printf("%s%s\n", p->file ? "\n" : "", file);
+  p->file = file;
+}
+
+static void indented(const char *text) {
+  for (const char *line = text; *line;) {
+    size_t n = strcspn(line, "\n");
+    printf("      %.*s\n", (int)n, line);
+    line += n + (line[n] != 0);
+  }
+}
+
 static void report(void *arg, const hl_test_result *r) {
   static const struct { const char *mark, *color; } look[] = {{"✓", "\033[32m"}, {"✗", "\033[31m"}, {"–", "\033[33m"}};
   reporting *p = arg;
   if (p->junit) hl_junit_add(p->junit, r);
   if (p->quiet && r->outcome != HL_TEST_FAILED) return;
-  if (!p->file || strcmp(p->file, r->file) != 0) printf("%s%s\n", p->file ? "\n" : "", r->file);
-  p->file = r->file;
+  begin_file(p, r->file);
   printf("  %s%s%s %s%s\n", p->color ? look[r->outcome].color : "", look[r->outcome].mark, p->color ? "\033[0m" : "",
          r->name, r->outcome == HL_TEST_SKIPPED ? " (skipped)" : "");
+  indented(r->printed);
   if (r->outcome != HL_TEST_FAILED) return;
-  for (const char *line = r->message; *line;) {
-    size_t n = strcspn(line, "\n");
-    printf("      %.*s\n", (int)n, line);
-    line += n + (line[n] != 0);
-  }
+  indented(r->message);
   printf("      again: hubloop test %s --seed %llu --filter '%s'\n", r->file, (unsigned long long)r->seed, r->name);
+}
+
+static void unrun(void *arg, const char *file, const char *why) {
+  reporting *p = arg;
+  begin_file(p, file);
+  printf("  ✗ cannot be run: %s\n", why);
+  if (p->junit) hl_junit_add(p->junit, &(hl_test_result){.file = file, .name = "loading", .line = 1, .outcome = HL_TEST_FAILED, .message = why});
 }
 
 static int once(const hl_args *a) {
@@ -99,9 +117,9 @@ static int once(const hl_args *a) {
   hl_error err = {0};
   hl_test_counts counts = {0};
   reporting state = {.quiet = hl_args_has(a, "quiet"), .color = hl_cmd_is_tty(STDOUT_FILENO)};
-  hl_test_reporter reporter = {report, &state};
-  int64_t seed;
+  int64_t seed, jobs, cores = sysconf(_SC_NPROCESSORS_ONLN);
   int rc = hl_args_int(a, "seed", 1, INT64_MAX, 1, &seed);
+  if (!rc) rc = hl_args_int(a, "jobs", 1, 256, cores > 0 ? cores : 1, &jobs);
   if (rc) return rc;
   const char *junit = hl_args_get(a, "junit"), *lcov = hl_args_get(a, "lcov");
   hl_testrun_options o = {.filter = hl_args_get(a, "filter"), .seed = (uint64_t)seed};
@@ -113,11 +131,12 @@ static int once(const hl_args *a) {
     goto out;
   }
   if (files.n) qsort(files.v, files.n, sizeof *files.v, by_name);
-  for (size_t i = 0; i < files.n; i++) {
-    if (hl_testrun_file(files.v[i], &o, &reporter, &counts, &err) == 0) continue;
-    counts.failed++;
-    printf("%s\n  ✗ cannot be run: %s\n", files.v[i], err.text);
-    if (junit) hl_junit_add(state.junit, &(hl_test_result){.file = files.v[i], .name = "loading", .line = 1, .outcome = HL_TEST_FAILED, .message = err.text, .seed = o.seed});
+  /* Which lines have run is counted in this process. */
+  hl_test_jobs run = {.files = files.v, .n = files.n, .jobs = o.coverage ? 1 : (unsigned)jobs, .options = &o, .reporter = {report, &state}, .unrun = unrun};
+  rc = hl_test_jobs_run(&run, &counts, &err);
+  if (rc) {
+    rc = hl_cmd_error(&err);
+    goto out;
   }
   if (files.n == 0) {
     rc = hl_cmd_fail(HL_EXIT_MISUSE, "no *_test.lua found; hubloop help testing shows how to write one");

@@ -19,6 +19,7 @@ struct hl_testbed {
   hl_loop *loop;
   hl_log *log;
   hl_buf logged;             /* the log's lines, shown when the test fails */
+  hl_buf printed;            /* of print() */
   hl_engine *engine;
   hl_call_log *calls;        /* in memory */
   hl_hubspot *hubspot;

@@ -240,11 +240,12 @@ void hl_testbed_up(hl_testbed *bed) {
     if (s != bed->script) hl_engine_hold(bed->engine, s->name, false);
 }
 
-static void keep_line(void *arg, const char *line, size_t n) {
-  hl_testbed *bed = arg;
-  /* A log that is too long is cut short: its beginning says most. */
-  if (hl_buf_append(&bed->logged, line, n) == 0 && n && line[n - 1] != '\n') (void)hl_buf_puts(&bed->logged, "\n");
+/* What is too long is cut short: its beginning says most. */
+static void keep(hl_buf *out, const char *line, size_t n) {
+  if (hl_buf_append(out, line, n) == 0 && n && line[n - 1] != '\n') (void)hl_buf_puts(out, "\n");
 }
+static void keep_line(void *arg, const char *line, size_t n) { keep(&((hl_testbed *)arg)->logged, line, n); }
+static void keep_printed(void *arg, const char *line, size_t n) { keep(&((hl_testbed *)arg)->printed, line, n); }
 
 static int64_t bed_now(void *arg) { return hl_loop_now(((hl_testbed *)arg)->loop); }
 
@@ -286,6 +287,7 @@ static void bed_free(hl_testbed *bed) {
   }
   hl_log_free(bed->log);
   hl_buf_deinit(&bed->logged);
+  hl_buf_deinit(&bed->printed);
   if (bed->files) (void)nftw(bed->files, remove_one, 16, FTW_DEPTH | FTW_PHYS);
   hl_free(bed->files);
   hl_free(bed->crash_method);
@@ -307,6 +309,7 @@ static void main_ended(void *arg, int code, hl_str text) {
 static int bed_new(const char *path, const hl_testrun_options *o, hl_testbed **out, hl_error *err) {
   hl_testbed *bed = HL_NEW(hl_testbed);
   hl_buf_init(&bed->logged, LOG_MAX);
+  hl_buf_init(&bed->printed, LOG_MAX);
   bed->seed = o->seed ? o->seed : 1;
   bed->api = (hl_transport){api_send, api_cancel, transport_nothing, NULL};
   hl_testweb_init(bed);
@@ -338,7 +341,8 @@ static int bed_new(const char *path, const hl_testrun_options *o, hl_testbed **o
   hl_webhook_options wo = {.public_url = HOOKS_URL};
   bed->webhook = hl_webhook_new(bed->engine, bed->hubspot, &wo);
   hl_host_options ho = {.loop = bed->loop, .engine = bed->engine, .hubspot = bed->hubspot, .http = &bed->web,
-                        .root = o->root ? o->root : bed->dir, .coverage = o->coverage, .secret = hl_secrets_made_up};
+                        .root = o->root ? o->root : bed->dir, .coverage = o->coverage, .secret = hl_secrets_made_up,
+                        .print = keep_printed, .print_arg = bed};
   if ((rc = hl_host_new(&ho, &bed->host, err)) != 0) goto fail;
   bed->host->bed = bed;
   rc = hl_host_load_with(bed->host, path, o->permissions, hl_bind_test_entry, &bed->script, err);
@@ -461,10 +465,11 @@ int hl_testrun_file(const char *path, const hl_testrun_options *o, const hl_test
   if (!hl_script_protected(bed->script, collect, &t, 0, err)) rc = HL_ESCRIPT;
   for (size_t i = 0; !rc && i < t.n; i++) {
     if (o->filter && !strstr(t.v[i].name, o->filter)) continue;
-    hl_test_result r = {.file = path, .name = t.v[i].name, .line = t.v[i].line, .message = "",
+    hl_test_result r = {.file = path, .name = t.v[i].name, .line = t.v[i].line, .message = "", .printed = "",
                         .seed = o->seed ? o->seed : 1};
-    hl_buf message;
+    hl_buf message, printed;
     hl_buf_init(&message, 1024 * 1024);
+    hl_buf_init(&printed, LOG_MAX);
     if (t.v[i].skip) {
       r.outcome = HL_TEST_SKIPPED;
       counts->skipped++;
@@ -477,6 +482,9 @@ int hl_testrun_file(const char *path, const hl_testrun_options *o, const hl_test
         break;
       }
       run_test(bed, i, &message);
+      printed = bed->printed; /* taken over */
+      hl_buf_init(&bed->printed, LOG_MAX);
+      if (printed.n) r.printed = printed.p;
       bed_free(bed);
       bed = NULL;
       r.ms = hl_clock_mono() - began;
@@ -490,6 +498,7 @@ int hl_testrun_file(const char *path, const hl_testrun_options *o, const hl_test
     }
     if (reporter && reporter->result) reporter->result(reporter->arg, &r);
     hl_buf_deinit(&message);
+    hl_buf_deinit(&printed);
   }
   bed_free(bed);
   for (size_t i = 0; i < t.n; i++) hl_free(t.v[i].name);

@@ -22,6 +22,7 @@ typedef struct hl_test_result {      /* borrowed for the length of the callback 
   int line;                          /* of the `it` */
   enum { HL_TEST_PASSED, HL_TEST_FAILED, HL_TEST_SKIPPED } outcome;
   const char *message;               /* of a failure: place, what differs, traceback, the log; else "" */
+  const char *printed;               /* what the scripts and the test have printed, lines */
   uint64_t seed;
   int64_t ms;                        /* of real time */
 } hl_test_result;

@@ -189,3 +189,44 @@ test('scripts are killed and started again in virtual time', async (t) => {
   assert.equal(r.code, 0, r.err + r.out);
   assert.match(r.out, /4 passed/);
 });
+
+// A file of so many tests; each prints its name.
+const printing = (name, n, more = '') => `describe("${name}", function()
+  for i = 1, ${n} do it("test " .. i, function() print("${name} says " .. i) sim.create("contacts", { email = "a@example.com" }) ${more} end) end
+end)
+`;
+
+test('files side by side: the same results in the same order, and what is printed with its test', async (t) => {
+  const files = { 'broken_test.lua': 'it("x"', 'b_test.lua': printing('b', 3), 'c_test.lua': printing('c', 2, 'if i == 2 then error("no luck") end') };
+  for (let i = 0; i < 6; i++) files[`d${i}_test.lua`] = printing(`d${i}`, 4);
+  const dir = project(t, files);
+  const one = await run(t, ['test', '--jobs', '1', '--junit', 'one.xml'], { cwd: dir });
+  const four = await run(t, ['test', '--jobs', '4', '--junit', 'four.xml'], { cwd: dir });
+  assert.equal(one.code, 1);
+  assert.equal(four.code, 1);
+  assert.equal(four.out, one.out);
+  assert.match(four.out, /\n28 passed, 2 failed\n$/);
+  assert.match(four.out, /✓ b, test 2\n {6}b says 2\n/);
+  assert.match(four.out, /✗ c, test 2\n {6}c says 2\n {6}c_test.lua:2: no luck/);
+  assert.match(four.out, /broken_test.lua\n {2}✗ cannot be run: broken_test.lua:1: /);
+  const cases = (name) => fs.readFileSync(path.join(dir, name), 'utf8').replace(/ time="[^"]*"/g, '');
+  assert.equal(cases('four.xml'), cases('one.xml'));
+  const quiet = await run(t, ['test', '--quiet'], { cwd: dir });
+  assert.doesNotMatch(quiet.out, /b says/);
+  assert.match(quiet.out, /c says 2/);
+});
+
+test('a process of tests that is killed takes its file with it, and no other', async (t) => {
+  const long = 'it("takes long", function() every("1s", function() end) sim.advance("300d") end)\n';
+  const dir = project(t, { 'b_test.lua': printing('b', 2), 'c_test.lua': printing('c', 2), 'd_test.lua': long });
+  const p = start(t, ['test', '--jobs', '2'], { cwd: dir });
+  // The one that is left when the others have ended: it is at the long file.
+  const children = () => fs.readFileSync(`/proc/${p.child.pid}/task/${p.child.pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+  await p.line(/✓ c, test 2/, 'out');
+  await poll(() => children().length === 1, 'one process');
+  process.kill(Number(children()[0]), 'SIGKILL');
+  const { code } = await p.end();
+  assert.equal(code, 1);
+  assert.match(p.out, /d_test.lua\n {2}✗ cannot be run: the process that ran it was ended by signal 9 \(Killed\)/);
+  assert.match(p.out, /\n4 passed, 1 failed\n$/);
+});
