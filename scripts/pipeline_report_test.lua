@@ -38,6 +38,18 @@ local function tasks()
   return list
 end
 
+-- What a timer cannot do, at last, is told.
+local function expect_well()
+  expect(sim.events().dead).to.equal(0)
+  expect(sim.log()).to_not.contain("alert:")
+end
+
+local function subjects()
+  local list = {}
+  for i, one in ipairs(tasks()) do list[i] = one.hs_task_subject end
+  return list
+end
+
 describe("pipeline report", function()
   it("tells what is open, came, was won and lost, in a page, a file and a task", function()
     some_deals()
@@ -64,6 +76,10 @@ describe("pipeline report", function()
     sim.create("deals", { dealname = "<script>alert(1)</script>", dealstage = "appointmentscheduled", pipeline = "default" })
     deal("qualifiedtobuy", 12)
     deal("closedwon", 3)                                                -- when is not known
+    sim.control("create_pipeline", { type = "deals", pipelineId = "partners", label = "Partners",
+      stages = { { label = "Open", stageId = "p1", metadata = { probability = "0.1" } } } })
+    deal("p1", 1000, { pipeline = "partners" })
+    sim.control("owner", { email = "desk@example.com", archived = true })
     sim.advance("6d")
     local page = fs.read(PAGE)
     expect(page).to.contain('<td>Appointment Scheduled</td><td class="n">1</td><td class="n">0</td><td class="n">0</td>')
@@ -71,6 +87,18 @@ describe("pipeline report", function()
     expect(page).to.contain('<td>Won</td><td class="n">0</td>')
     expect(page).to_not.contain("<script")
     expect(tasks()[1].hs_task_body).to.contain("2 open deals with EUR 12;")
+    expect(tasks()[1].hubspot_owner_id).to.be_nil()
+  end)
+
+  it("makes no second task when an answer is lost, and says so when nobody knows", function()
+    sim.fail { method = "POST", path = "/tasks", drop = "after" }
+    sim.advance("6d")
+    expect(#tasks()).to.equal(1)
+    expect_well()
+    sim.fail { method = "POST", path = "/tasks", drop = "before" }
+    sim.advance("7d")
+    expect(#tasks()).to.equal(1)
+    expect(sim.log()).to.contain("alert: uncertain_step")
   end)
 
   it("makes its report of nothing", function()
@@ -82,11 +110,13 @@ describe("pipeline report", function()
   it("gets through a storm of 429s", function()
     some_deals()
     sim.advance("5d")
-    sim.fail { status = 429, times = 60 }
+    sim.fail { status = 429, times = 40 }
+    sim.fail { status = 429, path = "/tasks", times = 20 }
     sim.advance("1d")
     expect(fs.read(PAGE)).to.contain("4,500.50")
     expect(#tasks()).to.equal(1)
-    expect(sim.events().dead).to.equal(0)
+    expect(sim.control("stats").limited).to.equal(60)
+    expect_well()
   end)
 
   it("is the same after it was cut off, with one task", function()
@@ -105,7 +135,7 @@ describe("pipeline report", function()
     local list = tasks()
     expect(#list).to.equal(1)
     expect(list[1].hs_task_body).to.contain("3 open deals with EUR 4500;")
-    expect(sim.events().dead).to.equal(0)
+    expect_well()
   end)
 
   it("comes once a week, each with its own days", function()
@@ -114,22 +144,26 @@ describe("pipeline report", function()
       if day % 5 == 0 then sim.fail { status = 502, times = 4 } end
       sim.advance("1d")
     end
-    local subjects = {}
-    for i, one in ipairs(tasks()) do subjects[i] = one.hs_task_subject end
-    expect(subjects).to.equal { "Pipeline, week of 2026-08-31", "Pipeline, week of 2026-09-07", "Pipeline, week of 2026-09-14" }
+    expect(subjects()).to.equal { "Pipeline, week of 2026-08-31", "Pipeline, week of 2026-09-07", "Pipeline, week of 2026-09-14" }
     expect(fs.read("reports/pipeline-2026-09-14.html")).to.contain('<td>Total</td><td class="n">7</td>')
-    expect(sim.events().dead).to.equal(0)
+    expect_well()
   end)
 
-  it("is made once when a crash has cut off its reading", function()
+  it("is made once when a crash has cut off its reading or its task", function()
     some_deals()
     sim.advance("5d")
-    sim.crash { method = "GET", path = "/objects/2026-09/deals" }
-    sim.advance("22h")
-    sim.restart()
-    sim.advance("2h")
+    for _, at in ipairs { { method = "GET", path = "/objects/2026-09/deals" }, { method = "POST", path = "/tasks" } } do
+      local written = sim.writes()
+      sim.crash(at)
+      sim.advance("22h")
+      expect(sim.writes()).to.equal(written + (at.method == "POST" and 1 or 0))
+      sim.restart()
+      sim.advance("2h")
+      sim.advance("6d")
+      expect_well()
+    end
     expect(fs.read(PAGE)).to.contain("4,500.50")
-    expect(#tasks()).to.equal(1)
-    expect(sim.events().dead).to.equal(0)
+    expect(subjects()).to.equal { "Pipeline, week of 2026-08-31", "Pipeline, week of 2026-09-07" }
+    expect(sim.writes "/tasks").to.equal(2)
   end)
 end)
