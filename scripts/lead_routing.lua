@@ -45,7 +45,9 @@ routing.watch_companies { refresh = "1h" }
 
 -- Many at once, so that their reads and writes travel in batches of a hundred.
 on("contact.creation", { concurrency = 500 }, function(event)
-  local lead = hubspot.contacts.get(event.objectId, { "email", "country", "company", "hubspot_owner_id" })
+  local there, lead = pcall(hubspot.contacts.get, event.objectId, { "email", "country", "company", "hubspot_owner_id" })
+  if not there and lead.status == 404 then return end     -- deleted meanwhile
+  if not there then error(lead, 0) end
   if lead.hubspot_owner_id then return end
   local match = routing.match_account(lead)
   local pick = areas:assign(lead, { prefer = match })
