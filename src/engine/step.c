@@ -102,6 +102,7 @@ void hl_steps_again(hl_run *run) {
   s->asked = 0;
   for (hl_step *step = s->first; step; step = step->next) {
     step->used = step->active = step->uncertain = step->raised = false;
+    if (!step->stored) step->place = 0;
     for (hl_write *w = step->writes; w; w = w->next) w->used = w->sent = false;
   }
 }
@@ -321,9 +322,9 @@ int hl_step_ask(hl_run *run, hl_str name, bool wait, hl_step **out, hl_error *er
   if (!step) {
     if (s->n >= HL_STEPS_MAX) return hl_fail(err, HL_ELIMIT, "a handler has at most %d steps and waits", HL_STEPS_MAX);
     step = add(run, name);
-    step->place = ++s->place;
     step->child = run->writer != 0;
   }
+  if (!step->place) step->place = ++s->place;
   if (step->stored && !run->writer && step->place > s->asked) s->asked = step->place;
   step->used = true;
   step->writer = run->writer;

@@ -22,7 +22,8 @@ struct hl_step {
   hl_run *run;
   char *name, *json;
   size_t name_n, json_n;
-  unsigned place, writer, last_write;
+  unsigned place;        /* where the attempt that stores it has asked for it first; 0: not yet */
+  unsigned writer, last_write;
   bool used, active;     /* used: its name was asked for in this attempt */
   bool stored;           /* finished or waiting, not only asked for */
   bool child;            /* of a child task: its place says nothing */

@@ -279,6 +279,44 @@ static void nor_do_those_of_a_step(void **state) {
   }
 }
 
+/* A step that was cut behind its write has its place where the attempt that ends it asks for it. */
+static void a_step_that_was_cut_has_its_place(void **state) {
+  (void)state;
+  for (int turn = 0; turn < 4; turn++) {
+    world w;
+    script s = wait_script();
+    script two = {.actions = {STEP("a"), STEP("b"), WAIT("signed", "deal.propertyChange", DEAL(17), HL_DAY)}, .n = 3, .fail_at = -1};
+    memcpy(s.actions, two.actions, sizeof s.actions);
+    s.write_kept = true;
+    s.kept_at = 1;
+    fresh();
+    begin_life(&w, &s);
+    put(&w, "[" CREATED(1, 10, 100) "]");
+    some_time(&w);
+    assert_int_equal(s.runs, 1);
+    if (turn % 2) { /* in another life */
+      kill_life(&w);
+      begin_life(&w, &s);
+    }
+    if (turn / 2) { /* behind a step that the first attempt did not come to */
+      s.actions[1] = (action)STEP("between");
+      s.actions[2] = two.actions[1];
+      s.actions[3] = two.actions[2];
+      s.n = 4;
+      s.kept_at = 2;
+    }
+    pass(&w, HL_MINUTE);
+    calm(&w);
+    assert_int_equal(stats_of(&w).waiting, 1);
+    put(&w, "[" CHANGED(8, 17, "theirs") "]");
+    calm(&w);
+    assert_int_equal(stats_of(&w).dead, 0);
+    assert_int_equal(s.finished, 1);
+    end_life(&w);
+    nothing_is_left();
+  }
+}
+
 /* The body that is refused ends nothing; when it comes again, it does. */
 static void what_is_not_committed_ends_nothing(void **state) {
   (void)state;
@@ -805,6 +843,7 @@ int main(void) {
       cmocka_unit_test(the_earliest_event_ends_it),
       cmocka_unit_test(own_writes_do_not_end_it),
       cmocka_unit_test(nor_do_those_of_a_step),
+      cmocka_unit_test(a_step_that_was_cut_has_its_place),
       cmocka_unit_test(what_is_not_committed_ends_nothing),
       cmocka_unit_test(a_read_that_fails_is_tried_again),
       cmocka_unit_test(the_store_decides_at_the_last_moment),

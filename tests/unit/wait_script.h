@@ -71,8 +71,8 @@ typedef struct script {
   int n, runs, finished, done[MAX_ACTIONS];
   bool stops;                      /* hangs before `stop_at` */
   bool writes, step_writes;        /* to the deal: before action 1, or in the step that is action 0 */
-  bool write_kept;                 /* in that step too, which raises once its answer is there, and has it then */
-  int stop_at, fail_at, fail_times;/* raises before this action, that often */
+  bool write_kept;                 /* in step `kept_at`, which raises once its answer is there, and has it then */
+  int kept_at, stop_at, fail_at, fail_times;/* raises before this action, that often */
   char results[MAX_ACTIONS][200];  /* as the handler saw them last */
   unsigned attempt;
   world *w;
@@ -178,7 +178,7 @@ static inline void go_on(act *a) {
     }
     if (!x->wait && hl_step_active(a->step)) {
       if (s->step_writes && a->at == 0) write_deal(a);
-      if (s->write_kept && a->at == 0) {
+      if (s->write_kept && a->at == s->kept_at) {
         hl_write_state is;
         a->write = hl_step_write(a->step, HL_STR("{\"to\":\"a wrote b\"}"), (hl_str){0}, &is);
         if (is == HL_WRITE_NEW) {
