@@ -121,7 +121,7 @@ cron("0 7 * * MON", { tz = ZONE, name = "pipeline report", retries = 10, timeout
     if made then return end
     if e.kind ~= "uncertain" then error(e, 0) end
     task.sleep(30)                       -- the answer was lost; a search sees moments later what was made
-    for _ in hubspot.tasks.search { filters = { { propertyName = "hs_task_subject", operator = "EQ", value = subject } } } do return end
-    error(e, 0)
+    local there = hubspot.tasks.search { filters = { { propertyName = "hs_task_subject", operator = "EQ", value = subject } } }
+    if not there() then error(e, 0) end
   end)
 end)
