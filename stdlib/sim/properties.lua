@@ -24,13 +24,14 @@ local function index_options(def)
   for _, o in ipairs(def.options) do def.allowed[o.value] = true end
 end
 
+local function listed(kind) return (catalog.properties[kind] or catalog.dates) .. catalog.common end
+
 -- Definitions are never changed by a request (a PATCH replaces one), so simulators may share them.
 local shared = {}
 local function definitions(kind)
   if shared[kind] then return shared[kind] end
   local out = {}
-  local text = (catalog.properties[kind] or catalog.dates) .. catalog.common
-  for line in text:gmatch("[^\n]+") do
+  for line in listed(kind):gmatch("[^\n]+") do
     local name, type_, field, label, flags = line:match("^([^|]+)|([^|]+)|([^|]+)|([^|]+)|?(.*)$")
     local def = { name = name, type = type_, field = field, label = label, builtin = true, created = 0, options = {} }
     local list = flags:match("^@([%w_]+)")
@@ -54,11 +55,12 @@ end
 
 ---Gives a new object store its definitions, default set, groups and the name of its last-change property.
 function P.attach(st)
-  st.defs = setmetatable({}, { __index = definitions(st.name) })
+  -- Most types of an account are never asked for, so they are read at their first use.
+  st.defs = setmetatable({}, { __index = function(_, name) return definitions(st.name)[name] end })
   st.custom = {}        -- names defined by requests, in order
   st.dropped = {}       -- archived custom definitions
   st.modified = st.name == "contacts" and "lastmodifieddate" or "hs_lastmodifieddate"
-  st.created = definitions(st.name).createdate and "createdate" or "hs_createdate"
+  st.created = ("\n" .. listed(st.name)):find("\ncreatedate|", 1, true) and "createdate" or "hs_createdate"
   local defaults = {}
   for name in (catalog.defaults[st.name] or (st.created .. " hs_lastmodifieddate hs_object_id")):gmatch("%S+") do
     defaults[#defaults + 1] = name
