@@ -77,6 +77,7 @@ local function figures(since, to)
   local limit = report.group { title = "Of the day's limit", by = "app", total = false, report.sum("used", "Used"),
     report.sum("limit", "Limit"), report.sum("percent", "Percent") }
   local ok, usage = pcall(hubspot.account.api_usage)           -- not for OAuth apps
+  if not ok and usage.retryable then error(usage, 0) end
   local worst = 0
   for _, one in ipairs(ok and usage.results or {}) do
     local percent = (one.currentUsage or 0) * 100 / math.max(one.usageLimit or 0, 1)

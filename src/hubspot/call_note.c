@@ -3,7 +3,11 @@
 #include "base/mem.h"
 #include "hubspot/queue.h"
 
-
+/* Of a call alone, as it is sent or would have been. */
+static const char *const methods[] = {
+    [HL_API_GET] = "GET", [HL_API_UPDATE] = "PATCH", [HL_API_CREATE] = "POST", [HL_API_UPSERT] = "POST", [HL_API_ARCHIVE] = "DELETE",
+    [HL_API_ASSOCIATE] = "PUT", [HL_API_DISASSOCIATE] = "DELETE", [HL_API_ASSOCIATIONS] = "GET",
+};
 
 /* The value of the query's idProperty, which says that the path ends in a value of it. */
 static const char *property_of(const char *query, char out[128]) {
@@ -43,7 +47,7 @@ void hl_call_note(const hl_api_op *op, int status, const cJSON *json, const hl_a
     r.single = c->inputs == 0 && op->kind != HL_API_CREATE; /* whose path ends in the type */
     r.correlation_id = c->correlation_id;
   } else {
-    r.method = op->method;
+    r.method = op->method ? op->method : methods[op->kind];
     r.path = op->path;
     if (op->type) {
       snprintf(own_path, sizeof own_path, "/crm/objects/%s/%s", op->account->version, op->type);

@@ -40,6 +40,14 @@ describe("hubspot.call_log", function()
     expect(#all()).to.equal(5)
   end)
 
+  it("tells the method also of what has had no answer", function()
+    sim.fail { method = "POST", drop = "before" }
+    pcall(hubspot.notes.create, { hs_note_body = "x", hs_timestamp = "2026-09-01T08:00:00Z" })
+    local calls = all()
+    local last = calls[#calls]
+    expect({ last.method, last.path, last.error.kind }).to.equal { "POST", "/crm/objects/2026-09/notes", "uncertain" }
+  end)
+
   it("begins where it is told to", function()
     for day = 1, 5 do
       hubspot.contacts.create { email = ("p%d@x.example"):format(day) }
