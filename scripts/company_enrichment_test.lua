@@ -44,25 +44,39 @@ describe("company enrichment", function()
     expect(asked).to.equal(3)
   end)
 
-  it("waits as long as the provider asks for, and then fills", function()
+  it("waits as long as the provider asks for, an hour at most, and then fills", function()
     local began, last = time.now(), nil
+    local pauses = { "600", "0", "86400" }
     answer = function(request)
-      if asked <= 3 then return { status = 429, headers = { ["Retry-After"] = "600" } } end
+      if pauses[asked] then return { status = 429, headers = { ["Retry-After"] = pauses[asked] } } end
       last = last or time.now()
       return provider(request)
     end
     local id = company { domain = "acme.example" }
-    sim.advance("1h")
+    sim.advance("2h")
     expect(sim.company(id).city).to.equal("Berlin")
     expect(asked).to.equal(4)
-    expect(last - began).to.be_at_least(1800000)
+    expect(last - began).to.be_at_least(4201000)
+    expect(last - began).to.be_at_most(4210000)
+    expect(sim.events().dead).to.equal(0)
+  end)
+
+  it("fills two companies of one domain that wait at the same time", function()
+    answer = function(request) return asked <= 2 and 503 or provider(request) end
+    local ids = { sim.create("companies", { domain = "acme.example" }), sim.create("companies", { domain = "acme.example" }) }
+    sim.advance("10m")
+    for _, id in ipairs(ids) do expect(sim.company(id).city).to.equal("Berlin") end
     expect(sim.events().dead).to.equal(0)
   end)
 
   it("takes nothing that makes no sense, and nothing for a company that is gone", function()
     answer = function() return { json = { name = { 1 }, city = 5, employees = "many", industry = "<x>", country = "Atlantis" } } end
-    expect(sim.company(company { domain = "odd.example" }).city).to.be_nil()
-    answer = function(request) return asked == 2 and "<html>" or provider(request) end
+    local odd = company { domain = "odd.example" }
+    expect(sim.company(odd).city).to.be_nil()
+    answer = function() return { json = { employees = -5 } } end
+    expect(sim.company(company { domain = "minus.example" }).numberofemployees).to.be_nil()
+    expect(sim.writes()).to.equal(0)
+    answer = function(request) return asked == 3 and "<html>" or provider(request) end
     local id = company { domain = "html.example" }
     sim.advance("1h")
     expect(sim.company(id).city).to.equal("Berlin")
@@ -75,12 +89,31 @@ describe("company enrichment", function()
     expect(sim.events().waiting).to.equal(0)
   end)
 
+  it("gives a company that has got another domain meanwhile what is known of that one", function()
+    answer = function(request)
+      if request.url:find "slow" then return { status = 429, headers = { ["Retry-After"] = "600" } } end
+      return provider(request)
+    end
+    local id = company { domain = "slow.example" }
+    sim.advance("1m")
+    sim.update("companies", id, { domain = "quick.example" })
+    sim.advance("1m")
+    answer = provider
+    sim.update("companies", id, { city = "" })
+    sim.advance("1h")
+    expect({ sim.company(id).name, sim.company(id).city }).to.equal { "quick" }      -- a person has emptied it
+    expect(sim.writes()).to.equal(1)
+  end)
+
   it("gets through a storm of 429s of HubSpot's, with one answer of the provider's", function()
     sim.fail { status = 429, times = 30 }
+    sim.fail { status = 429, method = "PATCH", times = 10 }
     local id = company { domain = "acme.example" }
     sim.advance("1h")
+    expect(sim.control("stats").limited).to.equal(40)
     expect(sim.company(id).city).to.equal("Berlin")
     expect(asked).to.equal(1)
+    expect(sim.events().dead).to.equal(0)
   end)
 
   it("goes on behind the provider's answer after a crash, and a second event changes nothing", function()
@@ -91,11 +124,13 @@ describe("company enrichment", function()
     sim.advance("10m")
     expect(sim.company(id).city).to.equal("Berlin")
     expect(asked).to.equal(1)
+    local before = sim.writes()
     sim.update("companies", id, { city = "Bonn" })
     sim.trigger("company.creation", { objectId = id, eventId = 99, occurredAt = time.now() })
     sim.advance("10m")
     expect(sim.company(id).city).to.equal("Bonn")
     expect(asked).to.equal(1)
+    expect(sim.writes()).to.equal(before)
     expect(sim.events().dead).to.equal(0)
   end)
 end)
