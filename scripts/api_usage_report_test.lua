@@ -73,7 +73,8 @@ describe("api usage report", function()
     pcall(hubspot.notes.create, { hs_note_body = "x", hs_timestamp = time.now() })
     sim.advance("1d")
     local refused = rows(NAME .. "-refused.csv", "Status")
-    expect({ refused["418"].Calls, refused["418"].Reason, refused["418"]["What to do"] }).to.equal { "2", "Pot # is short", "Look at the message." }
+    local odd = refused["418"]
+    expect({ odd.Calls, odd.Reason, odd["What to do"] }).to.equal { "2", "Pot # is short", "Look at the message." }
     expect(refused["500"]["What to do"]).to.contain("HubSpot failed")
     expect(refused.none["What to do"]).to.contain("No answer")
     expect(refused.none.Category).to.equal("uncertain")

