@@ -226,12 +226,31 @@ function entries(self)
   return list
 end
 
+local function rows_of_file(path)
+  local list, columns = {}, {}
+  for _, name in ipairs(META) do columns[name] = true end
+  for page in files.of(path).changes(nil, {}, { size = 500 }) do
+    for _, record in ipairs(page.records) do
+      local row = {}
+      for name, value in pairs(record.values) do
+        if not columns[name] then row[name] = value end
+      end
+      local id = record.values._id
+      if type(id) == "string" and id ~= "" then list[#list + 1] = { id = id, row = row, line = tonumber(record.values._line) } end
+    end
+  end
+  return list
+end
+
 -- The file holds what is bad now, and nothing else.
 local function write_quarantine(self, had)
   local path = self.def.quarantine
   if not path then return end
   local list = entries(self)
-  if #list == 0 and not had then return end
+  if #list == 0 and not had then   -- a person that was forgotten may be in it still
+    local ok, left = pcall(rows_of_file, path)
+    if not ok or #left == 0 then return end
+  end
   local columns, seen = table.move(META, 1, #META, 1, {}), {}
   for _, name in ipairs(self.def.two_way and {} or self.def.names.left) do
     if not seen[name] then columns[#columns + 1] = name end
@@ -258,22 +277,6 @@ end
 ---Bad rows: { id =, reason =, row =, line = }, in the order of the source. Waits.
 ---@return table[]
 function Mapping:quarantined() return entries(self) end
-
-local function rows_of_file(path)
-  local list, columns = {}, {}
-  for _, name in ipairs(META) do columns[name] = true end
-  for page in files.of(path).changes(nil, {}, { size = 500 }) do
-    for _, record in ipairs(page.records) do
-      local row = {}
-      for name, value in pairs(record.values) do
-        if not columns[name] then row[name] = value end
-      end
-      local id = record.values._id
-      if type(id) == "string" and id ~= "" then list[#list + 1] = { id = id, row = row, line = tonumber(record.values._line) } end
-    end
-  end
-  return list
-end
 
 ---Takes the rows of the quarantine through the mapping again: out of its file, as a person has corrected them; without
 ---a file as they came. What is well leaves it. A two-way sync reads the records anew. Waits.

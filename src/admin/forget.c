@@ -31,7 +31,7 @@ void hl_do_forget_look(hl_act *c) {
   }
   const struct { const char *name; int64_t n; } counts[] = {
       {"at", f.at}, {"of", f.of}, {"events", f.events}, {"parked", f.parked}, {"steps", f.steps}, {"records", f.records},
-      {"keys", f.keys}, {"calls", f.calls}, {"in_hand", f.in_hand},
+      {"keys", f.keys}, {"calls", f.calls}, {"synced", f.synced}, {"in_hand", f.in_hand},
   };
   cJSON *answer = cJSON_CreateObject();
   cJSON_AddStringToObject(answer, "phase", f.phase);

@@ -83,6 +83,9 @@ static int run(const hl_args *a) {
   }
   if (hl_json_bool(answer, "residue", false))
     fprintf(stderr, "The file is large and in use, so it was not written anew: its unused space may hold copies. Run this once while serve is stopped.\n");
+  if (hl_json_int(answer, "synced", 0))
+    fprintf(stderr, "A sync has carried this person. Tables and files, such as its source and its quarantine, are not cleaned: take the person out of "
+                    "them, or a run may bring it back.\n");
   if (in_hand) rc = hl_cmd_fail(HL_EXIT_SOME, "%lld event%s still in the hands of handlers; run this again when they have ended", in_hand, in_hand == 1 ? " is" : "s are");
 out:
   if (err.code && rc) rc = hl_cmd_error(&err);

@@ -308,6 +308,33 @@ static void take_out_of_record(hl_forget *f, const hl_trace *t) {
   hl_free(json);
 }
 
+static bool is_mail_in(const hl_person *who, const cJSON *json) {
+  const hl_person mail = {.id = "\1", .email = who->email};
+  return who->email && json && any(&mail, json);
+}
+
+/* What sync remembers (stdlib/sync/state.lua) goes whole or stays: half a link would break its run, half a row would keep a
+ * name. The id counts where it is a record's, not in a row's number, a count, or the hash before a key. */
+static bool is_synced(const hl_person *who, hl_str name, hl_str value) {
+  static const char *const ids[] = {"l", "r", "from", "source", "left_id", "right_id", "row"};
+  static const char *const spread[] = {"l/", "r/", "i/", "k/"};
+  cJSON *json = NULL;
+  for (size_t i = 0; i < HL_COUNT(spread); i++) {
+    if (name.n <= 7 || !hl_str_starts(name, spread[i])) continue;
+    name = (hl_str){name.p + 7, name.n - 7};
+    break;
+  }
+  bool is = hl_person_in(who, name);
+  if (is || hl_json_parse(value, &json, NULL)) return is;
+  is = is_mail_in(who, json) || (cJSON_IsString(json) && hl_person_is(who, json));
+  for (size_t i = 0; i < HL_COUNT(ids) && !is; i++) {
+    const cJSON *v = hl_json_get(json, ids[i]);
+    is = v && any(who, v);
+  }
+  cJSON_Delete(json);
+  return is;
+}
+
 /* What a finished run has written since is in memory, and newer. */
 static void take_out_of_kv(hl_forget *f, const hl_trace *t, hl_run *run) {
   hl_kv_scope scope = {t->script, t->account};
@@ -316,9 +343,14 @@ static void take_out_of_kv(hl_forget *f, const hl_trace *t, hl_run *run) {
   hl_str value = t->text, now;
   char *json = NULL;
   if (!hl_kv_get(run, scope, t->name, &now)) value = now;
-  bool own = hl_person_in(&f->who, t->name), changed = !own && value.p && scrubbed(f, value, &json);
+  bool sync = hl_str_starts(hl_str_of(t->script), "sync:") && !hl_str_eq(t->name, HL_STR("cursor"));
+  /* Lists of records apart, the host's own numbers are no ids. */
+  bool host = hl_str_starts(hl_str_of(t->script), "hubloop:") && strcmp(t->script, HL_FORGET_SCOPE) != 0;
+  bool own = sync ? value.p && is_synced(&f->who, t->name, value) : !host && hl_person_in(&f->who, t->name);
+  bool changed = !own && !sync && value.p && (!host || value.p[0] == '[') && scrubbed(f, value, &json);
   if ((own && value.p) || changed) {
     f->told.keys++;
+    f->told.synced += sync;
     if (!f->dry_run) hl_kv_set(run, scope, t->name, json ? hl_str_of(json) : (hl_str){0}, json ? t->id : 0, NULL);
   }
   hl_free(json);

@@ -4,7 +4,7 @@
  *   an event about the contact, or that holds id or address      its place in its request's body becomes null; it counts as removed
  *   the same of a parked or delayed event                        its row goes, with its steps
  *   a step's or audit record's JSON, a kv value                  the members and elements that hold it go (base/person.h)
- *   a kv key, an audit record's key, a step's name               its row goes
+ *   a kv key, an audit record's key, a step's name               its row goes; so does what sync remembers of it
  *   a line of the call log                                       is blanked out
  *
  * Then the file is written anew, because SQLite keeps copies of what it has moved; a large one not while events flow
@@ -21,6 +21,7 @@ typedef struct hl_forgotten {
   const char *phase;         /* what it does: "events", "rewriting", … ; "done" */
   int64_t at, of;            /* of the phase, for a bar; of 0: not known */
   int64_t events, parked, steps, records, keys, calls; /* found, and unless it is a dry run removed or changed */
+  int64_t synced;            /* of the keys those of sync, whose other side is not hubloop's to clean */
   int64_t in_hand;           /* events left to their handlers */
   bool residue;              /* the file is too large to be written anew while it is in use */
   bool done;

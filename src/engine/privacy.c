@@ -36,6 +36,9 @@ static void tell(hl_engine *e, const hl_forgotten *f) {
   hl_log_write(e->log, HL_LOG_INFO, "privacy", "a contact that was deleted for privacy is forgotten: %lld events, %lld dead letters and waiting ones, %lld steps, "
                "%lld records, %lld kv keys, %lld lines of the call log", (long long)f->events, (long long)f->parked, (long long)f->steps,
                (long long)f->records, (long long)f->keys, (long long)f->calls);
+  if (f->synced)
+    hl_log_write(e->log, HL_LOG_WARN, "privacy", "a sync has carried this contact: tables and files, such as its source and its quarantine, are not cleaned; take the "
+                 "person out of them, or a run may bring it back");
   if (f->residue)
     hl_log_write(e->log, HL_LOG_WARN, "privacy", "unused space of the store may hold copies: it is too large to be written anew while it is in use; run "
                  "hubloop forget once while serve is stopped");

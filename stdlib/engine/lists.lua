@@ -1,9 +1,9 @@
 --- list.added and list.removed: the members of a list, compared with those of the reading before, which lie in kv in
---- chunks of ascending ids. A page and a chunk are in memory at a time, and what a reading has found commits together with
---- the place to which it has come: the next one goes on there.
+--- chunks: arrays of ascending ids, so that `hubloop forget` takes out one and leaves the others. A page and a chunk are in memory at a
+--- time, and what a reading has found commits together with the place to which it has come: the next one goes on there.
 ---
 ---   meta = { gen, chunks, count, scanned, signal, changed, pass = nil or the reading that is under way }
----   pass = { chunks, after, last, ended, at = { chunk, index } in the old ones, count, started }
+---   pass = { chunks, after, last, ended, at = { chunk, id } in the old ones: what is behind this id, count, started }
 ---
 --- A list is read again when HubSpot says of it that its size or the time of its last change are others, twice when they
 --- were, and once a day; large lists at most every so often.
@@ -51,19 +51,19 @@ local function chunk_key(id, gen, i) return ("%s %d %d"):format(id, gen, i) end
 
 -- The ids of a snapshot from a place on, which moves with them: peek() and skip().
 local function snapshot(store, id, gen, chunks, at)
-  local self, ids = {}, nil
+  local self, ids, index = {}, nil, 1
   function self.peek()
     while at.chunk <= chunks do
       if not ids then
-        ids = {}
-        for number in (store.get(chunk_key(id, gen, at.chunk)) or ""):gmatch("%d+") do ids[#ids + 1] = math.tointeger(tonumber(number)) end
+        ids, index = store.get(chunk_key(id, gen, at.chunk)) or {}, 1
+        while ids[index] and ids[index] <= (at.id or 0) do index = index + 1 end
       end
-      if at.index <= #ids then return ids[at.index] end
-      at.chunk, at.index, ids = at.chunk + 1, 1, nil
+      if ids[index] then return ids[index] end
+      at.chunk, ids = at.chunk + 1, nil
     end
     return nil
   end
-  function self.skip() at.index = at.index + 1 end
+  function self.skip() at.id, index = ids[index], index + 1 end
   return self
 end
 
@@ -79,7 +79,7 @@ local function part(store, account, list, meta, from)
   local function flush()
     if #buffer == 0 then return end
     pass.chunks = pass.chunks + 1
-    writes[#writes + 1] = { chunk_key(id, gen, pass.chunks), table.concat(buffer, ",") }
+    writes[#writes + 1] = { chunk_key(id, gen, pass.chunks), json.array(buffer) }
     buffer = {}
   end
   -- True when there is no room for more.
@@ -167,7 +167,7 @@ local function read(account, wanted, from)
       if news then store.set(list.listId, meta) end
       return
     end
-    meta.pass = { chunks = 0, count = 0, at = { chunk = 1, index = 1 }, started = now }
+    meta.pass = { chunks = 0, count = 0, at = { chunk = 1 }, started = now }
   end
   part(store, account, list, meta, from)
 end

@@ -310,6 +310,30 @@ describe("list.added and list.removed", function()
     end)
   end
 
+  it("know the others still when a member is forgotten, and a list whose id is that of a person", function()
+    local people = contacts(6)
+    local list = sim.create_list("VIP")
+    sim.add_to_list(list, people)
+    on("list.added", { list = list, from = "earliest" }, note)
+    on("list.removed", { list = list }, note)
+    on("contact.privacyDeletion", function() end)
+    sim.advance("5m")
+    expect(#seen).to.equal(6)
+    sim.control("delete", { type = "contacts", id = people[3] })
+    sim.trigger("contact.privacyDeletion", { objectId = people[3] })
+    sim.trigger("contact.privacyDeletion", { objectId = list })
+    sim.trigger("contact.privacyDeletion", { objectId = "6" })   -- as the list has members
+    sim.advance("3d")
+    expect(sim.log()).to.contain("is forgotten: ")
+    expect(sim.log():find("cannot be read", 1, true)).to.be_nil()
+    expect(told()[7]).to.equal("list.removed " .. people[3])
+    expect(#seen).to.equal(7)
+    seen = {}
+    sim.remove_from_list(list, people[1])
+    sim.advance("5m")
+    expect(told()).to.equal { "list.removed " .. people[1] }
+  end)
+
   it("ask little while nothing changes", function()
     local list, people = sim.create_list("VIP"), contacts(3)
     sim.add_to_list(list, people)

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { deliver, event, project, run, serve } from './lib.mjs';
+import { deliver, event, project, run, serve, sim } from './lib.mjs';
 
 const ID = 987654321012;
 const MAIL = 'ana.weber@example.com';
@@ -75,4 +75,65 @@ test('without serve what is pending goes too', async (t) => {
   const q = await serve(t, dir);
   await q.settled((v) => v.engine.ran === 1 && v.engine.removed === 1 && v.engine.pending === 0, 'the other one handled');
   await q.stop();
+});
+
+// Ana is a contact with a row, and a row that cannot be read; Bo's row has the number of Ana's contact.
+const CRM = `
+local sync, hubspot = require "sync", require "hubspot"
+local db = sql.open("crm.db")
+db:exec("CREATE TABLE IF NOT EXISTS people(id INTEGER PRIMARY KEY, mail TEXT, name TEXT, size TEXT)")
+local crm = sync.mapping("crm", { left = sync.hubspot "contacts", right = sync.sql(db, "people", { id = "id" }), deletes = "follow", fields = {
+  { left = "email", right = "mail", type = "email", key = true }, { left = "lastname", right = "name" },
+  { left = "numemployees", right = "size", type = "integer" } } })
+local leads = sync.mapping("leads", { from = sync.csv("leads.csv"), to = sync.hubspot "contacts", quarantine = "bad.csv", deletes = "follow",
+  fields = { { "email", type = "email", key = true }, { from = "size", to = "numemployees", type = "integer" } } })
+serve("POST /begin", { auth = false }, function()
+  local ana = hubspot.contacts.create { email = "${MAIL}", lastname = "Ana Weber" }.id
+  hubspot.contacts.create { email = "bo@example.com", lastname = "Bo", numemployees = math.tointeger(ana) }
+  db:exec("INSERT INTO people VALUES(?, 'bo@example.com', 'Bo', ?)", math.tointeger(ana), ana)
+  db:exec("INSERT INTO people VALUES(1, 'Ana.Weber@example.com', 'Ana Weber', 'many')")
+  return { body = ana }
+end)
+serve("POST /sync", { auth = false }, function()
+  local r = crm:run { full = true }
+  leads:run()
+  return { json = { deleted = r.deleted, bad = r.bad, bo = #db:query("SELECT 1 FROM people WHERE name = 'Bo'") } }
+end)
+serve("POST /leave", { auth = false }, function()
+  db:exec("DELETE FROM people WHERE name = 'Ana Weber'")
+  for c in hubspot.contacts.list { properties = { "email" } } do
+    if c.email == "${MAIL}" then hubspot.contacts.archive(c.id) end
+  end
+  return { status = 204 }
+end)
+`;
+
+test('a person leaves what sync remembers, and the others stay', async (t) => {
+  const dir = project(t, { 'crm.lua': CRM, 'leads.csv': `email,size\n${MAIL},few\n`,
+    'hubloop.lua': 'return { permissions = { ["crm.lua"] = { sql = { "crm.db" }, fs = { "." } } } }' });
+  const s = await sim(t, dir);
+  const p = await serve(t, dir, { env: { HUBSPOT_BASE_URL: s.url } });
+  const post = async (what) => {
+    const r = await fetch(`${p.url}/${what}`, { method: 'POST' });
+    const text = await r.text();
+    assert.ok(r.ok, `${what}: ${r.status} ${text}${p.err}`);
+    return text;
+  };
+  const names = () => fs.readdirSync(path.join(dir, 'data')).filter((f) => !f.endsWith('.sock'))
+    .filter((f) => /Ana Weber|ana\.weber@/i.test(fs.readFileSync(path.join(dir, 'data', f), 'latin1')));
+  const ana = await post('begin');
+  await post('sync');
+  assert.notDeepEqual(names(), []);
+  assert.match(fs.readFileSync(path.join(dir, 'bad.csv'), 'utf8'), /ana\.weber/);
+  await post('leave');
+  fs.writeFileSync(path.join(dir, 'leads.csv'), 'email,size\n');
+  const r = await run(t, ['forget', ana, '--email', MAIL], { cwd: dir });
+  assert.equal(r.code, 0, r.err);
+  assert.deepEqual(names(), []);
+  assert.deepEqual(JSON.parse(await post('sync')), { deleted: 0, bad: 0, bo: 1 });
+  assert.equal((await s.control('list', { type: 'contacts' })).results.map((c) => c.properties.lastname).join(), 'Bo');
+  assert.doesNotMatch(fs.readFileSync(path.join(dir, 'bad.csv'), 'utf8'), /ana\.weber/);
+  assert.match(r.err, /Tables and files.*quarantine/);
+  await p.stop();
+  assert.deepEqual(names(), []);
 });
