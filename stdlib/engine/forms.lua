@@ -53,8 +53,7 @@ local function meant(account, wanted)
   if is_id(wanted) then return { { id = wanted } } end   -- a pop-up form, which is not among them
   local names = {}
   for i, form in ipairs(list) do names[i] = form.name end
-  local near = host.nearest(wanted, names)
-  error(("there is no form \"%s\"%s"):format(wanted, near and ("; did you mean \"%s\"?"):format(near) or ""), 0)
+  watch.absent("form", wanted, names)
 end
 
 ---------------------------------------------------------------------------------------------------- reading

@@ -35,8 +35,7 @@ local function find(account, wanted)
     if tostring(list.listId) == id or not id and list.name == wanted then return list end
     names[i] = list.name
   end
-  local near = host.nearest(wanted, names)
-  error(("there is no list \"%s\"%s"):format(wanted, near and ("; did you mean \"%s\"?"):format(near) or ""), 0)
+  watch.absent("list", wanted, names)
 end
 
 local function members(account, id, after)

@@ -7,6 +7,7 @@ local watch = {}
 
 local TIMEOUT, NAME_MAX = "15m", 300
 local TELL_AGAIN = 3600 * 1000   -- a reading that keeps failing is in the log once an hour
+local WAIT_FIRST, WAIT_MOST = 60 * 1000, 59 * 60 * 1000   -- the timer of a minute makes an hour of it
 
 ---Option every=: "60s" or seconds.
 ---@return string|number|nil
@@ -42,18 +43,38 @@ function watch.next_page(answer, after)
   return cursor
 end
 
-local failing = {}   -- what -> when it was last in the log
+local failing = {}   -- key of what is read -> { told = when it was in the log, lasting, wait, till = not asked before }
 
--- What went wrong is told once an hour, and that it is over.
-local function tell(what, fine, err)
-  local now = host.now()
+-- What will not be otherwise in a minute: it is not there, or may not be read.
+local function is_lasting(err)
+  return type(err) == "table" and (err.kind == "not_found" or err.kind == "hubspot" and (err.status == 403 or err.status == 404))
+end
+
+-- What went wrong is told once an hour, what lasts once; and that it is over.
+local function tell(what, key, fine, err)
+  local now, was = host.now(), failing[key]
+  failing[key] = nil
   if fine then
-    if failing[what] then log.info(what .. ": can be read again") end
-    failing[what] = nil
-  elseif not failing[what] or now - failing[what] >= TELL_AGAIN then
-    failing[what] = now
-    log.warn(("%s: cannot be read; it goes on from where it was: %s"):format(what, type(err) == "table" and err.message or tostring(err)))
+    if was then log.info(what .. ": can be read again") end
+    return
   end
+  local lasting = is_lasting(err)
+  local wait = lasting and math.min(math.max(2 * (was and was.wait or 0), WAIT_FIRST), WAIT_MOST) or 0
+  local known = was and was.lasting == lasting and (lasting or now - was.told < TELL_AGAIN)
+  failing[key] = { told = known and was.told or now, lasting = lasting, wait = wait, till = now + wait }
+  if known then return end
+  log.warn(("%s: cannot be read; %s: %s"):format(what, lasting and "it is asked for less and less, at least once an hour"
+    or "it goes on from where it was", type(err) == "table" and err.message or tostring(err)))
+end
+
+---The error of something that is not there: it is asked for less and less.
+---@param what string "form"
+---@param wanted string
+---@param names string[] what there is
+function watch.absent(what, wanted, names)
+  local near = host.nearest(wanted, names)
+  error(host.error { kind = "not_found", message = ("there is no %s \"%s\"%s"):format(what, wanted,
+    near and ("; did you mean \"%s\"?"):format(near) or "") }, 0)
 end
 
 ---Runs fn, which reads and then, without waiting in between, stores and emits. An error of HubSpot's leaves nothing of it
@@ -62,9 +83,9 @@ end
 ---@param key string of what is read
 ---@param fn fun()
 function watch.reading(what, key, fn)
-  if not host.lock(key) then return end
+  if failing[key] and host.now() < failing[key].till or not host.lock(key) then return end
   host.on_end(function() host.unlock(key) end)   -- when all that this run has stored is committed
-  tell(what, pcall(fn))
+  tell(what, key, pcall(fn))
 end
 
 -- A text that can stand in a durable name.

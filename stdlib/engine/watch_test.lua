@@ -161,6 +161,20 @@ describe("form.submission", function()
     expect(sim.log()).to.contain("form.submission of Contact us: can be read again")
   end)
 
+  it("says once that a form's submissions may not be read, and asks less", function()
+    local form = sim.create_form("Contact us")
+    on("form.submission", { form = "Contact us" }, note)
+    sim.fail { match = { path = "/form-integrations/" }, status = 403, times = 0 }
+    sim.advance("1d")
+    expect(calls("/form-integrations/")).to.be_at_most(40)
+    expect(select(2, sim.log():gsub("cannot be read", ""))).to.equal(1)
+    expect(select(2, sim.log():gsub("can be read again", ""))).to.equal(0)
+    sim.fail {}
+    submit(form, 1, 1)
+    sim.advance("1h")
+    expect_all(1)
+  end)
+
   it("says what is not there, and that it is there again", function()
     sim.create_form("Contact us")
     on("form.submission", { form = "Contact  us" }, note)
@@ -364,6 +378,24 @@ describe("list.added and list.removed", function()
     local n = { ["list.added"] = 0, ["list.removed"] = 0 }
     for _, event in ipairs(seen) do n[event.type] = n[event.type] + 1 end
     expect(n).to.equal { ["list.added"] = 3010, ["list.removed"] = 1000 }
+  end)
+
+  it("ask less and less for a list that is not there, say so once, and see it within an hour", function()
+    on("list.added", { list = "Later" }, note)
+    on("list.removed", { list = "Later" }, note)
+    sim.advance("10m")
+    expect(calls("/lists/2026-09/search")).to.be_at_least(3)
+    sim.advance("7d")
+    expect(calls("/lists/2026-09/search")).to.be_at_most(180)
+    expect(calls("/lists/2026-09/search")).to.be_at_least(160)
+    expect(select(2, sim.log():gsub('there is no list "Later"', ""))).to.equal(1)
+    sim.add_to_list(sim.create_list("Later"), contacts(2))
+    sim.advance("1h")
+    expect(#seen).to.equal(2)
+    expect(select(2, sim.log():gsub("the list Later: can be read again", ""))).to.equal(1)
+    local before = calls("/lists/2026-09/search")
+    sim.advance("10m")
+    expect(calls("/lists/2026-09/search") - before).to.be_at_least(9)   -- once a minute again
   end)
 
   it("refuse misuse with the line, and say which list there is not", function()
