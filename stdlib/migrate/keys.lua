@@ -8,11 +8,11 @@ local SCRUBBED <const> = { "^%[%^", "^%[%w%-", "^%[?%(?%?", "^%(%[", "^\\[wSsdb]
 
 local STRIPS <const> = { "redact", "scrub", "sanit", "mask", "filter", "strip", "hide", "censor", "delete", "remove", "unset", "omit",
   "ignore", "exclude",
-  "assertnot", "refute", "tobefalsy", "not_to", "tonotcontain", "doesnotmatch", "deprecated", "forbid", "disallow", "reject", "banned",
-    "secrets" }
+  "assertnot", "refute", "tobefalsy", "not_to", "tonotcontain", "doesnotmatch", "deprecated", "forbid", "disallow", "reject",
+  "banned" }
 
 local READS <const> = { "get", "env", "fetch", "secret", "config", "param", "lookup", "read", "propert", "setting", "require", "query",
-  "append", "set", "header",
+  "append", "set", "header", "format", "post",
   "put", "add", "option", "arg", "input", "value", "var", "field", "key", "with", "build", "pair", "name", "push", "insert", "create",
     "tuple" }
 
@@ -51,7 +51,8 @@ local NOTHING <const> = { ["false"] = true, null = true, undefined = true, ["nil
 -- What is taken out of a request or a log, or said not to be there: within the last words before the place.
 local function is_stripped(before, after)
   local low = before:sub(-70):lower()
-  return any(low, STRIPS) or low:find("not%s+in%f[%W]") or low:find("%.not%.") or low:find("%f[%w]no%s+[\"'`?&]*$")
+  return any(low, STRIPS) or low:find("secrets[\"']?%s*[:=]")
+    or low:find("not%s+in%f[%W]") or low:find("%.not%.") or low:find("%f[%w]no%s+[\"'`?&]*$")
     or after:lower():find("^[\"'`]%s+not%s+in%f[%W]")
 end
 
@@ -66,6 +67,7 @@ local function given(before, after)
     if value:find("^\1?[\"'`]") and not before:find("^[^\"'`]*$") then return value:find(JOINED) and value end
     return not value:find("^%s") and value or not before:find("[?&]$") and value:find("%S") and value or nil
   end
+  after = after:gsub("^%.%$(\1?[\"'])", "%1") -- a path of values: "hapikey.$": "$.key"
   value = after:match("^\1?[\"'%]]*%s*=>?%s*([^=%s].*)$") or after:match("^\1?[\"'`%]]*%s*:%s*([^=%s].*)$")
     or after:match("^\1?[\"']%s*%->%s*(%S.*)$")
   return value and not NOTHING[value:match("^[%a]*")] and value or nil
@@ -80,6 +82,10 @@ local function is_named(before, after)
     if before:find(name .. "\1?[\"']?%s*[:=]>?%s*\1?[\"'`]$") then return true end
   end
   if before:find("[%w_]%s*=%s*[\"'`]$") and rest:find("^%s*;?%s*$") then return true end -- a constant
+  if before:find("^%s*%l+%s+\"$") or before:find("^%s*%l+%s+\"[%w_]+\"%s+\"$") then return rest:find("^%s*{") ~= nil end -- a block's label
+  if before:lower():find("auth[%w_]*[\"']?%s*[:=]>?%s*[%[(]%s*[\"']$") then return true end
+  if before:find("[%w_>]%s*{%s*[\"']$") and rest:find("^%s*}") then return true end -- Perl's index
+  if before:find("{%s*[\"']$") and rest:find("^%s+[%(%a:]") then return true end -- Clojure's pair
   local call, open = before:match("([%w_]+)%s*([%(%[])%s*\1?[\"'`:]$")
   if open == "[" and not before:find("[=:(,]%s*%[%s*\1?[\"'`:]$") then return rest:find("^%s*%]") ~= nil end
   if call and open == "(" then
@@ -97,8 +103,9 @@ local function is_named(before, after)
 end
 
 -- Whether the word at from..to is used: given, asked for or named in a request; not talked about.
-local function is_use(s, from, to)
+local function is_use(s, from, to, indented)
   local before, after = line_before(s, from), line_after(s, to + 1)
+  if indented and before:find("%[[^%]{}\"']*$") then return false end -- a list of words
   if is_stripped(before, after) or before:lower():find("log[%w_]*%.%a+%s*%([\"'`]$") then return false end
   local value = given(before, after)
   local quoted = before:find("[\"'`]$") and after:find("^\1?[\"'`]")
@@ -152,7 +159,7 @@ local function bound(s)
         or line:match("^%s*%l+%s+(.-)%s*=%s*require%s*%(?%s*[\"'][^\"']*[Hh]ub[sS]pot")
         or line:match("^%s*from%s+[%w_.]*[Hh]ub[sS]pot[%w_.]*%s+import%s+(.+)$")
           or line:match("^%s*import%s+[%w_.]*[Hh]ub[sS]pot[%w_.]*%s+as%s+([%w_]+)")
-        or line:match("^%s*use%s+\\?[Hh]ub[sS]pot[\\%w]*\\([%w_]+)%s*;") or line:match("^%s*use%s+.*[Hh]ub[sS]pot.*%sas%s+([%w_]+)")
+        or line:match("^%s*use%s+[\\%w]*[Hh]ub[sS]pot[\\%w]*\\([%w_]+)%s*;") or line:match("^%s*use%s+.*[Hh]ub[sS]pot.*%sas%s+([%w_]+)")
         or line:match("^%s*([%w_]+)%s+\"[^\"]*[Hh]ub[sS]pot[^\"]*\"%s*$") or line:match("^%s*import%s+([%w_]+)%s+\"[^\"]*[Hh]ub[sS]pot")
       if list then take(list) end
     end
@@ -162,6 +169,26 @@ end
 
 local function has_hubspot(word) return word:lower():find("hubspot", 1, true) ~= nil or word:find("%f[%w]hapi%f[%W]") ~= nil end
 
+-- Members that say what an object is about, and keys that say nothing of it.
+local NAMING <const> = { name = true, type = true, source = true, service = true, app = true, integration = true, connector = true,
+  provider = true, vendor = true, system = true, slug = true }
+local GENERIC <const> = { credentials = true, config = true, configuration = true, connectionconfiguration = true, settings = true,
+  options = true, params = true, parameters = true, auth = true, authentication = true, connection = true }
+
+-- {"name": "hubspot", "config": {"api_key": …}}: whether an object around the place is HubSpot's by a member of its own.
+local function is_in_hubspots_object(s, at)
+  for _, one in ipairs(around(s, at, 4)) do
+    if one.open ~= "{" then return false end
+    local own = s:sub(one.at + 1, one.at + 1500):gsub("%b{}", ""):match("^[^}]*")
+    for member, value in own:gmatch("\"(%a+)\"%s*:%s*\"([^\"]*)\"") do
+      if NAMING[member:lower()] and has_hubspot(value) then return true end
+    end
+    local key = one.text:match("\"([%w_]+)\"%s*:%s*$")
+    if not key or not GENERIC[key:lower()] then return false end
+  end
+  return false
+end
+
 -- An option named apiKey: HubSpot's where HubSpot's client or a part of settings that is called so surrounds it.
 local function option_is_hubspots(s, from, to, names, yaml)
   local after = s:sub(to + 1, to + 40)
@@ -169,6 +196,7 @@ local function option_is_hubspots(s, from, to, names, yaml)
   local rest = after:gsub("^\1?[\"']", "")
   if not rest:find("^%s*[:=]") and not (rest:find("^%s*[,}]") and not quoted) and not rest:find("^%s*=>") then return false end
   if rest:find("^%s*==") then return false end
+  if quoted and is_in_hubspots_object(s, from - 1) then return true end
   for depth, one in ipairs(around(s, from, 3)) do
     local callee = one.text:match("([%w_.:\\>$-]+)[%s\"'%]]*[:=]?>?%s*$") or ""
     local head = callee:match("^[^%w_$\\]*([%a_][%w_]*)") or ""
@@ -235,9 +263,11 @@ local function each_variable(low, fn)
   end
 end
 
+local INDENTED <const> = { yaml = true, yml = true, ini = true, toml = true, cfg = true }
+
 -- The parameter hapikey, and names that hold it: hubspotHapikey, HAPIKEY.
-local function parameters(s, low, context, add, mention)
-  local at = 1
+local function parameters(s, low, extension, context, add, mention)
+  local at, indented = 1, INDENTED[extension]
   while true do
     local from, to = low:find("hapi[_%-]?key", at)
     if not from then return end
@@ -246,7 +276,10 @@ local function parameters(s, low, context, add, mention)
     if whole(s, from, to) and (context or to - from == 6) and not before:find("developer[_%-]$") then
       local name = s:sub(math.max(1, from - 40), to):match("[%w_]+$")
       local constant = name == name:upper() and not line_before(s, from):find("[\"'`][^\"'`]*%s$")
-      if is_use(s, from, to) or #name > to - from + 1 and is_use(s, to - #name + 1, to) or constant then
+      -- "/prod/hubspot/hapikey", "Hubspot:HapiKey": where a secret or a setting lies.
+      local place = s:sub(math.max(1, from - 80), to):match("[\"']([%w_/][%w_%-./:]*)$")
+      if is_use(s, from, to, indented) or #name > to - from + 1 and is_use(s, to - #name + 1, to, indented) or constant
+        or place and #place > #name and not place:find("//", 1, true) and is_use(s, to - #place + 1, to, indented) then
         local value = line_after(s, to + 1):match("^\1?[\"'%]]*%s*[=:]>?%s*\1?[\"'`]?([%w%-_]+)")
         add(from, "the API key parameter hapikey", { value = uuid(value) })
       else mention(from) end
@@ -260,24 +293,24 @@ local function variables(s, low, bearer, add)
     local name = s:sub(from, stop)
     local before, after = line_before(s, from), line_after(s, stop + 1)
     local value, short = after:match("^[\"']?%s*[=:]%s*[\"']?([%w%-_]+)"), name:match("[%w_]+$")
-    local alias = before:match("([%a_][%w_]*)[%s:%w]-=[^=]*$")
+    -- The name that it is given to: const key: string = process.env.…
+    local alias = (before:match("^(.*)=[^=]*$") or ""):gsub("%s*:[%s%w_&<>|]*$", ""):match("([%a_][%w_]*)%s*$")
     local passed = alias and sent[alias] and not low:find("hapikey[^\n]-%f[%w_]" .. alias:lower() .. "%f[^%w_]")
     if sent[short] or passed or value and value:find("^pat%-%l%l%d") then bearer[short] = true
-    elseif not any(before:lower(), STRIPS) and not before:find("[\"'`][^\"'`]*%s$") then
+    elseif not any(before:lower(), STRIPS) and not before:find("[\"'`][^\"'`]*%s$") and not before:find("https?://[^%s\"'?]*[^${%s\"'?]$")
+      and not before:find("%f[%w]id[\"']?%s*[:=]%s*[\"']?$") then
       add(from, ("the API key in %s"):format(name), { name = short, value = uuid(value) })
     end
   end)
 end
 
-local INDENTED <const> = { yaml = true, yml = true, ini = true, toml = true, cfg = true }
-
-local function options(s, low, extension, add)
-  local names, at = bound(s), 1
+local function options(s, low, extension, names, add)
+  local at = 1
   while true do
     local from, to = low:find("%f[%w_]api[_%-]?key%f[^%w_]", at)
     if not from then return end
     at = to + 1
-    if option_is_hubspots(s, from, to, names, INDENTED[extension]) then
+    if not s:find("^[?&]", from - 1) and option_is_hubspots(s, from, to, names, INDENTED[extension]) then
       local value = line_after(s, to + 1):match("^\1?[\"']?%s*[=:]>?%s*\1?[\"'`]([%w%-_]+)")
       if not (value and value:find("^pat%-%l%l%d")) then add(from, "an API key as the option of a HubSpot client",
         { value = uuid(value) }) end
@@ -297,7 +330,28 @@ local LOGINS <const> = {
   { "()\"hubspotApi\"%s*:", nil, "n8n's HubSpot API credential, which is an API key" },
 }
 
-local function logins(s, add)
+-- Variables that hold a client of HubSpot's: const c = new Client(), c = HubSpot().
+local function clients(s, names)
+  local found = {}
+  for variable, callee in s:gmatch("%f[%w_]([%a_][%w_]*)%s*:?=%s*([%w_.:\\ ]+)%(") do
+    callee = callee:gsub("^new%s+", "")
+    if names[callee:match("^\\?([%a_][%w_]*)") or ""] or has_hubspot(callee) then found[variable] = true end
+  end
+  return found
+end
+
+local function logins(s, names, add)
+  if s:find("use%s+SevenShores\\Hubspot\\Factory%s*;") then
+    for from in s:gmatch("()%f[%w_\\]Factory::create%s*%(%s*[\"'$%a]") do add(from, "an API key given to HubSpot's PHP client") end
+  end
+  local held = clients(s, names)
+  for from, to in s:gmatch("()[aA][pP][iI]_?[kK][eE][yY]()") do
+    -- client.apiKey = …, client.config.apiKey = …, client.setApiKey(…)
+    local before, after = line_before(s, from, 100), line_after(s, to, 40)
+    local setter = before:find("[sS]et_?$") and after:find("^%s*%(")
+    local variable = before:match("([%a_][%w_]*)[%w_.>%-]*[.>]" .. (setter and "[sS]et_?$" or "_?$"))
+    if variable and held[variable] and (setter or after:find("^%s*=[^=]")) then add(from, "an API key given to a HubSpot client") end
+  end
   for _, login in ipairs(LOGINS) do
     for from in s:gmatch(login[1]) do
       if not login[2] or line_before(s, from):lower():find(login[2], 1, true) then add(from, login[3]) end
@@ -330,11 +384,12 @@ function keys.find(s, extension, context)
     more.at, more.what = from, what
     found[#found + 1] = more
   end
-  parameters(s, low, context, add, function(from) mentions[#mentions + 1] = from end)
+  parameters(s, low, extension, context, add, function(from) mentions[#mentions + 1] = from end)
   variables(s, low, bearer, add)
   if context then
-    options(s, low, extension, add)
-    logins(s, add)
+    local names = bound(s)
+    options(s, low, extension, names, add)
+    logins(s, names, add)
   end
   table.sort(found, function(a, b) return a.at < b.at end)
   return found, mentions, bearer

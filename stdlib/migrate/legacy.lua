@@ -111,6 +111,8 @@ local ROWS <const> = {
   { "POST", "/properties/v1/{}/groups", "POST", "/crm/properties/{version}/{}/groups", "label instead of displayName" },
   { "GET", "/contacts/v1/properties", "GET", "/crm/properties/{version}/contacts", "results" },
   { "POST", "/contacts/v1/properties", "POST", "/crm/properties/{version}/contacts", "the same words" },
+  { "GET", "/contacts/v2/properties", "GET", "/crm/properties/{version}/contacts", "results" },
+  { "GET", "/contacts/v2/groups", "GET", "/crm/properties/{version}/contacts/groups", "results; properties apart" },
   { "GET", "/integrations/v1/me", "GET", "/account-info/{version}/details", "other names of fields" },
   { "GET", "/integrations/v1/limit/daily", "GET", "/account-info/{version}/api-usage/daily/private-apps", "other names of fields" },
   { "POST", "/email/public/v1/singleEmail/send", "POST", "/marketing/transactional/{version}/single-email/send",
@@ -145,6 +147,7 @@ local GONE <const> = {
     ["/cms/v2"] = "HubSpot publishes no dated form",
   ["/content/api/v4"] = "pages and posts: /cms/pages/2026-03, /cms/blogs/2026-09", ["/hubdb/api/v1"] = "tables: /cms/hubdb/2026-03",
     ["/keywords/v1"] = "HubSpot ended the keywords API",
+  ["/crm/v3/timeline"] = "timeline: /integrators/timeline/2026-03",
   ["/url-mappings/v1"] = "redirects: /cms/url-redirects/2026-09", ["/templates/v2"] = "templates: /cms/source-code/2026-09",
 }
 

@@ -162,11 +162,24 @@ local function last_word(expression) return expression:match("([%a_][%w_]*)[^%w_
 -- A literal's text: bytes that say nothing gone.
 local function clean(s) return (s:gsub("\1", "")) end
 
+local HOSTS <const> = { "^api[%w%-]*%.hubapi%.com$", "^api[%w%-]*%.hubspot%.com$", "^api%.hubapi%.com%.?$", "^api[%w%-]*%.hubapiqa%.com$" }
+
+local function is_api_host(host)
+  host = host:lower():gsub(":%d+$", ""):gsub("^.*@", "")
+  for _, pattern in ipairs(HOSTS) do
+    if host:find(pattern) then return true end
+  end
+  return false
+end
+
+local TYPES <const> = { string = true, str = true, uri = true, url = true }
+
 ---Constants of the text that hold a host, a path or a version: by the last word of their name. false: several values.
 ---@param s string the view
----@return table<string, string|false>
+---@return table<string, string|false> found
+---@return { ours: boolean, others: boolean } bases whose hosts its bases name: the API's, and other vendors'
 function paths.constants(s)
-  local found = {}
+  local found, bases = {}, { ours = false, others = false }
   local function note(from, value)
     local begin = from
     for i = from, math.max(1, from - 300), -1 do
@@ -174,12 +187,18 @@ function paths.constants(s)
       begin = i
     end
     local before = s:sub(begin, from - 1)
-    local name = before:match("([%a_][%w_%-]*)[\"'%]]*%s*[:=]+>?%s*[fr@$]*[\"'`]?$") or before:match("([%a_][%w_]*)[\"']%s*,%s*[\"']$")
+    local name = before:match("([%a_][%w_%-]*)[\"'%]]*%s*[:=]+>?%s*[fr@$]*[\"'`]?$") or before:match("[\"']([%a_][%w_]*)[\"']%s*,%s*[\"']$")
       or before:match("^%s*[%w_%s]-([%a_][%w_]*)[%s%w<>%[%]&*':]-%s*:?=[^=>]")
       or before:match("%f[%w]define%(([%a_][%w_]*)")
+    -- Go's `root string = "…"`, Rust's `ROOT: &'static str = "…"`.
+    local typed = name and TYPES[name:lower()] and before:gsub("[&']%l*%s+%f[%l]", ""):match("([%a_][%w_]*)[%s:&]+" .. name .. "%s*=")
+    name = typed or name
     if not name or name == "url" or name == "path" or name == "uri" then return end
     name = name:gsub("%-", "_")
     value = clean(value):gsub("[/.,;]+$", "")
+    local host = value:match("^https?://([^/]+)")
+    if host and is_api_host(host) then bases.ours = true
+    elseif host and not host:find("hubspot", 1, true) and not host:find("^schema%.") then bases.others = true end
     if found[name] == nil then found[name] = value
     elseif found[name] ~= value then found[name] = false end
   end
@@ -191,18 +210,9 @@ function paths.constants(s)
     at = to + 1
   end
   for from, value in s:gmatch("()[\"'](v[1-4])[\"']") do note(from + 1, value) end
+  for from, value in s:gmatch("\n%s*[%a_][%w_]*=()(v[1-4])%f[%s]") do note(from, value) end -- a shell's
   for from, value in s:gmatch("[=:]%s*[\"']()(/[%a][%w%-/]*)[\"']") do note(from, value) end
-  return found
-end
-
-local HOSTS <const> = { "^api[%w%-]*%.hubapi%.com$", "^api[%w%-]*%.hubspot%.com$", "^api%.hubapi%.com%.?$", "^api[%w%-]*%.hubapiqa%.com$" }
-
-local function is_api_host(host)
-  host = host:lower():gsub(":%d+$", ""):gsub("^.*@", "")
-  for _, pattern in ipairs(HOSTS) do
-    if host:find(pattern) then return true end
-  end
-  return false
+  return found, bases
 end
 
 local function is_placeholder(s)
@@ -226,6 +236,14 @@ end
 ---@field from integer|nil where the path's first segment begins, when path and version are in one piece
 ---@field to integer|nil the last byte of that piece
 ---@field before string the byte before it
+---@field unsure boolean|nil the text has other vendors' bases too, and does not tell whose this is
+
+-- "{BASE}contacts": a placeholder whose value ends with a slash, and the first segment.
+local function split_hole(first)
+  local hole, word = first:match("^([$#]?%b{})(%a[%w%-]*)$")
+  if not hole then hole, word = first:match("^(%%s)(%a[%w%-]*)$") end
+  return hole, word
+end
 
 -- What a whole text before the path says: a host, an expression, or neither, and the path itself.
 local function parted(full)
@@ -236,7 +254,10 @@ local function parted(full)
   if full:find("^/") then return nil, nil, full end
   local first, tail = full:match("^([^/]+)(/.*)$")
   if not first then return nil, nil, "/" .. full, true end
-  if is_placeholder(first) then return nil, first, tail end
+  if is_placeholder(first) then
+    local hole, word = split_hole(first)
+    return nil, hole or first, hole and "/" .. word .. tail or tail
+  end
   if first:find("^[%w%-]+%.[%w%-.]*%a+:?%d*$") or first:find("^[%w%-]+:%d+$") then return first, nil, tail end
   return nil, nil, "/" .. full, true
 end
@@ -283,8 +304,9 @@ local function back(s, at, joins, constants, beside)
       local expression = s:sub(start, operand_end)
       local word = last_word(expression)
       local value = word and constants[word]
-      if value then text = value .. text
-      else text, base = "{" .. expression:gsub("[{}/]", "") .. "}" .. text, expression end
+      local slash = text:find("^/") and "" or "/"
+      if value then text = value .. slash .. text
+      else text, base = "{" .. expression:gsub("[{}/]", "") .. "}" .. slash .. text, expression end
       break
     end
   end
@@ -344,6 +366,25 @@ local function on(s, at, joins, constants, beside)
   return text, to
 end
 
+local POSITIONAL <const> = { "^%%%d*%$?[sv]$", "^{%d*}$" }
+
+local function is_positional(s)
+  for _, pattern in ipairs(POSITIONAL) do
+    if s:find(pattern) then return true end
+  end
+  return false
+end
+
+-- What stands for the "%s" or "{}" at a literal's beginning: the first argument after it.
+local function argument(s, from, to)
+  local quote = s:sub(from - 1, from - 1)
+  local after = s:sub(to + 1, to + 500)
+  local close = quote:find(QUOTE) and after:find(quote, 1, true)
+  if not close then return nil end
+  local rest = after:sub(close + 1)
+  return rest:match("^%s*,%s*([^,)]+)") or rest:match("^%s*%.format%(%s*([^,)]+)") or rest:match("^%s*%%%s*%(?%s*([^,)]+)")
+end
+
 -- `left` and `right` are the bytes on both sides of the version segment "/vN".
 local function assemble(s, left, right, version, joins, constants, beside)
   local before, from, base = back(s, left, joins, constants, beside)
@@ -351,12 +392,15 @@ local function assemble(s, left, right, version, joins, constants, beside)
   before, after = clean(before), without_query(clean(after))
   local full = before .. version .. after
   -- Names of constants in placeholders of the text: "${BASE}/crm", "{base}/crm".
-  local head, tail = full:match("^([^/]*[{$<][^/]-)(/.*)$")
+  local head, tail = full:match("^([^/]*[{$<%%][^/]-)(/.*)$")
   if head and is_placeholder(head) and not head:find("://", 1, true) then
-    local word = last_word(head)
-    local value = word and constants[word]
-    base = base or head
-    if value then full = value .. tail end
+    local hole, first = split_hole(head)
+    if hole then head, tail = hole, "/" .. first .. tail end
+    local expression = is_positional(head) and (argument(s, from, to) or "") or head
+    local word = last_word(expression)
+    local value = expression:match("^[\"'`](https?://[^\"'`]+)") or word and constants[word]
+    base = base or expression
+    if value then full = value:gsub("/+$", "") .. tail end
   end
   local host, expression, path, relative = parted(full)
   local place = { host = host, base = expression or base, path = path, relative = relative or false, before = s:sub(from - 1, from - 1),
@@ -377,7 +421,10 @@ local ROUTES <const> = { "%f[%w]app[%.>:%-]+%l+%s*%(%s*$", "[rR]outer[%.>:%-]+%a
   "@[%w.]*[rR]oute%s*%(%s*$",
   "@%u%l+Mapping%s*%([%w%s=]*$", "%[Http%u%l+%s*%(%s*$", "%[Route%s*%(%s*$", "^%s*r?e?_?path%s*%(%s*r?$", "Handle%a*%s*%(%s*$",
     "@%w+%.%l+%s*%(%s*$",
-  "^%s*location%s" }
+  "^%s*location%s", "[fF]astify%.%l+%s*%(%s*$", "%f[%w]prefix%s*=%s*$",
+  "route_?[kK]ey[\"']?%s*[:=]%s*[\"']?%u*%s*$" }
+-- The same words, where they are what a client calls.
+local CALLED <const> = { "@FeignClient", "@HttpExchange" }
 local DENIALS <const> = { "%.not%.", "assertnot", "assert_not", "refute", "not%s+in%f[%W]", "not_to", "to_not", "doesnot", "shouldnot" }
 
 local function is_denied(line)
@@ -418,15 +465,38 @@ local function names_another_host(s, place)
   return host ~= nil and not is_api_host(host)
 end
 
--- Whether the text has a base that is another host's, and none of HubSpot's.
-local function based_elsewhere(constants)
+-- Whether the text describes a service of another host: OpenAPI's servers.
+local function serves_itself(s)
+  if not s:find("openapi[\"']?%s*:") and not s:find("swagger[\"']?%s*:") then return false end
+  local from = s:find("%f[%w]servers[\"']?%s*:")
   local other = false
-  for _, value in pairs(constants) do
-    local host = value and value:match("^https?://([^/]+)")
-    if host and is_api_host(host) then return false end
-    other = other or host ~= nil
+  for host in s:sub(from or 1, from and from + 1000 or 0):gmatch("url[\"']?%s*:%s*[\"']?https?://([%w.%-]+)") do
+    if is_api_host(host) then return false end
+    other = true
   end
   return other
+end
+
+-- Bases with an API's name but no version: "https://api.hubapi.com/crm".
+local function roots_of(constants)
+  local roots = {}
+  for _, value in pairs(constants) do
+    local host, path = (value or ""):match("^https?://([^/]+)(/[%w%-/]+)$")
+    if host and is_api_host(host) and not path:find("/v%d") then roots[#roots + 1] = { host = host, path = path } end
+  end
+  return roots
+end
+
+-- A path that begins with its version belongs to the root below which HubSpot has such a call.
+local function under_root(place, roots, constants)
+  if place.base and constants[last_word(place.base) or ""] then return end
+  for _, root in ipairs(roots) do
+    local verdict = legacy.judge(root.path .. place.path)
+    if verdict.sure then
+      place.host, place.path = root.host, root.path .. place.path
+      return
+    end
+  end
 end
 
 ---@param s string the view
@@ -434,10 +504,14 @@ end
 ---@param context boolean the file tells that it is about HubSpot
 ---@return migrate.place[] places
 ---@return integer[] mentions where a path is named but not used
+---@return boolean elsewhere its bases are other vendors' alone
 function paths.find(s, extension, context)
   local found, mentions = {}, {}
-  local joins, constants, beside = joins_of(extension), paths.constants(s), SIDE_BY_SIDE[extension] or false
-  local seen, others = {}, based_elsewhere(constants)
+  local joins, beside = joins_of(extension), SIDE_BY_SIDE[extension] or false
+  local constants, bases = paths.constants(s)
+  local seen, roots = {}, roots_of(constants)
+  local own, called = serves_itself(s), false
+  for _, word in ipairs(CALLED) do called = called or s:find(word, 1, true) ~= nil end
   local function add(at, left, right, version)
     local place = assemble(s, left, right, version, joins, constants, beside)
     place.at = at
@@ -450,25 +524,29 @@ function paths.find(s, extension, context)
       if segment:find("^20%d%d%-%d%d") then return end
     end
     if depth > 5 then return end
+    if not place.host and depth == 1 then under_root(place, roots, constants) end
     if place.host then
       if not is_api_host(place.host) then return end
       place.sure = true
       place.judged = true
     else
+      if own then return end
       local word = place.base and (last_word(place.base) or "")
       local named = place.base and place.base:lower():find("hubspot") or place.base and place.base:lower():find("hubapi")
-      if word and constants[word] and not named then return end -- another host's
+      local theirs = word and (constants[word] or word:lower():find("^our_") or word:lower():find("^own_")) -- another host's
+      if theirs and not named then return end
       local verdict = legacy.judge(place.path)
       if not verdict.known then return end
       if not named then
-        if not legacy.distinct(place.path) and not (context and verdict.sure) then return end
+        if not legacy.distinct(place.path) and not (context and (verdict.sure or place.path:find("^/crm/v[34]$"))) then return end
         if place.relative and not context then return end
       end
       local before = s:sub(math.max(1, place.first - 200), place.first - 1):match("[^\n]*$")
       if place.relative and is_module(before) or is_denied(before) then return end
       if not place.base and names_another_host(s, place) then return end
-      if not context and others then return end
-      if not place.base and is_route(before:gsub("[\"'`]$", "")) then return end
+      if not context and bases.others and not bases.ours then return end
+      place.unsure = bases.others and not named
+      if not place.base and not called and is_route(before:gsub("[\"'`]$", "")) then return end
       if not begins(s, place, BARE[extension]) then
         mentions[#mentions + 1] = at
         return
@@ -485,7 +563,11 @@ function paths.find(s, extension, context)
     add(from + 1, from, to + 1, s:sub(from + 1, to))
     at = to + 1
   end
-  -- A relative path that begins with its version has no meaning of its own; one whose version is a constant does.
+  -- A literal that begins with its version: of what it is joined to, or of a root.
+  for quote, from, to in s:gmatch("()[\"'`]()v[1-4]%f[^%w_%-.]()") do
+    if s:find("^[/\"'`]", to) then add(from, quote, to, s:sub(from, to - 1)) end
+  end
+  -- One whose version is a constant.
   for name, value in pairs(constants) do
     if value and value:find("^v[1-4]$") then
       local pos = 1
@@ -494,9 +576,11 @@ function paths.find(s, extension, context)
         if not from then break end
         local left = s:sub(math.max(1, from - 12), from - 1)
         local inside = left:match("/[$#]?{+%s*[%w_.]*$")
+        local bare = left:match("/%$$")
         if inside and s:find("^%s*}+", to + 1) then
           local _, close = s:find("^%s*}+", to + 1)
           add(from, from - #inside, close + 1, value)
+        elseif bare and not s:find("^[%w_]", to + 1) then add(from, from - #bare, to + 1, value)
         else
           local gap = left:match("/\1?[\"'`]%s*[+.&]+%s*$")
           local _, close = s:find("^%s*[+.&]+%s*[\"'`]", to + 1)
@@ -506,42 +590,76 @@ function paths.find(s, extension, context)
       end
     end
   end
-  paths.segments(s, context, found)
+  paths.segments(s, context, bases.others, found)
   paths.based(s, extension, constants, joins, found)
   table.sort(found, function(a, b) return a.at < b.at end)
-  return found, mentions
+  return found, mentions, bases.others and not bases.ours
 end
 
----Paths as lists of segments: "path": ["crm", "v3", "objects"], ["crm", "v3"].join("/"), path.Join(base, "crm", "v3").
+-- Between segments: a list's comma, an operator (/, Haskell's /:), the next call of a builder.
+local BETWEEN <const> = { "%s*,%s*", "%s*/:?%s*", "%s*%)%s*%.%s*[%a_][%w_]*%s*%(%s*" }
+
+-- Whose host stands before a list of segments: "ours", "others", or nil when the text does not tell.
+local function listed_host(s, first)
+  local before = s:sub(math.max(1, first - 300), first - 1)
+  local listed = before:match("\"host\"%s*:%s*%[([^%]]*)%]%s*,%s*\"path\"%s*:%s*%[%s*$")
+  if listed then return listed:find("hubapi", 1, true) and "ours" or not listed:find("{{", 1, true) and "others" or nil end
+  for _, between in ipairs(BETWEEN) do
+    local host = before:match("[\"'`]h?t?t?p?s?:?/?/?([%w%-]+%.[%w%-.]*%a)[^\"'`]*[\"'`]%)?" .. between .. "$")
+    if host then return is_api_host(host) and "ours" or "others" end
+  end
+  return nil
+end
+
+---Whether paths found as if the text spoke of HubSpot tell that it does: several that nobody else has.
+---@param found migrate.place[]
+---@return boolean
+function paths.speak(found)
+  local n, seen = 0, {}
+  for _, place in ipairs(found) do
+    if n < 3 and not seen[place.path] and not place.base and legacy.distinct(place.path) and legacy.judge(place.path).sure then
+      n, seen[place.path] = n + 1, true
+    end
+  end
+  return n >= 3
+end
+
+---Paths as lists of segments: "path": ["crm", "v3", "objects"], ["crm", "v3"].join("/"), path.Join(base, "crm", "v3"),
+---base.segment("crm").segment("v3"), base /: "crm" /: "v3".
 ---@param s string
 ---@param context boolean
+---@param others boolean the text has other vendors' bases too
 ---@param found migrate.place[]
-function paths.segments(s, context, found)
+function paths.segments(s, context, others, found)
   if not context then return end
   for from, quote, at, version in s:gmatch("()([\"'])()(v[1-4])%2") do
-    local list, first, last = { version }, from, at + 2
-    local left = from - 1
-    for _ = 1, 4 do
-      local begin, segment = s:sub(math.max(1, left - 80), left):match("()" .. quote .. "([%w%-]+)" .. quote .. "%s*,%s*$")
-      if not begin then break end
-      table.insert(list, 1, segment)
-      left = math.max(1, left - 80) + begin - 2
-      first = left + 1
-    end
-    if #list > 1 then
-      local right = last + 1
-      for _ = 1, 8 do
-        local stop, segment = s:match("^%s*,%s*" .. quote .. "([^\"'%s]*)" .. quote .. "()", right)
-        segment, stop = stop, segment
-        if not segment then break end
-        list[#list + 1] = segment
-        right = stop
+    for _, between in ipairs(BETWEEN) do
+      local list, first, last = { version }, from, at + 2
+      local left = from - 1
+      for _ = 1, 4 do
+        local low = math.max(1, left - 120)
+        local begin, segment = s:sub(low, left):match("()" .. quote .. "([%w%-]+)" .. quote .. between .. "$")
+        if not begin then break end
+        table.insert(list, 1, segment)
+        left = low + begin - 2
+        first = left + 1
       end
-      local path = normal(table.concat(list, "/"))
-      local verdict = legacy.judge(path)
-      if verdict.known then
-        found[#found + 1] = { at = at, path = path, first = first, last = right, before = "", relative = false, sure = true,
-          list = { from = first, to = right - 1, quote = quote } }
+      if #list > 1 then
+        local right = last + 1
+        for _ = 1, 8 do
+          local segment, stop = s:match("^" .. between .. quote .. "([^\"'%s]*)" .. quote .. "()", right)
+          if not segment then break end
+          list[#list + 1] = segment
+          right = stop
+        end
+        local path = normal(table.concat(list, "/"))
+        local verdict, whose = legacy.judge(path), listed_host(s, first)
+        if (verdict.sure or legacy.distinct(path) or path:find("^/crm/v[34]$")) and whose ~= "others" then
+          found[#found + 1] = { at = at, path = path, first = first, last = right, before = "", relative = false, sure = true,
+            unsure = others and not whose,
+            list = { from = first, to = right - 1, quote = quote } }
+        end
+        break
       end
     end
   end

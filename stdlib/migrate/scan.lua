@@ -130,7 +130,11 @@ function scan.file(name, s)
   local low = view:lower()
   local context = low:find("hubspot", 1, true) ~= nil or low:find("hubapi", 1, true) ~= nil or low:find("hapikey", 1, true) ~= nil
     or name:lower():find("hubspot", 1, true) ~= nil
-  local places, named = paths.find(view, extension, context)
+  local places, named, elsewhere = paths.find(view, extension, true)
+  if not context then
+    context = not elsewhere and paths.speak(places)
+    if not context then places, named = paths.find(view, extension, false) end
+  end
   local credentials, talked, bearer = keys.find(view, extension, context)
   local found, mentions = {}, #named + #talked
   local starts = text.lines(s)
@@ -160,7 +164,9 @@ function scan.file(name, s)
       local finding = { line = line, kind = "old-path", path = place.path, method = method, replacement = verdict.replacement,
         new_method = verdict.new_method,
         body = verdict.body, scopes = verdict.scopes, others = verdict.others, note = verdict.note, api = verdict.api, safe = false }
-      if verdict.body == "same" and verdict.keep and not place.based then
+      if place.unsure and verdict.body == "same" then
+        finding.note = "the file calls other hosts too: make sure that this is HubSpot's" .. (verdict.note and "; " .. verdict.note or "")
+      elseif verdict.body == "same" and verdict.keep and not place.based then
         finding.edit = edit_of(view, place, verdict)
         finding.safe = finding.edit ~= nil
       end

@@ -146,3 +146,25 @@ test('hostile trees are got through: long lines, binaries, links in circles, dee
   assert.ok(found.some((f) => f.startsWith('latin.php ')), found.join('\n'));
   assert.ok(!found.some((f) => /^round|^many/.test(f)), found.join('\n'));
 });
+
+// Written from public practice by a person who had not read the finder. `=== NAME` begins a file; what is to be found on a line
+// stands at its end, `@@key path`, and is taken off before. Nothing else may be found; two findings of a kind on a line are one.
+test('the second corpus: every true case is found, with no false alarm', async (t) => {
+  const files = {}, want = [];
+  for (const part of fs.readFileSync(new URL('migrate_corpus.txt', import.meta.url), 'utf8').split(/^=== /m).slice(1)) {
+    const [name, ...lines] = part.split('\n');
+    files[name] = lines.map((line, i) => {
+      const [, code, marks] = line.match(/^(.*?)(?: @@([a-z ]+))?$/);
+      for (const kind of marks?.split(' ') ?? []) want.push(`${name}:${i + 1} ${kind}`);
+      return code;
+    }).join('\n');
+  }
+  const r = await run(t, ['migrate', '.', '--json'], { cwd: project(t, files) });
+  assert.equal(r.code, 1, r.err);
+  const kinds = { 'api-key': 'key', 'old-path': 'path', client: 'client' };
+  const got = new Set(found(r).map((f) => `${f.file}:${f.line} ${kinds[f.kind]}`));
+  const missed = want.filter((w) => !got.has(w)), alarms = [...got].filter((g) => !want.includes(g));
+  t.diagnostic(`note: ${want.length} cases, ${missed.length} missed, ${alarms.length} false alarms, ${Object.keys(files).length} files`);
+  assert.ok(want.length > 370 && Object.keys(files).length > 150);
+  assert.deepEqual({ missed, alarms }, { missed: [], alarms: [] });
+});
