@@ -194,7 +194,7 @@ function report.period(of, period, options)
   check_period(period, "report.period", 2)
   local get = getter(of, "report.period", 2)
   local tz = options and options.tz or "UTC"
-  return { label = options and options.label or period:gsub("^%l", string.upper), get = function(record, problem)
+  return { period = period, label = options and options.label or period:gsub("^%l", string.upper), get = function(record, problem)
     local value = get(record)
     if is_nothing(value) then return nil end
     local ms = instant_of(value)
@@ -226,7 +226,8 @@ end
 
 ---@class report.table
 ---@field title string|nil
----@field columns {label: string, kind: string}[]
+---@field columns {label: string, kind: string, period: string|nil, empty: number|nil}[]
+---  period: the rows are all the periods that have a record; empty: what a period without one has
 ---@field rows any[][]
 ---@field total any[]|nil
 ---@field notes string[]
@@ -421,7 +422,10 @@ function report.group(spec)
     end
     local out = report.table { title = spec.title, columns = {}, rows = {}, notes = {} }
     for i, d in ipairs(dimensions) do out.columns[i] = { label = d.label, kind = "text" } end
-    for i, measure in ipairs(spec) do out.columns[#dimensions + i] = { label = measure.label, kind = measure.kind } end
+    if #dimensions == 1 and #list <= (spec.top or #list) then out.columns[1].period = dimensions[1].period end
+    for i, measure in ipairs(spec) do
+      out.columns[#dimensions + i] = { label = measure.label, kind = measure.kind, empty = measure.new().value() }
+    end
     local function row(first, states)
       local values = {}
       for i = 1, #dimensions do values[i] = first[i] or "" end
@@ -551,7 +555,8 @@ function report.cohorts(spec)
     for _, cohort in pairs(cohorts) do list[#list + 1] = cohort end
     table.sort(list, function(a, b) return a.key < b.key end)
     local out = report.table { title = spec.title, notes = {}, rows = {}, columns = {
-      { label = spec.period:gsub("^%l", string.upper), kind = "text" }, { label = "Records", kind = "count" } } }
+      { label = spec.period:gsub("^%l", string.upper), kind = "text", period = spec.period },
+      { label = "Records", kind = "count", empty = 0 } } }
     for i = 0, periods - 1 do out.columns[i + 3] = { label = "+" .. i, kind = "percent" } end
     for i, cohort in ipairs(list) do
       local row, sum = { cohort.key, cohort.size }, 0

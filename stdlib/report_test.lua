@@ -284,6 +284,65 @@ describe("the page", function()
       chart = "line" } }).to.contain("<tfoot>")
   end)
 
+  -- The points of a line chart: { label or false, y or nil }, by the places of its path and its circles.
+  local function drawn(t, value)
+    local out = report.page { title = "x", t:section { chart = "line", value = value } }
+    local ys, labels = {}, {}
+    for x, y in out:gmatch('<circle class="b" cx="([%d.]+)" cy="([%d.]+)"') do ys[#ys + 1] = x .. " " .. y end
+    for label in out:gmatch('text%-anchor="middle">([^<]*)<') do labels[#labels + 1] = label end
+    return ys, labels, out:match('<path class="l" d="([^"]*)"')
+  end
+
+  it("draws a line through 0 where a period has no record, and a gap where there is no average", function()
+    local records = { { at = "2026-11-30", v = 2 }, { at = "2027-02-01", v = 4 }, { at = "2027-01-31", v = 4 }, { v = 9 } }
+    local t = report.read(records, report.group { by = report.period("at", "month"), report.count("N"), report.sum("v", "Sum"),
+      report.average("v", "Mean") })
+    local before, csv_before = t:text(), t:csv()
+    local ys, labels, path = drawn(t, "N")
+    expect(labels).to.equal { "2026-11", "2026-12", "2027-01", "2027-02" }
+    expect(ys).to.equal { "80.0 12.0", "300.0 212.0", "520.0 12.0", "740.0 12.0" }
+    expect(path).to.equal("M80.0 12.0L300.0 212.0L520.0 12.0L740.0 12.0")
+    expect(#drawn(t, "Sum")).to.equal(4)
+    ys, labels, path = drawn(t, "Mean")
+    expect(#labels).to.equal(4)
+    expect(#ys).to.equal(3)
+    expect(path).to.equal("M80.0 112.0M520.0 12.0L740.0 12.0")
+    expect({ t:text(), t:csv() }).to.equal { before, csv_before }
+    expect(#t.rows).to.equal(4)   -- with the one that has no date
+    t = report.table(json.decode(json.encode { columns = t.columns, rows = t.rows }))   -- as a step gives it back
+    expect(#drawn(t, "N")).to.equal(4)
+  end)
+
+  it("knows the period after each", function()
+    local function labels(period, from, to, options)
+      local records = { { at = from }, { at = to } }
+      local spec = { by = report.period("at", period, options), report.count() }
+      return select(2, drawn((report.read(records, report.group(spec))), "Count"))
+    end
+    expect(labels("day", "2028-02-28", "2028-03-02")).to.equal { "2028-02-28", "2028-02-29", "2028-03-01", "2028-03-02" }
+    expect(labels("week", "2026-12-24", "2027-01-12")).to.equal { "2026-12-21", "2026-12-28", "2027-01-04", "2027-01-11" }
+    expect(labels("quarter", "2026-05-01", "2027-02-01")).to.equal { "2026-Q2", "2026-Q3", "2026-Q4", "2027-Q1" }
+    expect(labels("year", "2026-05-01", "2029-02-01")).to.equal { "2026", "2027", "2028", "2029" }
+    -- The night in which Berlin's clocks go back and a day has 25 hours.
+    expect(labels("day", "2026-10-24T10:00:00Z", "2026-10-26T10:00:00Z", { tz = "Europe/Berlin" }))
+      .to.equal { "2026-10-24", "2026-10-25", "2026-10-26" }
+    -- One record with a year that is wrong makes no page of millions.
+    expect(labels("day", "2026-10-24", "9026-10-26")).to.equal { "2026-10-24", "9026-10-26" }
+  end)
+
+  it("fills no periods that are there but not shown", function()
+    local records = {}
+    for i, day in ipairs { 1, 2, 2, 3, 4, 4 } do records[i] = { at = ("2026-10-%02d"):format(day) } end
+    local top = report.read(records, report.group { by = report.period("at", "day"), report.count(), order = "Count", top = 2 })
+    expect(select(2, drawn(top, "Count"))).to.equal { "2026-10-02", "2026-10-04" }
+    local all = report.read(records, report.group { by = report.period("at", "day"), report.count(), order = "Count" })
+    expect(select(2, drawn(all, "Count"))).to.equal { "2026-10-01", "2026-10-02", "2026-10-03", "2026-10-04" }
+    local two = report.read(records, report.group { by = { report.period("at", "day"), "at" }, report.count() })
+    expect(#drawn(two, "Count")).to.equal(4)
+    local open = report.read(records, report.cohorts { from = "at", to = "end", period = "day", periods = 1 })
+    expect(#drawn(open, "Records")).to.equal(4)
+  end)
+
   it("says what is wrong with a section", function()
     local t = report.read(DEALS, report.group { by = "dealstage", report.count() })
     expect(message(function() report.page { title = "x", t:section {

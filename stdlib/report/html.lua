@@ -27,7 +27,7 @@ local function shown(value, kind) return escaped(text.value(value, kind)) end
 
 ---------------------------------------------------------------------------------------------------- charts
 
-local LABELS, VALUES, WIDTH, ROW, BARS_MAX = 190, 90, 760, 24, 40
+local LABELS, VALUES, WIDTH, ROW, BARS_MAX, PERIODS_MAX = 190, 90, 760, 24, 40, 2000
 
 local function clipped(label, columns)
   if text.width(label) <= columns then return label end
@@ -82,8 +82,39 @@ end
 function charts.bar(t, at) return bars(t, at, false) end
 function charts.funnel(t, at) return bars(t, at, true) end
 
+-- The key of the period behind one.
+local function following(period, key)
+  if period == "year" then return ("%d"):format(math.tointeger(key) + 1) end
+  local year, n, day = key:match("^(%d+)%-Q?(%d+)%-?(%d*)$")
+  year, n = math.tointeger(year), math.tointeger(n) + 1
+  if period == "quarter" then return ("%d-Q%d"):format(year + n // 5, n > 4 and 1 or n) end
+  if period == "month" then return ("%d-%02d"):format(year + n // 13, n > 12 and 1 or n) end
+  local ms = time.instant({ year = year, month = n - 1, day = math.tointeger(day) + (period == "week" and 7 or 1) }, "UTC")
+  local c = time.civil(ms, "UTC")
+  return ("%d-%02d-%02d"):format(c.year, c.month, c.day)
+end
+
+-- In the order of time, with the periods in which nothing was; as they are when that would be too many.
+local function periods(t, at)
+  local period, value, list, out = t.columns[1].period, {}, {}, {}
+  for _, row in ipairs(t.rows) do
+    if row[1]:find("^%d") then   -- not those without one
+      list[#list + 1] = { row[1], number(row[at]) }
+      value[row[1]] = list[#list]
+    end
+  end
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  local last, key = list[#list], list[1] and list[1][1]
+  while last and #out < PERIODS_MAX do
+    out[#out + 1] = value[key] or { key, t.columns[at].empty }
+    if key == last[1] then return out end
+    key = following(period, key)
+  end
+  return list
+end
+
 function charts.line(t, at)
-  local list, out = points(t, at), {}
+  local list, out = t.columns[1].period and periods(t, at) or points(t, at), {}
   local least, most = 0, 0
   for _, p in ipairs(list) do
     least, most = math.min(least, p[2] or 0), math.max(most, p[2] or 0)
