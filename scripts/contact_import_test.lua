@@ -82,6 +82,33 @@ describe("contact import", function()
     sim.advance("15m")
     expect(contacts()["d@x.example"].closedate:sub(1, 10)).to.equal("2025-02-28")
     expect(#bad_rows()).to.equal(5)
+    local calls = #sim.calls()
+    sim.advance("1h")                                     -- what nobody corrects is not tried again
+    expect(#sim.calls()).to.equal(calls)
+  end)
+
+  it("makes no error of who is deleted in HubSpot meanwhile", function()
+    start(people(3))
+    sim.advance("16m")
+    local id = {}
+    for _, record in ipairs(sim.control("list", { type = "contacts" }).results) do id[record.properties.firstname] = record.id end
+    sim.control("delete", { type = "contacts", id = id.P1 })
+    fs.write(FILE, people(3):gsub(",P", ",Q"))
+    sim.fail { path = "/contacts", latency_ms = 1000, times = 0 }
+    sim.advance(14 * 60 + 2)
+    sim.control("delete", { type = "contacts", id = id.P2 })
+    sim.advance("1h")
+    sim.fail {}
+    local list, n = contacts()
+    expect(n).to.equal(2)
+    expect({ list["p1@x.example"].firstname, list["p3@x.example"].firstname }).to.equal { "Q1", "Q3" }     -- the file says so
+    expect({ #bad_rows(), bad_rows()[1].Email }).to.equal { 1, "p2@x.example" }
+    expect(bad_rows()[1]._reason).to.contain("404")       -- went between the look and the write: kept, not lost
+    fs.write(BAD, fs.read(BAD) .. "\n")
+    sim.advance("16m")
+    expect(contacts()["p2@x.example"].firstname).to.equal("Q2")
+    expect(#bad_rows()).to.equal(0)
+    expect(sim.events().failed).to.equal(0)
   end)
 
   it("writes nothing the second time, and what differs in a new file", function()
@@ -98,20 +125,26 @@ describe("contact import", function()
     expect(sim.writes()).to.equal(before + 1)
   end)
 
-  it("writes nothing in a dry run", function()
+  it("writes nothing in a dry run, after which the file is still to be imported", function()
     start(people(3) .. "none,A,,,,,,,\n", { dry_run = "yes" })
     sim.advance("1h")
     local _, n = contacts()
     expect(n).to.equal(0)
+    expect(sim.writes()).to.equal(0)
     expect(pcall(fs.read, BAD)).to.be_false()
+    expect(sim.kv("contact_import.lua").get("seen")).to.be_nil()
   end)
 
   it("gets through a storm of 429s", function()
     start(people(150))
-    sim.fail { status = 429, times = 40 }
+    sim.fail { status = 429, times = 25 }
+    sim.fail { status = 429, path = "/batch/", times = 15 }
     sim.advance("2h")
     local _, n = contacts()
     expect(n).to.equal(150)
+    expect(sim.control("stats").limited).to.equal(40)
+    expect(sim.writes()).to.equal(2)
+    expect(pcall(fs.read, BAD)).to.be_false()
   end)
 
   it("goes on behind the last page when it was cut off", function()
@@ -149,7 +182,10 @@ describe("contact import", function()
     local list, n = contacts()
     expect(n).to.equal(250)
     expect(list["p250@x.example"].firstname).to.equal("P250")
+    expect(sim.writes()).to.equal(3)
     expect(pcall(fs.read, BAD)).to.be_false()
     expect(sim.events().dead).to.equal(0)
+    sim.advance("1h")
+    expect(sim.writes()).to.equal(3)
   end)
 end)
