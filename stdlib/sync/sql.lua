@@ -33,6 +33,18 @@ local function earlier(value, ms)
   return iso
 end
 
+-- The newest of some moments from which the next run may begin; behind one that is nonsense, or yet to come, it would
+-- see no change any more. A day's grace: what has no zone may be of any.
+local function newest(rows, column)
+  local now = time.now()
+  for i = #rows, 1, -1 do
+    local value = rows[i][column]
+    local at = type(value) == "string" and values.moment(value)
+    if at and at <= now + 86400000 or type(value) == "number" then return value end
+  end
+  return nil
+end
+
 ---@param place string|userdata|sql.db
 ---@param name string
 ---@param options table|nil
@@ -146,7 +158,7 @@ return function(place, name, options)
     local rows = db:query(("%s%s ORDER BY %s LIMIT %d"):format(selected(names), where, order, size), ...)
     local records = {}
     for i, row in ipairs(rows) do records[i] = record_of(row) end
-    return records, rows[#rows]
+    return records, rows[#rows], rows
   end
 
   ---@return fun(): {records: table[], cursor: any}|nil
@@ -157,8 +169,7 @@ return function(place, name, options)
       if not cursor.since then
         local since = cursor.from
         if modified and since == nil then
-          local row = db:query(("SELECT max(t.%s) AS m FROM %s AS t"):format(quoted(modified), from))[1]
-          since = row and row.m
+          since = newest(db:query(("SELECT max(t.%s) AS m FROM %s AS t"):format(quoted(modified), from)), "m")
         end
         local total = db:query(("SELECT count(*) AS n FROM %s AS t"):format(from))[1].n
         local last, read = cursor.scan, 0
@@ -177,13 +188,13 @@ return function(place, name, options)
       local since = cursor.since
       local at, last = earlier(since, overlap), nil
       while true do
-        local records, row
-        if last == nil then records, row = page_of((" WHERE %s >= ?"):format(m), m .. ", " .. q, o.size, names, at)
+        local records, row, rows
+        if last == nil then records, row, rows = page_of((" WHERE %s >= ?"):format(m), m .. ", " .. q, o.size, names, at)
         else
-          records, row = page_of((" WHERE %s > ? OR (%s = ? AND %s > ?)"):format(m, m, q), m .. ", " .. q, o.size, names, at, at, last)
+          records, row, rows = page_of((" WHERE %s > ? OR (%s = ? AND %s > ?)"):format(m, m, q), m .. ", " .. q, o.size, names, at, at, last)
         end
         if #records == 0 then break end
-        at, last, since = row.hl_exactly or row[modified], row[id], row[modified]
+        at, last, since = row.hl_exactly or row[modified], row[id], newest(rows, modified) or since
         coroutine.yield { records = records, cursor = { since = since } }
         if #records < o.size then break end
       end

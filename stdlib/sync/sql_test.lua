@@ -76,6 +76,29 @@ describe("sync with a table", function()
     expect(m:run().deleted).to.equal(0)
   end)
 
+  it("sees what changes also when the time of a row is nonsense, or yet to come", function()
+    for _, odd in ipairs { "not a time", "2099-01-01 00:00:00" } do
+      local db = sql.open((odd:sub(1, 3)) .. ".db")
+      db:exec("CREATE TABLE people(id INTEGER PRIMARY KEY, mail TEXT, name TEXT, changed TEXT)")
+      local m = mapping { from = sync.sql(db, "people", { id = "id", modified = "changed", overlap = "1s" }), to = sync.hubspot "contacts",
+        fields = { { from = "mail", to = "email", key = true }, { from = "name", to = "lastname" } }, page = 2 }
+      local function put(name, at)
+        db:exec("INSERT INTO people(mail, name, changed) VALUES(?, ?, ?)", odd:sub(1, 3) .. name .. "@example.com", name, at)
+      end
+      put("a", "2026-09-01 07:00:00")
+      put("b", odd)
+      expect(m:run().created).to.equal(2)
+      put("c", "2026-09-01 07:00:10")
+      put("d", odd)
+      expect(m:run().created).to.equal(2)
+      put("e", "2026-09-01 07:00:20")
+      expect(m:run().created).to.equal(1)
+      db:exec("UPDATE people SET changed = '2026-09-01 07:00:30' WHERE name IN ('b', 'd')")
+      m:run()
+      expect(m:run().read).to.equal(2)                                  -- from its last change on, again
+    end
+  end)
+
   it("names a table or a column that is not there", function()
     local db = people()
     fs.write("in.csv", "E-Mail,Name\n")
