@@ -189,9 +189,10 @@ return function(place, name, options)
       local at, last = earlier(since, overlap), nil
       while true do
         local records, row, rows
-        if last == nil then records, row, rows = page_of((" WHERE %s >= ?"):format(m), m .. ", " .. q, o.size, names, at)
+        local order = m .. ", " .. q
+        if last == nil then records, row, rows = page_of((" WHERE %s >= ?"):format(m), order, o.size, names, at)
         else
-          records, row, rows = page_of((" WHERE %s > ? OR (%s = ? AND %s > ?)"):format(m, m, q), m .. ", " .. q, o.size, names, at, at, last)
+          records, row, rows = page_of((" WHERE %s > ? OR (%s = ? AND %s > ?)"):format(m, m, q), order, o.size, names, at, at, last)
         end
         if #records == 0 then break end
         at, last, since = row.hl_exactly or row[modified], row[id], newest(rows, modified) or since
