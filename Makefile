@@ -22,7 +22,7 @@ UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_te
 FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz_%,$(filter-out %/driver.c,$(wildcard tests/fuzz/*.c)))
 # What travels inside the binary: stdlib under its names below it, scripts as they are; sorted by those names.
 EMBED   := $(shell { find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -name '*.html' -o -name '*.json' \) ! -name '*_test.lua'; \
-             find scripts -name '*.lua'; } | sed 's,^stdlib/,,' | LC_ALL=C sort | sed '/^scripts\//!s,^,stdlib/,')
+             find scripts -name '*.lua' -o -name '*.csv'; } | sed 's,^stdlib/,,' | LC_ALL=C sort | sed '/^scripts\//!s,^,stdlib/,')
 
 .DEFAULT_GOAL := all
 .PHONY: all run test unit unit-programs lua-test tables lint asan tsan valgrind fuzz fault fidelity bench install clean help
@@ -40,7 +40,7 @@ $(BUILD)/%.o: %.c
 	@echo "  CC   $<"; $(CC) $(HL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # stdlib and help travel inside the binary: one table of names and bytes.
-$(BUILD)/stdlib.S: $(EMBED) tests/embed.sh
+$(BUILD)/stdlib.S: $(EMBED) tests/embed.sh Makefile
 	@mkdir -p $(@D)
 	@echo "  GEN  $@"; sh tests/embed.sh $(EMBED) > $@
 $(BUILD)/stdlib.o: $(BUILD)/stdlib.S

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #define FOLDER "scripts/"
+#define LIB FOLDER "lib/"
 enum { NAMES_MAX = 200 };
 
 static bool ends_with(hl_str s, const char *tail) {
@@ -17,12 +18,18 @@ static bool ends_with(hl_str s, const char *tail) {
 
 static bool is_script(const hl_embedded *f) {
   hl_str s = hl_str_of(f->name);
-  return hl_str_starts(s, FOLDER) && ends_with(s, ".lua") && !ends_with(s, "_test.lua") && !ends_with(s, "/hubloop.lua");
+  return hl_str_starts(s, FOLDER) && !hl_str_starts(s, LIB) && ends_with(s, ".lua") && !ends_with(s, "_test.lua") && !ends_with(s, "/hubloop.lua");
 }
 
 const hl_embedded *hl_shipped_script_next(const hl_embedded *last) {
   for (const hl_embedded *f = last ? last + 1 : hl_stdlib_files; f < hl_stdlib_files + hl_stdlib_count; f++)
     if (is_script(f)) return f;
+  return NULL;
+}
+
+const hl_embedded *hl_shipped_lib_next(const hl_embedded *last) {
+  for (const hl_embedded *f = last ? last + 1 : hl_stdlib_files; f < hl_stdlib_files + hl_stdlib_count; f++)
+    if (hl_str_starts(hl_str_of(f->name), LIB)) return f;
   return NULL;
 }
 

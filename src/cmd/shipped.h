@@ -6,8 +6,10 @@
 #include "base/embed.h"
 #include "base/err.h"
 
-/* The one after `last` (NULL: the first), without tests and settings; NULL: that was all. */
+/* The one after `last` (NULL: the first), without tests, settings and lib; NULL: that was all. */
 const hl_embedded *hl_shipped_script_next(const hl_embedded *last);
+/* Likewise what lies in lib: modules and samples. */
+const hl_embedded *hl_shipped_lib_next(const hl_embedded *last);
 /* "lead_routing". */
 hl_str hl_shipped_script_name(const hl_embedded *script);
 /* By that name, also with ".lua"; HL_EINVAL names the nearest. */

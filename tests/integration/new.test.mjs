@@ -46,3 +46,17 @@ test('--list names every script with what it does, within the terminal', async (
   assert.match(r.out, /^lead_routing +every new contact/m);
   for (const line of r.out.trimEnd().split('\n')) assert.ok([...line].length <= 60, line);
 });
+
+test('what a script and its test need from lib comes with it', async (t) => {
+  const dir = project(t);
+  const made = await run(t, ['new', 'p', 'company_enrichment', 'contact_import', 'ecommerce_orders', 'welcome'], { cwd: dir });
+  assert.equal(made.code, 0, made.err);
+  const at = path.join(dir, 'p');
+  assert.deepEqual(fs.readdirSync(path.join(at, 'lib')).sort(), ['company_enrichment_api.lua', 'contact_import_sample.csv', 'shop_api.lua']);
+  const tests = await run(t, ['test', '--quiet'], { cwd: at });
+  assert.equal(tests.code, 0, tests.out);
+  const sample = await run(t, ['run', 'contact_import.lua', '--sim', '--for', '20m', '--allow-fs', 'lib,imports', '--allow-env', 'DRY_RUN'], { cwd: at });
+  assert.match(sample.out, /5 read, 3 created, 2 bad/);
+  const list = await run(t, ['new', '--list'], { cwd: dir });
+  assert.doesNotMatch(list.out, /^lib/m);
+});
