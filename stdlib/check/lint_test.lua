@@ -270,7 +270,13 @@ hubspot.deals.update("1", { pipeline = "default", dealstage = "closedwonn" })
 require("routing").pool("inbound", { members = { { owner = "an@example.com" }, { owner = "77" } }, fallback = "Ana@example.com" })
 require("routing").pool("late", { members = { { owner = "77" } }, fallback = { "77", "bo@example.com" } })
 require("routing").sla("answer", { open = { lifecyclestage = { "lead", "new" } }, remind = "1h", manager = "77", escalate = "2h" })
-require("routing").sla("call", { open = { called = { "no" } }, escalate = "2h", manager = "mo@example.com" })]])
+require("routing").sla("call", { open = { called = { "no" } }, escalate = "2h", manager = "mo@example.com" })
+local READ = { contacts = { "email", "emal" }, deals = { "dealname", "emal" } }
+for kind, list in pairs(READ) do hubspot[kind].list { properties = list } end
+local NEW = { contacts = { lifecyclestage = "lead" }, deals = { dealname = "x" } }
+for kind, record in pairs(NEW) do record.dealname = kind; hubspot[kind].create(record) end
+local BAD = { contacts = { lifecyclestage = "leed" }, deals = { dealname = "x" } }
+for kind, record in pairs(BAD) do hubspot[kind].create(record) end]])
     expect(said_of).to.equal([[
 2 property: contacts have no property "emial" in this account; did you mean "email"?
 3 property: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"?
@@ -284,7 +290,10 @@ require("routing").sla("call", { open = { called = { "no" } }, escalate = "2h", 
 12 owner: there is no owner "bo@example.com" in this account; did you mean "ana@example.com"?
 13 property: "lifecyclestage" of contacts has no value "new" in this account
 14 property: contacts have no property "called" in this account
-14 owner: there is no owner "mo@example.com" in this account; did you mean "ana@example.com"?]])
+14 owner: there is no owner "mo@example.com" in this account; did you mean "ana@example.com"?
+16 property: contacts have no property "emal" in this account; did you mean "email"?
+16 property: deals have no property "emal" in this account
+20 property: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"?]])
     expect(questions.properties).to.equal { "contacts", "deals", "tickets" }
     expect(questions.pipelines).to.equal { "deals" }
     expect(questions.owners).to.equal(true)

@@ -235,12 +235,37 @@ function properties.judge_owner(use, answers)
   return ('there is no owner "%s" in this account%s'):format(use.owner, suggestion(use.owner, owners, "email"))
 end
 
+local function has_property(use, answers)
+  return not properties.judge({ type = use.type, name = use.name }, answers)
+end
+
+-- Where a call may be of several object types, nothing tells which property and value are meant for which: there only
+-- what fits none of them is wrong.
+local function places(uses, answers)
+  local of = {}
+  for _, use in ipairs(uses) do
+    local place = of[use.node] or { types = {}, count = 0, names = {}, values = {} }
+    of[use.node] = place
+    if not place.types[use.type] then
+      place.types[use.type], place.count = true, place.count + 1
+    end
+    if has_property(use, answers) then
+      place.names[use.name] = true
+      if use.value and not properties.judge(use, answers) then place.values[use.name] = true end
+    end
+  end
+  return of
+end
+
 ---@param answers check.answers
 ---@param report fun(rule: string, file: string, node: table, message: string)
 function properties.check(program, answers, report)
+  local of = places(program.properties or {}, answers)
   for _, use in ipairs(program.properties or {}) do
-    local wrong = properties.judge(use, answers)
-    if wrong then report("property", use.file, use.node, wrong) end
+    local place, wrong = of[use.node], properties.judge(use, answers)
+    local meant = place.count > 1 and place.names[use.name]
+      and (not use.value or place.values[use.name] or not has_property(use, answers))
+    if wrong and not meant then report("property", use.file, use.node, wrong) end
   end
   for _, use in ipairs(program.owners or {}) do
     local wrong = properties.judge_owner(use, answers)

@@ -144,6 +144,8 @@ test('nothing is wrong in the shipped scripts, and each rule has its line in the
   const shipped = fs.readdirSync(path.join(root, 'scripts')).filter((f) => f.endsWith('.lua')).map((f) => path.join(root, 'scripts', f));
   const all = await run(t, ['check', ...shipped]);
   assert.equal(all.code, 0, all.out);
+  const fits = await run(t, ['check', '--sim', path.join(root, 'scripts')]);
+  assert.equal(fits.code, 0, fits.out);
   const help = fs.readFileSync(path.join(root, 'stdlib/help/check.md'), 'utf8');
   const rules = JSON.parse((await run(t, ['check', '--sarif', shipped[0]])).out).runs[0].tool.driver.rules;
   for (const { id } of rules) assert.match(help, new RegExp(`^ {4}${id} `, 'm'));
