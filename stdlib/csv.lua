@@ -11,7 +11,7 @@ local csv = {}
 local PIECE = 256 * 1024
 
 local ENCODINGS = { ["utf-8"] = "UTF-8", utf8 = "UTF-8", latin1 = "ISO-8859-1", ["utf-16"] = "UTF-16" }
-local READ = { header = true, delimiter = true, encoding = true, bad = true }
+local READ = { header = true, delimiter = true, encoding = true, bad = true, name = true }
 local WRITE = { columns = true, header = true, delimiter = true, newline = true, bom = true, spreadsheet = true }
 
 local function check_options(options, known, what, level)
@@ -48,17 +48,14 @@ local function pieces(source, level)
   end
 end
 
-local function raise(text) error(host.error { kind = "invalid", message = "csv: " .. text }) end
-
-local function check_names(names, line)
+local function wrong_names(names, line)
   local seen = {}
   for i, name in ipairs(names) do
-    if name == "" then raise(("line %d: column %d of the header has no name"):format(line, i)) end
-    if seen[name] then
-      raise(("line %d: the header has \"%s\" twice, in columns %d and %d"):format(line, name, seen[name], i))
-    end
+    if name == "" then return ("line %d: column %d of the header has no name"):format(line, i) end
+    if seen[name] then return ("line %d: the header has \"%s\" twice, in columns %d and %d"):format(line, name, seen[name], i) end
     seen[name] = i
   end
+  return nil
 end
 
 ---Iterates over the rows of a CSV text: `for row, line in csv.rows(…)`. With a header (the default) a row is a table by
@@ -66,9 +63,10 @@ end
 ---
 ---Options: `header`: false for none (rows are lists), or a list of names when the file has no header line; `delimiter`
 ---(default: found out among , ; tab |); `encoding`, such as "windows-1252" (default: UTF-8, or UTF-16 with its mark);
----`bad`: function(problem) with line, message and fields, called for each row that is wrong instead of raising.
+---`bad`: function(problem) with line, message and fields, called for each row that is wrong instead of raising; `name`:
+---what errors call the source (default: its path).
 ---@param source string|fun(): string|nil # a path, a text (it has a line end), or a function that gives pieces
----@param options {header: boolean|string[]|nil, delimiter: string|nil, encoding: string|nil, bad: fun(problem: table)|nil}|nil
+---@param options {header: boolean|string[]|nil, delimiter: string?, encoding: string?, bad: fun(problem: table)?, name: string?}|nil
 ---@return fun(): table|nil, integer|nil
 function csv.rows(source, options)
   local o = check_options(options, READ, "csv.rows", 2)
@@ -76,6 +74,14 @@ function csv.rows(source, options)
   local encoding = o.encoding and (ENCODINGS[o.encoding:lower()] or o.encoding)
   local pull, file = pieces(source, 2)
   local reader, ended
+  local name = o.name or file and source or "csv"
+
+  local function raise(text) error(host.error { kind = "invalid", message = name .. ": " .. text }) end
+
+  local function check_names(names, line)
+    local wrong = wrong_names(names, line)
+    if wrong then raise(wrong) end
+  end
 
   local function feed()
     local piece = pull()

@@ -43,6 +43,14 @@ describe("csv.rows", function()
     expect(all("price\n1,5\n", { delimiter = ";" })[1]).to.equal { price = "1,5" }
     expect(all("a;b\n1,5;2,5\n3,0;4,0\n")[2]).to.equal { a = "3,0", b = "4,0" }
     expect(all("one\n1\n2\n")).to.equal { { one = "1" }, { one = "2" } }
+    expect(all("a;b;c\n1;2\n4;5;6\n", { bad = print })).to.equal { { a = "4", b = "5", c = "6" } }
+  end)
+
+  it("names the file in what it raises", function()
+    fs.write("leads.csv", "a;b\n1;2;3\n")
+    expect(message(all, "leads.csv")).to.equal("leads.csv: line 2: 3 fields where 2 are expected")
+    fs.write("leads.csv", "a;a\n")
+    expect(message(all, "leads.csv")).to.contain('leads.csv: line 1: the header has "a" twice')
   end)
 
   it("reads other encodings, also in pieces that cut characters", function()

@@ -75,6 +75,27 @@ describe("sync from CSV to HubSpot", function()
     expect(rest).to.contain("line 4")
   end)
 
+  it("keeps rows that are not UTF-8 apart, and says how to read them", function()
+    fs.write("leads.csv", "E-Mail,Name,Score\nann@example.com,M\xfcller,1\nbo@example.com,Bo,2\n")
+    local first = leads():run()
+    expect({ first.created, first.bad }).to.equal { 1, 1 }
+    expect(first.bad_rows[1].reason).to.contain('not UTF-8; say which encoding the file has, such as encoding = "windows-1252"')
+    expect(fs.read "bad/leads.csv").to.contain("ann@example.com,Müller,1")
+  end)
+
+  it("deletes nothing because a file is empty", function()
+    fs.write("leads.csv", LEADS)
+    local given = { from = sync.csv "leads.csv", to = sync.hubspot "contacts", deletes = "follow", fields = {
+      { "E-Mail", to = "email", key = true }, { "Name", to = "lastname" } } }
+    local m = sync.mapping("followed", given)
+    local before = m:run().created
+    fs.write("leads.csv", "")
+    expect(function() m:run() end).to.raise('leads.csv is empty: it has no header with "E%-Mail"')
+    expect(#sim.control("list", { type = "contacts" }).results).to.equal(before)
+    fs.write("leads.csv", "E-Mail,E-Mail\n")
+    expect(function() m:run() end).to.raise('leads.csv: line 1: the header has "E%-Mail" twice')
+  end)
+
   it("puts what HubSpot refuses into the quarantine, and a corrected source clears it", function()
     sim.control("validate", { type = "contacts", property = "lastname", rule = "MAX_LENGTH", arguments = { "3" } })
     fs.write("leads.csv", "E-Mail,Name,Score\nann@example.com,Annabelle,1\nbo@example.com,Bo,2\n")

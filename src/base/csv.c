@@ -135,8 +135,8 @@ int hl_csv_end(hl_csv *c, hl_error *err) {
 
 char hl_csv_delimiter(hl_str sample) {
   static const char candidates[] = ",;\t|";
-  char best = ',';
-  size_t best_n = 1;
+  char best = ',', best_first = ',';
+  size_t best_n = 1, best_first_n = 1;
   for (const char *d = candidates; *d; d++) {
     hl_csv c;
     hl_str in = sample;
@@ -145,6 +145,10 @@ char hl_csv_delimiter(hl_str sample) {
     while (rows < SAMPLE_ROWS && hl_csv_read(&c, &in, NULL) == 1 && (!rows || c.n == n)) {
       n = c.n;
       rows++;
+    }
+    if (rows && n > best_first_n) {
+      best_first_n = n;
+      best_first = *d;
     }
     /* The sample may end in the middle of a row; one row alone may end with the sample. */
     bool alike = rows == SAMPLE_ROWS || !in.n;
@@ -155,5 +159,6 @@ char hl_csv_delimiter(hl_str sample) {
     }
     hl_csv_deinit(&c);
   }
-  return best;
+  /* Where rows differ in length whatever divides them, the first one tells: it is the header. */
+  return best_n > 1 ? best : best_first;
 }

@@ -46,6 +46,9 @@ local function json_rows(file)
   end
 end
 
+-- Of a line that is not UTF-8, and so cannot be stored: as if it were Latin-1, which most such files are.
+local function readable(text) return utf8.len(text) and text or text:gsub("[\x80-\xff]", function(b) return utf8.char(b:byte()) end) end
+
 -- Rows of either kind, bad ones as { bad = why }.
 local function reader(self, format, path, o)
   local file = not self.text and fs.open(path)
@@ -59,9 +62,9 @@ local function reader(self, format, path, o)
   local function share() return bytes > 0 and consumed / bytes or nil end
   if format == "csv" then
     local waiting = {}
-    local rows = csv.rows(read, { delimiter = o.delimiter, encoding = o.encoding, header = o.header,
+    local rows = csv.rows(read, { delimiter = o.delimiter, encoding = o.encoding, header = o.header, name = self.label,
       bad = function(problem) waiting[#waiting + 1] = { bad = problem.message, line = problem.line,
-        values = { _raw = table.concat(problem.fields or {}, o.delimiter or ",") } } end })
+        values = { _raw = readable(table.concat(problem.fields or {}, o.delimiter or ",")) } } end })
     local held
     return function()
       if #waiting > 0 then return table.remove(waiting, 1) end
@@ -81,7 +84,7 @@ local function reader(self, format, path, o)
   return function()
     local row, line, why, text = rows()
     if row == nil then return nil end
-    if row == false then return { bad = why, line = line, values = { _raw = text } } end
+    if row == false then return { bad = why, line = line, values = { _raw = readable(text) } } end
     return { values = row, line = line }
   end, share
 end
@@ -94,6 +97,10 @@ local function source(self, format, path, o)
     return coroutine.wrap(function()
       local next_row, share = reader(self, format, path, o)
       local at, checked = 0, format ~= "csv"
+      -- Of no bytes at all: it does not say that there are no rows any more, and nothing is to be deleted.
+      if not checked and names[1] and not o.header and not share() then
+        fail(('%s is empty: it has no header with "%s"'):format(self.label, names[1]))
+      end
       local function look(row)
         if checked or row.bad then return end
         checked = true
