@@ -53,11 +53,12 @@ static int run(const hl_args *a) {
     answer = NULL;
   }
   if (!rc) rc = hl_check_ask(c, "finish", NULL, &answer, &err);
-  fflush(stdout);
+  bool cut = fflush(stdout) || ferror(stdout);
   if (!rc) {
     const char *notes = hl_json_str(answer, "notes", "");
     if (*notes) hl_cmd_fail(0, "%s", notes);
     code = (int)hl_json_int(answer, "code", HL_EXIT_FAILED);
+    if (cut) code = hl_cmd_fail(HL_EXIT_SOME, "not all could be printed: standard output cannot be written");
   } else {
     code = hl_cmd_error(&err);
   }

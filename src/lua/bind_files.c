@@ -12,6 +12,7 @@
 #include "lua/script.h"
 
 enum { SOURCE_MAX = 8 << 20 };
+#define CHANGED "it has changed meanwhile: run this again"
 
 static int failed(lua_State *L, const char *why) {
   lua_pushnil(L);
@@ -125,8 +126,25 @@ static bool is_file(const char *path, const struct stat *st) {
   return same;
 }
 
+/* Whether that file still has these bytes; an edit of the same length shows, too. */
+static bool holds(const char *path, hl_str bytes) {
+  char piece[1 << 16];
+  int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return false;
+  size_t at = 0;
+  for (;;) {
+    ssize_t n = read(fd, piece, sizeof piece);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0 || (size_t)n > bytes.n - at || memcmp(piece, bytes.p + at, (size_t)n) != 0) {
+      close(fd);
+      return n == 0 && at == bytes.n;
+    }
+    at += (size_t)n;
+  }
+}
+
 /* host.replace(path, bytes, orig, was): the whole file or nothing of it, its mode kept; with `orig` the old file
- * gets that name, which must be free, and must hold `was` still. true, or nil and why. */
+ * gets that name, which must be free, and must be no link and hold `was` still. true, or nil and why. */
 static int h_replace(lua_State *L) {
   const char *path = luaL_checkstring(L, 1), *orig = luaL_optstring(L, 3, NULL);
   hl_str bytes = {0}, was = {0};
@@ -135,20 +153,25 @@ static int h_replace(lua_State *L) {
   bytes.p = luaL_checklstring(L, 2, &bytes.n);
   was.p = luaL_optlstring(L, 4, "", &was.n);
   if (snprintf(temp, sizeof temp, "%s.hubloopnew", path) >= (int)sizeof temp) return failed(L, strerror(ENAMETOOLONG));
-  bool there = stat(path, &st) == 0;
-  if (orig && (!there || !(st.st_mode & 0222) || access(path, W_OK))) return failed(L, there ? "it is read-only" : strerror(errno));
-  if (write_beside(bytes, there ? &st : NULL, temp)) return failed(L, strerror(errno));
+  bool there = (orig ? lstat(path, &st) : stat(path, &st)) == 0;
+  if (orig && !there) return failed(L, strerror(errno));
+  if (orig && !S_ISREG(st.st_mode)) return failed(L, CHANGED);
+  if (orig && (!(st.st_mode & 0222) || access(path, W_OK))) return failed(L, "it is read-only");
+  if (write_beside(bytes, there ? &st : NULL, temp)) {
+    if (!orig) return failed(L, strerror(errno));
+    lua_pushnil(L);
+    lua_pushfstring(L, "the new file cannot be written beside it: %s", strerror(errno));
+    return 2;
+  }
   const char *why = NULL;
-  if (orig) {
-    if (st.st_size != (off_t)was.n) why = "it has changed meanwhile";
-    /* A run that was killed behind link() has left an .orig that is the file itself. */
-    else if (link(path, orig) && !(errno == EEXIST && is_file(orig, &st))) why = errno == EEXIST ? "its .orig is there already: move that away" : strerror(errno);
-  }
-  if (!why && rename(temp, path)) {
-    why = strerror(errno);
-    if (orig) unlink(orig);
-  }
+  bool named = orig && link(path, orig) == 0;
+  /* A run that was killed behind link() has left an .orig that is the file itself. */
+  if (orig && !named && !(errno == EEXIST && is_file(orig, &st)))
+    why = errno == EEXIST ? "its .orig is there already: move that away" : strerror(errno);
+  else if (orig && !(is_file(path, &st) && is_file(orig, &st) && holds(orig, was))) why = CHANGED;
+  else if (rename(temp, path)) why = strerror(errno);
   if (why) {
+    if (named) unlink(orig);
     unlink(temp);
     return failed(L, why);
   }

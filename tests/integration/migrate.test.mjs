@@ -2,9 +2,10 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { SECRET, poll, project, run, start } from './lib.mjs';
+import { HUBLOOP, SECRET, poll, project, run, start } from './lib.mjs';
 
 const UUID = ['0a1b2c3d', '1111', '2222', '3333', '0123456789ab'].join('-');
 const JS = `// HubSpot\r
@@ -167,4 +168,82 @@ test('the second corpus: every true case is found, with no false alarm', async (
   t.diagnostic(`note: ${want.length} cases, ${missed.length} missed, ${alarms.length} false alarms, ${Object.keys(files).length} files`);
   assert.ok(want.length > 370 && Object.keys(files).length > 150);
   assert.deepEqual({ missed, alarms }, { missed: [], alarms: [] });
+});
+
+// Uses of a base by the thousand take seconds to judge: the file is read, and not yet written. The program is stopped there.
+const OWNERS = "curl('https://api.hubapi.com/crm/v3/owners');\n";
+async function whileJudged(t, dir, name, change) {
+  const file = path.join(dir, name), size = fs.statSync(file).size;
+  const p = start(t, ['migrate', '.', '--write'], { cwd: dir });
+  const taken = () => Number(/^rchar: (\d+)$/m.exec(fs.readFileSync(`/proc/${p.child.pid}/io`, 'utf8'))[1]);
+  await poll(async () => p.child.exitCode !== null || taken() >= size, 'the file was read');
+  p.child.kill('SIGSTOP');
+  assert.ok(p.child.exitCode === null && !fs.existsSync(`${file}.hubloopnew`) && !fs.existsSync(`${file}.orig`), 'it was faster than this test');
+  change(file);
+  p.child.kill('SIGCONT');
+  await p.exited;
+  return p;
+}
+
+test('--write: a file that changes between the reading and the writing stays as it is now', async (t) => {
+  const large = OWNERS + 'x("/crm/v3/objects/contacts");\n'.repeat(3000);
+  const changes = {
+    'the same length': (file) => fs.writeFileSync(file, large.replace('owners', 'OWNERS')),
+    'another file in its place': (file) => { fs.writeFileSync(`${file}.tmp`, large.replace('owners', 'others')); fs.renameSync(`${file}.tmp`, file); },
+    'a link in its place': (file) => { fs.renameSync(file, `${file}.away`); fs.symlinkSync('m.js.away', file); },
+    'nothing in its place': (file) => fs.unlinkSync(file),
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    const dir = project(t, { 'a.js': OWNERS, 'm.js': large, 'z.js': OWNERS });
+    let now;
+    const p = await whileJudged(t, dir, 'm.js', (file) => {
+      change(file);
+      now = fs.readdirSync(dir).filter((name) => name.startsWith('m')).map((name) => [name, fs.readFileSync(path.join(dir, name), 'utf8')]);
+    });
+    assert.equal(p.child.exitCode, 3, what);
+    assert.match(p.err, /^hubloop: m\.js is not rewritten: (it has changed meanwhile: run this again|No such file or directory)\n$/, what);
+    assert.deepEqual(fs.readdirSync(dir).filter((name) => name.startsWith('m')).map((name) => [name, fs.readFileSync(path.join(dir, name), 'utf8')]), now, what);
+    for (const name of ['a.js', 'z.js']) assert.match(fs.readFileSync(path.join(dir, name), 'utf8'), /crm\/owners\/2026-09/, what);
+  }
+});
+
+test('--write: what cannot be written is named once and stays whole, and the others go on', async (t) => {
+  const dir = project(t, { 'ro/a.js': OWNERS, 'b.js': OWNERS, 'c.js': OWNERS, 'real/d.js': OWNERS, 'z.js': OWNERS });
+  fs.chmodSync(path.join(dir, 'b.js'), 0o444);
+  fs.symlinkSync('/dev/null', path.join(dir, 'c.js.hubloopnew')); // a link where the new file would be
+  fs.symlinkSync('real', path.join(dir, 'link'));
+  fs.chmodSync(path.join(dir, 'ro'), 0o555);
+  // Root may write anywhere, unless it has put that right away.
+  const plain = process.getuid() ? [] : ['--bounding-set=-dac_override', '--inh-caps=-dac_override', HUBLOOP];
+  const r = await run(t, [...plain, 'migrate', '.', 'link/d.js', '--write'], { cwd: dir, command: plain.length ? 'setpriv' : HUBLOOP });
+  fs.chmodSync(path.join(dir, 'ro'), 0o755);
+  assert.equal(r.code, 3, r.out);
+  assert.deepEqual(r.err.trim().split('\n').map((line) => line.replace(/^hubloop: /, '')).sort(), [
+    'b.js is not rewritten: it is read-only',
+    'c.js is not rewritten: the new file cannot be written beside it: Too many levels of symbolic links',
+    'ro/a.js is not rewritten: the new file cannot be written beside it: Permission denied']);
+  const text = (name) => fs.readFileSync(path.join(dir, name), 'utf8');
+  for (const name of ['ro/a.js', 'b.js', 'c.js', 'real/d.js.orig', 'z.js.orig']) assert.equal(text(name), OWNERS, name);
+  for (const name of ['real/d.js', 'z.js']) assert.match(text(name), /crm\/owners\/2026-09/, name);
+  assert.ok(fs.lstatSync(path.join(dir, 'link')).isSymbolicLink());
+  assert.deepEqual(fs.readdirSync(dir).filter((name) => name.endsWith('.hubloopnew')), ['c.js.hubloopnew']);
+});
+
+test('--write on a full disk: what does not fit stays whole, the rest goes on; a report that is cut short is no success', async (t) => {
+  const dir = project(t), disk = path.join(dir, 'disk');
+  fs.mkdirSync(disk);
+  try { execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', disk], { stdio: 'ignore' }); } catch { return t.skip('no right to mount a small disk'); }
+  try {
+    const large = OWNERS + `//${'x'.repeat(60000)}\n`;
+    for (const [name, text] of Object.entries({ 'a.js': OWNERS, 'b.js': large, 'c.js': OWNERS, fill: 'y'.repeat(160000) })) fs.writeFileSync(path.join(disk, name), text);
+    const r = await run(t, ['migrate', 'disk', '--write'], { cwd: dir });
+    assert.equal(r.code, 3, r.out);
+    assert.equal(r.err, 'hubloop: disk/b.js is not rewritten: the new file cannot be written beside it: No space left on device\n');
+    assert.deepEqual(fs.readdirSync(disk).sort(), ['a.js', 'a.js.orig', 'b.js', 'c.js', 'c.js.orig', 'fill']);
+    assert.equal(fs.readFileSync(path.join(disk, 'b.js'), 'utf8'), large);
+    assert.match(fs.readFileSync(path.join(disk, 'c.js'), 'utf8'), /crm\/owners\/2026-09/);
+  } finally { execFileSync('umount', [disk]); }
+  const full = await run(t, ['-c', `exec ${HUBLOOP} migrate x.js --json >/dev/full`], { cwd: project(t, { 'x.js': OWNERS }), command: '/bin/sh' });
+  assert.equal(full.code, 3);
+  assert.equal(full.err, 'hubloop: not all could be printed: standard output cannot be written\n');
 });
