@@ -15,6 +15,8 @@ local quantile = require "report.quantile"
 local report = {}
 
 local GROUPS_MAX = 10000
+local NUMBER_MAX = 1e290                                          -- no sum of such numbers is infinite
+local EARLIEST, LATEST = -62134905600000, 253401609600000         -- the years 1 to 9999, but for eight days at each end
 
 local function raise(kind, message) error(host.error { kind = kind, message = "report: " .. message }) end
 
@@ -36,7 +38,7 @@ local function is_nothing(value) return value == nil or value == "" or value == 
 -- The number that HubSpot, a CSV file or a person wrote; nil for anything else.
 local function number_of(value)
   if type(value) == "string" then value = value:match("^%s*[-+]?[%d.]+[eE]?[-+]?%d*%s*$") and tonumber(value) end
-  if type(value) ~= "number" or value ~= value or value == math.huge or value == -math.huge then return nil end
+  if type(value) ~= "number" or not (value >= -NUMBER_MAX and value <= NUMBER_MAX) then return nil end
   return value
 end
 
@@ -162,10 +164,9 @@ function report.median(of, label) return (numeric(of, label or ("Median of " .. 
 -- "2026-10-03T…", a date, or milliseconds as text or number.
 local function instant_of(value)
   if is_nothing(value) then return nil end
-  local number = number_of(value)
-  if number then return math.tointeger(number) or math.floor(number) end
-  local ok, ms = pcall(time.parse, value)
-  return ok and ms or nil
+  local ms, ok = number_of(value), true
+  if not ms then ok, ms = pcall(time.parse, value) end
+  return ok and ms >= EARLIEST and ms <= LATEST and ms // 1 | 0 or nil
 end
 
 local function period_of(ms, period, tz)
@@ -377,7 +378,8 @@ function report.group(spec)
     local keys = {}
     for i, d in ipairs(dimensions) do
       local value = d.get(record, note)
-      keys[i] = is_nothing(value) and NONE or value
+      if is_nothing(value) or value ~= value then value = NONE end
+      keys[i] = value
     end
     local id = keys[1]
     if #keys > 1 then
@@ -428,7 +430,9 @@ function report.group(spec)
     end
     local function row(first, states)
       local values = {}
-      for i = 1, #dimensions do values[i] = first[i] or "" end
+      for i = 1, #dimensions do
+        if first[i] == nil then values[i] = "" else values[i] = first[i] end
+      end
       for i, state in ipairs(states) do
         local value = state.value()
         values[#dimensions + i] = value == nil and json.null or value

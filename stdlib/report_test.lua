@@ -83,6 +83,27 @@ describe("groups", function()
     expect(one("1785542400000", "quarter")).to.equal("2026-Q3")
   end)
 
+  it("leave out a time and a number that are out of all bounds, and go on", function()
+    local records = { { at = "2026-08-02", v = 1 }, { at = "1785542400000000", v = 1e308 }, { at = 1e300, v = "1e308" },
+      { at = math.maxinteger, v = "-1e308" }, { at = "9999-12-31T23:59:59Z" }, { at = "0001-01-01" } }
+    local weeks = report.read(records, report.group { by = report.period("at", "week", { tz = "Pacific/Kiritimati" }), report.count(),
+      report.sum("v", "Sum"), report.average("v") })
+    expect(weeks.rows[1]).to.equal { "2026-07-27", 1, 1, 1.0 }
+    expect(weeks.rows[2][1]).to.equal("(none)")
+    expect(weeks.total).to.equal { "Total", 6, 1, 1.0 }
+    expect(weeks.notes[1]).to.contain('5 values of at could not be read and are left out, such as "1785542400000000"')
+    expect(weeks.notes[2]).to.contain("3 values of v could not be read")
+    expect(weeks:json()).to.contain('"Sum":1')
+    local cohorts = report.read(records, report.cohorts { from = "at", to = "v", period = "day", periods = 1 })
+    expect(#cohorts.rows).to.equal(1)
+  end)
+
+  it("group by false, and by what is no number", function()
+    local t = report.read({ { on = true }, { on = false }, { on = false }, { on = 0 / 0 } }, report.group { by = "on", report.count() })
+    expect(t.rows).to.equal { { false, 2 }, { true, 1 }, { "(none)", 1 } }
+    expect(t:text()).to.contain("false")
+  end)
+
   it("read what HubSpot lists and searches, page after page, and once", function()
     sim.start { contacts = 250 }
     sim.create("deals", { dealname = "A", amount = 12.5, dealstage = "closedwon" })
