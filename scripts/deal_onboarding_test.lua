@@ -91,6 +91,10 @@ describe("deal onboarding", function()
     sim.update("deals", bare, { dealname = "" })
     win(bare)
     expect(of(bare, "tickets", "subject")).to.equal { "Onboarding: deal " .. bare }
+    sim.control("owner", { email = "desk@example.com", archived = true })
+    local ownerless = deal()
+    win(ownerless)
+    expect_all_once(ownerless)
     sim.fail { status = 503, path = "/deals", times = 2 }
     local gone = deal()
     sim.update("deals", gone, { dealstage = "closedwon" })
@@ -102,17 +106,21 @@ describe("deal onboarding", function()
   it("gets through a storm of 429s", function()
     local ids = {}
     for i = 1, 5 do ids[i] = deal() end
-    sim.fail { status = 429, times = 40 }
+    sim.fail { status = 429, times = 25 }
+    sim.fail { status = 429, method = "POST", times = 15 }
     for _, id in ipairs(ids) do sim.update("deals", id, { dealstage = "closedwon" }) end
     sim.advance("1h")
+    expect(sim.control("stats").limited).to.equal(40)
     for _, id in ipairs(ids) do expect_all_once(id) end
   end)
 
   it("is cut off after any of its writes, and goes on: nothing twice", function()
-    for _, at in ipairs { { path = "/tickets" }, { path = "/tasks", call = 2 }, { path = "/notes" } } do
-      at.method = "POST"
+    for _, at in ipairs { { path = "/objects/2026-09/tickets" }, { path = "/objects/2026-09/tasks", call = 2 },
+      { method = "PUT", path = "/associations/default/companies" }, { path = "/objects/2026-09/notes" } } do
+      local id, firm = deal(), sim.create("companies", { name = "Acme" })
+      sim.control("associate", { from_type = "deals", from = id, to_type = "companies", to = firm })
+      at.method = at.method or "POST"
       sim.crash(at)
-      local id = deal()
       sim.update("deals", id, { dealstage = "closedwon" })
       sim.advance("1m")
       sim.restart()
@@ -121,12 +129,29 @@ describe("deal onboarding", function()
     end
   end)
 
+  it("makes nothing twice of which the answer was lost, and parks what nobody knows", function()
+    for _, object in ipairs { "tickets", "tasks", "notes" } do
+      sim.fail { method = "POST", path = "/objects/2026-09/" .. object, drop = "after" }
+      local id = deal()
+      win(id)
+      expect_all_once(id)
+    end
+    sim.fail { method = "POST", path = "/objects/2026-09/notes", drop = "before" }
+    local id = deal()
+    win(id)
+    expect(sim.events().dead).to.equal(1)
+    expect(#of(id, "tasks", "hs_task_subject")).to.equal(4)
+  end)
+
   it("does nothing more when the deal is opened and won again", function()
     local id = deal()
     win(id)
+    local before = sim.writes()
     sim.update("deals", id, { dealstage = "contractsent" })
     sim.settle()
     win(id)
+    expect(sim.events().ran).to.equal(2)
+    expect(sim.writes()).to.equal(before)
     expect_all_once(id)
   end)
 end)

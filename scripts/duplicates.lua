@@ -117,7 +117,7 @@ every("1h", { name = "merge what is approved", priority = "bulk" }, function()
   for _, object in ipairs { "contacts", "companies" } do
     local there, content = pcall(fs.read, path_of(object))
     local rows, n = {}, 0
-    for row in csv.rows(there and content or "\n", { bad = function() end }) do
+    for row in csv.rows((there and content or "") .. "\n", { bad = function() end }) do
       rows[#rows + 1] = row
       if text.fold(row.merge or "") == "yes" and row.done == "" then
         n = n + 1
