@@ -30,6 +30,9 @@ local function shop(method, path, body)
   return answer
 end
 
+-- An order has an id and the time of its last change, by which it is told which state is the newest.
+local function is_order(order) return type(order) == "table" and order.id and type(order.updated_at) == "string" end
+
 -- The unique properties, made when they are missing.
 local function prepare()
   if kv.get "prepared" then return end
@@ -51,7 +54,7 @@ serve("POST /shop/orders", { auth = false }, function(request)
   local signature = crypto.hmac_sha256(SIGNED_BY, request.body, "base64")
   if not crypto.same(signature, request.headers[SIGNATURE] or "") then return { status = 401 } end
   local ok, order = pcall(request.json)
-  if not ok or type(order) ~= "table" or not order.id then return { status = 400 } end
+  if not ok or not is_order(order) then return { status = 400 } end
   emit("shop order", { id = tostring(order.id), order = order })
   return { status = 202 }
 end)
@@ -63,8 +66,12 @@ every("15m", { name = "orders that were not told", priority = "bulk" }, function
     local path = ("/orders.json?status=any&limit=%d&page=%d&updated_at_min=%s"):format(PAGE, page, since)
     local orders = shop("GET", path).json().orders
     for _, order in ipairs(orders) do
-      if order.updated_at > newest then newest = order.updated_at end
-      if order.updated_at > (kv.get("order " .. order.id) or "") then emit("shop order", { id = tostring(order.id), order = order }) end
+      if not is_order(order) then
+        log.warn("the shop gave an order without its id or the time of its last change: left out")
+      else
+        if order.updated_at > newest then newest = order.updated_at end
+        if order.updated_at > (kv.get("order " .. order.id) or "") then emit("shop order", { id = tostring(order.id), order = order }) end
+      end
     end
     page, left = page + 1, #orders == PAGE
   end
