@@ -98,9 +98,9 @@ describe("shop orders", function()
     emit("shop order", { id = "5001", order = order() })
     sim.advance("10m")
     expect(deals()).to.equal { "Order #1001 closedwon 30.5, 2 lines, ana@x.example" }
-    shop.orders = { order { id = 5002, name = "#1002", updated_at = "2026-09-01T09:30:00Z" } }
+    shop.orders = { order { id = 5002, name = "#1002", updated_at = "2026-09-01T08:20:00Z" } }
     sim.advance("30m")
-    table.insert(shop.orders, order { id = 5003, name = "#1003", line_items = json.null, updated_at = "2026-09-01T09:30:00Z" })
+    table.insert(shop.orders, order { id = 5003, name = "#1003", line_items = json.null, updated_at = "2026-09-01T08:21:00Z" })
     sim.advance("3h")                                                   -- it was told hours after its time
     expect(#deals()).to.equal(3)
     expect_well()

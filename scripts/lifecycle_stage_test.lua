@@ -44,6 +44,38 @@ describe("lifecycle stages", function()
     expect_well()
   end)
 
+  it("follow no deal of another pipeline, no lost one, and none that a contact is taken from", function()
+    local stages = { { label = "Open", stageId = "p1", metadata = { probability = "0.1" } } }
+    local p = sim.control("create_pipeline", { type = "deals", label = "Partners", stages = stages })
+    local partner, loser, parted = person "lead", person "lead", person "lead"
+    link("deals", sim.create("deals", { dealname = "D", pipeline = p.id, dealstage = "p1" }), "contacts", partner)
+    local lost = deal({}, {}, "closedlost")
+    link("deals", lost, "contacts", loser)
+    sim.settle()
+    expect({ stage_of(partner), stage_of(loser) }).to.equal { "lead", "lead" }
+    local id = deal { parted, person "lead" }
+    sim.update("contacts", parted, { lifecyclestage = "" })
+    sim.update("contacts", parted, { lifecyclestage = "lead" })
+    sim.settle()
+    local before = #sim.calls()
+    require "hubspot".associations.remove("deals", id, "contacts", parted)
+    sim.settle()
+    expect(stage_of(parted)).to.equal("lead")
+    expect(#sim.calls()).to.equal(before + 1)
+    expect_well()
+  end)
+
+  it("follow a deal that has its people from the beginning, when their reading fails at first", function()
+    local p = person "lead"
+    sim.settle()
+    sim.fail { path = "objects/2026-09/contacts", status = 500, times = 2 }
+    require "hubspot".deals.create({ dealname = "D", pipeline = "default", dealstage = "contractsent" },
+      { associations = { { to = { id = p }, types = { { associationCategory = "HUBSPOT_DEFINED", associationTypeId = 3 } } } } })
+    sim.advance("1h")
+    expect(stage_of(p)).to.equal("opportunity")
+    expect_well()
+  end)
+
   it("take the company along with its contact", function()
     local p, f = person "lead", firm "lead"
     link("contacts", p, "companies", f)
@@ -51,6 +83,10 @@ describe("lifecycle stages", function()
     sim.update("contacts", p, { lifecyclestage = "salesqualifiedlead" })
     sim.settle()
     expect(stage_of_firm(f)).to.equal("salesqualifiedlead")
+    sim.update("contacts", p, { lifecyclestage = "other" })
+    sim.settle()
+    expect(stage_of_firm(f)).to.equal("salesqualifiedlead")             -- a stage of your own says nothing of the company
+    expect(sim.events().failed).to.equal(0)
     expect_well()
   end)
 
@@ -71,12 +107,14 @@ describe("lifecycle stages", function()
 
   it("come through a storm of 429s", function()
     local people = {}
-    sim.fail { status = 429, times = 60 }
+    sim.fail { status = 429, times = 40 }
+    sim.fail { status = 429, path = "/objects/2026-09/contacts", times = 20 }
     for i = 1, 10 do
       people[i] = person "lead"
       deal { people[i] }
     end
     sim.advance("1h")
+    expect(sim.control("stats").limited).to.equal(60)
     for _, p in ipairs(people) do expect(stage_of(p)).to.equal("opportunity") end
     expect_well()
   end)
