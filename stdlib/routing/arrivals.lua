@@ -55,7 +55,7 @@ function arrivals.new(first, given, pools, areas)
   end
   for _, name in ipairs(sorted(pools)) do
     local pool, has, owners = pools[name], {}, {}
-    if not named[pool] and not kept[pool] then self.doors[#self.doors + 1] = { pool = pool } end
+    if not named[pool] and not kept[pool] and not pool.of_sla then self.doors[#self.doors + 1] = { pool = pool } end
     for i, member in ipairs(pool.members) do
       owners[i] = member.key
       for skill in pairs(member.skills) do has[skill] = true end

@@ -12,8 +12,9 @@ local function all(given)
 end
 
 describe("arrivals", function()
-  it("come in order, by day and by week, as many as were asked for, to pools that nobody falls back to", function()
+  it("come in order, by day and by week, as many as were asked for, to pools that nobody falls back or escalates to", function()
     local second = routing.pool("second", { members = { { owner = "b@x.de" } } })
+    routing.sla("answer", { open = { hs_lead_status = { "NEW" } }, escalate = "2h", manager = "boss@x.de" })
     local pool = routing.pool("first", { fallback = second, members = { { owner = "a@x.de", skills = { "de", "fr" } } } })
     local list = all { leads = 2000, seed = 3, until_ms = first + 60 * DAY }
     expect(#list).to.equal(2000)

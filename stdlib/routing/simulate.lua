@@ -58,7 +58,7 @@ function simulate.begin(request)
     pool.kv = memory()
     for _, member in ipairs(pool.members) do member.feed = nil end
     getmetatable(pool)._absent = absent
-    names[#names + 1] = name
+    if not (request.sim and pool.of_sla) then names[#names + 1] = name end
   end
   table.sort(names)
   if request.sim then source = arrivals.new(request.first, request.sim, pools.declared(), territories.declared()) end

@@ -46,6 +46,7 @@ function sla.new(name, given)
   if not self then error(wrong, 2) end
   if type(self.manager) == "string" then
     self.manager = pools.new(('sla "%s": manager'):format(name), { members = { { owner = self.manager } } })
+    self.manager.of_sla = true   -- no lead comes to it by itself
   end
   self.tell = self.tell or task_for
   host.awaits("contact.propertyChange", self.property)
