@@ -23,7 +23,8 @@ static void push_secret(lua_State *L, int name, int before, int after) {
 bool hl_secret_is(lua_State *L, int idx) { return luaL_testudata(L, idx, SECRET_META) != NULL; }
 
 int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err) {
-  hl_host *host = hl_script_of(L)->host;
+  const hl_script *s = hl_script_of(L);
+  hl_host *host = s->host;
   idx = lua_absindex(L, idx);
   lua_getiuservalue(L, idx, 1);
   lua_getiuservalue(L, idx, 2);
@@ -31,8 +32,10 @@ int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err) {
   const char *name = lua_tostring(L, -3), *before = lua_tostring(L, -2), *after = lua_tostring(L, -1);
   hl_buf value;
   hl_buf_init(&value, 64 * 1024);
-  int rc = host->o.secret ? host->o.secret(host->o.secret_arg, name, &value, err)
-                          : hl_secrets_get(NULL, name, &value, err);
+  const char *told = hl_env_told(s, name);
+  int rc = told ? hl_buf_puts(&value, told)
+           : host->o.secret ? host->o.secret(host->o.secret_arg, name, &value, err)
+                            : hl_secrets_get(NULL, name, &value, err);
   if (!rc) {
     if (value.n >= 4) hl_log_add_secret(hl_loop_log(host->o.loop), hl_buf_str(&value));
     rc = hl_buf_puts(out, before);

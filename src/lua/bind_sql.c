@@ -110,6 +110,9 @@ static int open_inside(lua_State *L, sql_db *d, opening *o) {
   if (hl_secret_is(L, 1)) {
     if ((o->code = hl_secret_resolve(L, 1, &o->url, &o->err))) return o->code;
     place = o->url.p ? o->url.p : "";
+    if (!is_url(place) && hl_loop_is_virtual(host->o.loop))
+      return o->code = hl_fail(&o->err, HL_EDENIED, "no database server is reached in virtual time (tests, run --sim --for): name a file, "
+                               "such as \"try.db\", while you try it");
     if (!is_url(place)) return o->code = hl_fail(&o->err, HL_EINVAL, "the secret does not begin with postgres://");
   } else {
     place = lua_tostring(L, 1);

@@ -131,6 +131,8 @@ void hl_script_place(lua_State *L, const char *path, hl_buf *out);
 
 /* ---- secrets (SEMANTICS 36) ---- */
 bool hl_secret_is(lua_State *L, int idx);
+/* What a test says is in the environment (sim.load with env = { NAME = "…" }), or NULL. */
+const char *hl_env_told(const hl_script *s, const char *name);
 /* The text of the secret at idx, with what was put around it. Registered with the log. */
 int hl_secret_resolve(lua_State *L, int idx, hl_buf *out, hl_error *err);
 

@@ -15,14 +15,18 @@ local Feed = {}
 Feed.__index = Feed
 
 -- Why it failed, without the address.
-local function plain(err)
+local function plain(err, url)
   if type(err) ~= "table" then return "an error" end
-  return err.kind == "denied" and "its host is not permitted" or tostring(err.kind or "an error")
+  if err.kind == "denied" then return "its host is not permitted: permissions, hosts, in hubloop.lua, or --allow-host" end
+  -- Of other addresses this is told when the script loads.
+  if err.kind == "invalid" then return tostring(url):match "^%[(.-)%]" .. " holds no https:// address, or is not set" end
+  if err.kind == "auth" then return (tostring(err.message):gsub("^http: ", "")) end
+  return tostring(err.kind or "an error")
 end
 
 local function read(feed)
   local ok, response = pcall(http.get, feed.url, { timeout = TIMEOUT })
-  if not ok then return nil, plain(response) end
+  if not ok then return nil, plain(response, feed.url) end
   if response.status ~= 200 then return nil, "HTTP " .. tostring(response.status) end
   local now = host.now()
   local absence, rest = icalendar.busy(response.body or "", { from = now - BEFORE_MS, to = now + AHEAD_MS, tz = feed.tz })

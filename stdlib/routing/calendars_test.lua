@@ -79,6 +79,18 @@ describe("a calendar", function()
     expect(gate "3").to.equal("away (calendar) 2026-11-25")
   end)
 
+  it("says what to do when its address cannot be used", function()
+    answer = function() return get(ANA) end
+    leads(routing.pool("away", { members = { { owner = names[1], away = { calendar = ANA } } } })) "1"
+    expect(sim.log()).to.contain("cannot be read (secret ANA_CALENDAR holds no https:// address, or is not set); until it can")
+    answer = function() error { kind = "denied", message = "this script may not reach x.example" } end
+    sim.advance("16m")
+    expect(sim.log()).to.contain("its host is not permitted: permissions, hosts, in hubloop.lua, or --allow-host")
+    answer = function() error { kind = "auth", message = "http: the secret ANA_CALENDAR is not set: export it" } end
+    sim.advance("16m")
+    expect(sim.log()).to.contain("cannot be read (the secret ANA_CALENDAR is not set: export it)")
+  end)
+
   it("has days and times without a zone in the member's own", function()
     answer = function() return calendar "DTSTART:20261125T170000\r\nDURATION:PT2H" end
     local send = leads(routing.pool("zone", { hold = "3h", members = {

@@ -46,7 +46,15 @@ test('a test says what the variables hold, and opens no server', async (t) => {
   const dir = project(t, {
     'x.lua': 'kv.set("region", env.get("REGION"))\nkv.set("why", tostring(select(2, pcall(sql.open, "postgres://127.0.0.1/shop"))))\n' +
       'local db = sql.open("shop.db")\ndb:exec("CREATE TABLE t(x)")\nkv.set("other", tostring(select(2, pcall(sql.open, "other.db"))))\n',
-    'x_test.lua': `it("says", function()
+    'y.lua': `kv.set("got", http.get(secret "HOOK").body)
+kv.set("why", tostring(select(2, pcall(sql.open, secret "DB_URL"))))`,
+    'x_test.lua': `it("says what a secret is", function()
+      sim.http("a.example", function(request) return { status = 200, body = "to " .. request.url } end)
+      sim.load("y.lua", { hosts = { "a.example" }, env = { HOOK = "https://a.example/x" } })
+      expect(sim.kv("y.lua").get("got")).to.equal("to https://a.example/x")
+      expect(sim.kv("y.lua").get("why")).to.match("no database server is reached in virtual time")
+    end)
+    it("says", function()
       sim.load("x.lua", { env = { "HOME", REGION = "emea" }, sql = { "shop.db", "postgres://127.0.0.1/shop" } })
       local seen = sim.kv("x.lua")
       expect(seen.get("region")).to.equal("emea")
@@ -55,5 +63,5 @@ test('a test says what the variables hold, and opens no server', async (t) => {
     end)`,
   });
   const r = await run(t, ['test', 'x_test.lua'], { cwd: dir, env: { REGION: 'apac' } });
-  assert.match(r.out, /1 passed, 0 failed/, r.out + r.err);
+  assert.match(r.out, /2 passed, 0 failed/, r.out + r.err);
 });

@@ -173,7 +173,7 @@ if not ok then print(err.message) end
     [`http://${host}/sesame/busy.ics`, /^jonas\.becker/, /^$/], [`http://${host}/sesame/free.ics`, /^anna\.weber/, /^$/],
     [`http://${host}/sesame/gone.ics`, /^anna\.weber/, /the calendar of anna\.weber@example\.com cannot be read \(HTTP 404\)/],
     ['http://127.0.0.1:1/sesame/x.ics', /^anna\.weber[^]*GET \[secret ANA_CALENDAR\]: cannot connect/, /cannot be read \(network\)/],
-    ['http://127.0.0.2:1/sesame/x.ics', /^anna\.weber[^]*may not reach 127\.0\.0\.2:1/, /cannot be read \(its host is not permitted\)/],
+    ['http://127.0.0.2:1/sesame/x.ics', /^anna\.weber[^]*may not reach 127\.0\.0\.2:1/, /cannot be read \(its host is not permitted: permissions, hosts/],
   ];
   for (const [url, out, err] of cases) {
     const r = await away(url, '--allow-host', host, '--allow-host', '127.0.0.1:1');
