@@ -5,6 +5,8 @@
 #include "cmd/cmd.h"
 #include "cmd/population.h"
 #include "cmd/runtime.h"
+#include "cmd/sources.h"
+#include "lua/check.h"
 #include "loop/clock.h"
 #include "loop/stop.h"
 
@@ -73,7 +75,7 @@ static const char *const *split(const hl_args *a, const char *flag, char **copy,
 
 /* ---- trying a script: so long, in virtual time ---- */
 
-enum { ACTIVITY = 48, TRY_MAX_DAYS = 3660 };
+enum { MEET_CPU_MS = 1000, ACTIVITY = 48, TRY_MAX_DAYS = 3660 };
 
 typedef struct trying {
   const hl_args *args;
@@ -125,6 +127,34 @@ static int stand_in(hl_sim *sim, const char *spec, hl_error *err) {
   return rc;
 }
 
+/* The people that the scripts name are users of the simulated account; what says that is on *made. What cannot be read
+ * fails as it loads. */
+static int meet(hl_runtime *rt, const char *path, hl_buf *made, hl_error *err) {
+  cJSON *request = cJSON_CreateObject(), *answer = NULL;
+  const cJSON *one;
+  hl_project *project = NULL;
+  int rc = 0;
+  if (hl_sources_add(cJSON_AddArrayToObject(request, "files"), path, false, &project, err) ||
+      hl_check_call(rt->loop, "owners", MEET_CPU_MS, request, &answer, err))
+    goto out;
+  cJSON_ArrayForEach(one, hl_json_get(answer, "owners")) {
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "email", one->valuestring);
+    char *text = hl_json_print(args), *owner = NULL;
+    cJSON_Delete(args);
+    rc = hl_sim_control(rt->sim, "owner", hl_str_of(text), &owner, err);
+    if (!rc && strstr(owner, "\"made\":true")) (void)hl_buf_printf(made, "%s%s", made->n ? ", " : "", one->valuestring);
+    hl_free(text);
+    hl_free(owner);
+    if (rc) break;
+  }
+out:
+  hl_project_free(project);
+  cJSON_Delete(answer);
+  cJSON_Delete(request);
+  return rc;
+}
+
 static void time_is_over(hl_timer *timer, void *arg) {
   (void)timer;
   ((trying *)arg)->over = true;
@@ -162,26 +192,32 @@ static int try_out(trying *t, hl_error *err) {
     if ((rc = control(rt->sim, "activity", args, err))) return rc;
   }
   run_for(t, t->ms);
+  if (t->r->main_ended && t->r->code) return 0; /* it has not loaded */
   hl_engine_stats e;
   hl_api_stats api = {0};
   hl_account *account;
   hl_engine_stats_get(rt->engine, &e);
   if (hl_hubspot_account(rt->hubspot, NULL, &account, NULL) == 0) hl_account_stats(account, &api);
-  fprintf(stderr, "%s in %.1f s: %llu events, %llu handled; %llu runs failed, %llu events parked; %llu calls in %llu requests, %llu x 429\n",
-          hl_args_get(t->args, "for"), (double)(hl_clock_mono() - began) / 1000, (unsigned long long)e.acknowledged,
-          (unsigned long long)e.ran, (unsigned long long)e.runs_failed, (unsigned long long)e.dead, (unsigned long long)api.calls, (unsigned long long)api.requests,
-          (unsigned long long)api.limited);
+  fprintf(stderr, "%s in %.1f s: %llu events, %llu handled", hl_args_get(t->args, "for"), (double)(hl_clock_mono() - began) / 1000,
+          (unsigned long long)e.acknowledged, (unsigned long long)e.ran);
+  const struct { uint64_t n; const char *what; } others[] = {{e.own, "own"}, {e.filtered, "filtered"}, {e.debounced, "debounced"},
+      {e.duplicate, "duplicate"}, {e.waiting, "waiting"}, {e.pending, "pending"}, {e.unhandled, "unhandled"}};
+  for (size_t i = 0; i < HL_COUNT(others); i++)
+    if (others[i].n) fprintf(stderr, ", %llu %s", (unsigned long long)others[i].n, others[i].what);
+  fprintf(stderr, "; %llu runs failed, %llu events parked; %llu calls in %llu requests, %llu x 429\n", (unsigned long long)e.runs_failed,
+          (unsigned long long)e.dead, (unsigned long long)api.calls, (unsigned long long)api.requests, (unsigned long long)api.limited);
   return 0;
 }
 
 static int run(const hl_args *a) {
   hl_error err = {0};
   running r = {0};
-  hl_buf store;
+  hl_buf store, made;
   char *copies[4] = {NULL};
   const char *hosts[32], *fs[32], *env[32], *sql[32];
   hl_script *script;
   hl_buf_init(&store, 4096);
+  hl_buf_init(&made, 64 * 1024);
   trying t = {.args = a, .r = &r};
   int rc = read_trial(a, &t);
   if (rc) return rc;
@@ -195,6 +231,8 @@ static int run(const hl_args *a) {
   if ((rc = hl_runtime_new(&o, &r.rt, &err))) goto failed;
   for (size_t i = 0; i < a->n_flags; i++)
     if (strcmp(a->flag[i], "sim-http") == 0 && (rc = stand_in(r.rt->sim, a->value[i], &err))) goto failed;
+  if (t.ms && (rc = meet(r.rt, path, &made, &err))) goto failed;
+  if (made.n) hl_log_write(r.rt->log, HL_LOG_INFO, "sim", "the scripts name owners that the account had not, and has now: %s", made.p);
   if ((rc = hl_stop_watch(r.rt->loop, 0, interrupt, &r, &err))) goto failed;
   if (r.rt->project) {
     for (const hl_flag *f = flags; f->name; f++)
@@ -235,6 +273,7 @@ failed:
   hl_runtime_free(r.rt);
   for (size_t i = 0; i < HL_COUNT(copies); i++) hl_free(copies[i]);
   hl_buf_deinit(&store);
+  hl_buf_deinit(&made);
   hl_free(t.sim_json);
   return r.code;
 }

@@ -5,6 +5,7 @@ local flow = require "check.flow"
 local lint = require "check.lint"
 local tell = require "check.findings"
 local scopes = require "check.scopes"
+local texts = require "check.text"
 
 local report = {}
 
@@ -178,6 +179,20 @@ function report.fit(request)
   local out = {}
   for name, needs in pairs(request.needs) do out[name] = account.fit(needs, request.accounts) end
   return out
+end
+
+---The e-mails of owners that scripts name.
+---@param request { files: { name: string, path: string, root: string, settings: boolean|nil }[] }
+---@return { owners: string[] }
+function report.owners(request)
+  local emails = {}
+  for _, file in ipairs(request.files) do
+    local text = source(file.path)
+    for _, use in ipairs(text and flow.run(lint.api, file.name, text, reader(file.root)).program.owners or {}) do
+      if use.owner:find("@", 1, true) then emails[use.owner] = true end
+    end
+  end
+  return { owners = json.array(texts.sorted(emails)) }
 end
 
 --- `hubloop webhooks plan` and `list` (src/cmd/cmd_webhooks.c).

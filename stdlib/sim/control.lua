@@ -31,7 +31,7 @@
 --   create_email {name, subcategory?, subscription?, to?}  sent_emails {to?}  bounce {email}   (mail.lua)
 --   validate {type?, property, rule, arguments?}   a rule of the account's administrator (validations.lua)
 --   create_workflow {name, actions?, re_enroll?}  enroll {workflow, email}  enrollments {workflow}   (workflows.lua)   create_team {name}
---   stats {}   owners {}   owner {email|id, archived?}   tokens {}   configure {…options}   reset {}
+--   stats {}   owners {}   owner {email|id, archived?: an e-mail that nobody has makes one}   tokens {}   configure {…options}   reset {}
 local U = require "sim.util"
 local E = require "sim.errors"
 local O = require "sim.objects"
@@ -39,6 +39,7 @@ local W = require "sim.webhooks"
 local N = require "sim.population"
 local A = require "sim.account"
 local T = require "sim.oauth"
+local users = require "sim.users"
 local J = require "sim.journal"
 local L = require "sim.pipelines"
 local G = require "sim.lists"
@@ -355,17 +356,21 @@ function C.owners(S)
   return { results = json.array(out) }
 end
 
+-- Whoever has the e-mail or id; an e-mail that nobody has makes an owner (made = true).
 function C.owner(S, args)
+  local found, made
   for _, o in ipairs(S.owners) do
-    if o.id == tostring(args.id) or (args.email and o.email == args.email) then
-      if args.archived ~= nil then
-        o.archived = args.archived or nil
-        o.changed = S.host.now()
-      end
-      return A.render_owner(S, o)
-    end
+    if o.id == tostring(args.id) or (args.email and o.email == args.email:lower()) then found = o end
   end
-  error("no owner " .. tostring(args.email or args.id), 0)
+  if not found and not args.email then error("no owner " .. tostring(args.id), 0) end
+  if not found then found, made = users.invite(S, args), true end
+  if args.archived ~= nil then
+    found.archived = args.archived or nil
+    found.changed = S.host.now()
+  end
+  local out = A.render_owner(S, found)
+  out.made = made
+  return out
 end
 
 function C.tokens(S)

@@ -402,6 +402,14 @@ describe("users", function()
     expect((call("GET", "/settings/v3/users/1001"))).to.equal(200)
   end)
 
+  it("are made from outside, too", function()
+    local call, control = account { token = TOKEN, owners = 1 }
+    expect(control("owner", { email = "Ana@mine.example" }).made).to.equal(true)
+    expect(control("owner", { email = "ana@mine.example" }).made).to.be_nil()
+    local _, owners = call("GET", "/crm/owners/2026-09")
+    expect({ #owners.results, owners.results[2].email }).to.equal { 2, "ana@mine.example" }
+  end)
+
   it("and the other rooms are behind their scopes", function()
     local limited = { { token = TOKEN, scopes = { "crm.objects.contacts.read" } } }
     local call = account { tokens = limited }

@@ -137,6 +137,7 @@ end
 -- ---- from outside (control.lua) ----
 
 Z.control = {}
+Z.invite = invite
 
 ---create_team {name}
 function Z.control.create_team(S, args)

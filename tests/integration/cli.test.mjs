@@ -147,6 +147,14 @@ test('hubloop test: passing and failing files, exit codes, place of a failure', 
 
 test('run --sim --for: days of a script\'s life in virtual time, and another host stood in for', async (t) => {
   const dir = project(t, {
+    'wrong.lua': 'every("soon", print)',
+    'own.lua': `
+      local hubspot, routing = require "hubspot", require "routing"
+      local pool = routing.pool("ours", { members = { { owner = "Ana@mine.example" } }, fallback = "desk@mine.example" })
+      on("contact.creation", { name = "a" }, function(event)
+        hubspot.contacts.update(event.objectId, { hubspot_owner_id = pool:assign(hubspot.contacts.get(event.objectId)).owner_id })
+      end)
+      on("contact.propertyChange", { property = "hubspot_owner_id" }, print)`,
     'life.lua': `
       local leads = 0
       on("contact.creation", function(event) leads = leads + 1 end)
@@ -161,10 +169,19 @@ test('run --sim --for: days of a script\'s life in virtual time, and another hos
       '--sim-http', 'api.example.com=api.lua'], { cwd: dir });
     assert.equal(r.code, 0, r.err);
     again.push(r.out);
-    assert.match(r.err, /^3d in [0-9.]+ s: \d+ events, \d+ handled; 0 runs failed, 0 events parked; /);
+    assert.match(r.err, /^3d in [0-9.]+ s: \d+ events, \d+ handled[^;]*; 0 runs failed, 0 events parked; /);
   }
   assert.equal(again[0], [1, 2, 3].map((d) => `2026-09-0${d}T09:00:00.000Z\ttrue\t7\n`).join(''));
   assert.equal(again[1], again[0]);
+  const own = await run(t, ['run', 'own.lua', '--sim', '--for', '1d', '--store', 'day.db'], { cwd: dir });
+  assert.match(own.err, /the scripts name owners that the account had not, and has now: ana@mine\.example, desk@mine\.example\n/);
+  assert.match(own.err, /\d+ handled, \d+ filtered; 0 runs failed, 0 events parked/);
+  const why = await run(t, ['route', 'explain', '100001', '--store', 'day.db'], { cwd: dir });
+  assert.match(why.out, /^contact 100001 -> ana@mine\.example/);
+  const wrong = await run(t, ['run', 'wrong.lua', '--sim', '--for', '1d'], { cwd: dir });
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.err, /^hubloop: wrong\.lua:1: /);
+  assert.doesNotMatch(wrong.err, /1d in/);
   for (const [args, why] of [
     [['--for', '3d'], /--for is about the simulator: it needs --sim/], [['--contacts', '3'], /--contacts is about the simulator/],
     [['--sim', '--for', 'soon'], /--for takes a duration such as 12h, 7d or 30d/], [['--sim', '--activity', '3'], /need --for/],
