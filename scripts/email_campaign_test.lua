@@ -10,6 +10,7 @@ local function start(names)
     ids[i] = sim.create("contacts", { email = name .. "@x.example", firstname = name })
     sim.add_to_list(list, ids[i])
   end
+  sim.advance("1h")                                      -- they have been on it for a while
   sim.load "email_campaign.lua"
   sim.advance("2m")
   return ids
@@ -89,7 +90,7 @@ describe("e-mail campaign", function()
   it("leaves out who has no address, and says what is missing in the account", function()
     list = sim.create_list(LIST)
     sim.load "email_campaign.lua"
-    for _, fields in ipairs { { firstname = "Nobody" }, { email = "ana@x.example" } } do
+    for _, fields in ipairs { { firstname = "Nobody" }, { lastname = "<script>" }, { email = "ana@x.example" } } do
       sim.add_to_list(list, sim.create("contacts", fields))
     end
     sim.advance("5m")
@@ -121,15 +122,22 @@ describe("e-mail campaign", function()
     sim.restart()
     sim.advance("1h")
     expect_each_once(names)
+    local before = #sim.emails()
+    sim.crash()
+    sim.restart()
+    sim.advance("1h")                                    -- the list is asked for again
+    expect(#sim.emails()).to.equal(before)
   end)
 
   it("gets through a storm of 429s and lost answers with one e-mail each", function()
     sim.fail { status = 429, policy = "TEN_SECONDLY_ROLLING", times = 40, path = "communication-preferences" }
+    sim.fail { status = 429, policy = "TEN_SECONDLY_ROLLING", times = 20, path = "single-send" }
     sim.fail { drop = "after", times = 3, path = "single-send" }
     sim.fail { status = 503, times = 3, path = "single-send" }
     local names = people(20)
     start(names)
     sim.advance("1h")
+    expect(sim.control("stats").limited).to.equal(60)
     expect_each_once(names)
   end)
 

@@ -37,6 +37,29 @@ describe("workflow enrolment", function()
     expect(sim.events().dead).to.equal(0)
   end)
 
+  it("enrols who is on the list before it begins, a hundred a minute", function()
+    list = sim.create_list "Leads"
+    sim.control("create_workflow", { name = "Nurture" })
+    for i = 1, 110 do lead("p" .. i) end
+    sim.advance("1h")
+    sim.load "workflow_enrolment.lua"
+    sim.advance("90s")
+    expect(#enrolled()).to.equal(100)
+    sim.advance("2m")
+    expect(#enrolled()).to.equal(110)
+  end)
+
+  it("leaves out who is on another list only", function()
+    start()
+    local id = sim.create("contacts", { email = "bo@x.example", lifecyclestage = "customer" })
+    sim.add_to_list(sim.create_list "Customers", id)
+    sim.update("contacts", id, { lifecyclestage = "" })
+    sim.update("contacts", id, { lifecyclestage = "lead" })
+    sim.advance("3m")
+    expect(enrolled()).to.equal {}
+    expect(sim.events().failed).to.equal(0)
+  end)
+
   it("leaves out who has no address, has opted out or is gone", function()
     start()
     contact { firstname = "Nobody", lifecyclestage = "lead" }
@@ -50,6 +73,14 @@ describe("workflow enrolment", function()
     sim.advance("3m")
     expect(enrolled()).to.equal { welcome }
     expect(sim.log()).to.contain("no e-mail address")
+    local late = lead "late"
+    sim.crash { path = "/objects/2026-09/contacts" }
+    sim.advance("3m")
+    sim.control("delete", { type = "contacts", id = late })             -- its event is under way
+    sim.restart()
+    sim.advance("3m")
+    expect(enrolled()).to.equal { welcome }
+    expect(sim.events().failed).to.equal(0)
     expect(sim.events().dead).to.equal(0)
   end)
 
@@ -63,13 +94,31 @@ describe("workflow enrolment", function()
 
   it("gets through a storm of 429s and a lost answer", function()
     start()
-    sim.fail { status = 429, times = 40 }
+    sim.fail { status = 429, times = 25 }
+    sim.fail { status = 429, path = "/enrollments", times = 15 }
     sim.fail { drop = "after", path = "/enrollments", times = 1 }
     local ids = {}
     for i = 1, 10 do ids[i] = lead("p" .. i) end
     sim.advance("1h")
+    expect(sim.control("stats").limited).to.equal(40)
     expect(enrolled()).to.equal(ids)
     expect(sim.events().dead).to.equal(0)
+  end)
+
+  it("parks who may be in already, where people may come in again", function()
+    start { name = "Nurture", re_enroll = true }
+    sim.fail { drop = "after", path = "/enrollments", times = 1 }
+    local ana, bo = lead "ana", lead "bo"
+    sim.advance("1h")
+    expect(enrolled()).to.equal { ana, bo }
+    expect(sim.events().dead).to.equal(1)
+    sim.crash { method = "POST", path = "/enrollments" }
+    local cy = lead "cy"
+    sim.advance("3m")
+    sim.restart()
+    sim.advance("1h")
+    expect(enrolled()).to.equal { ana, bo, cy }
+    expect(sim.events().dead).to.equal(2)
   end)
 
   it("goes on after a crash in the middle", function()
@@ -96,5 +145,6 @@ describe("workflow enrolment", function()
     sim.update("contacts", ana, { lifecyclestage = "subscriber" })
     sim.advance("5m")
     expect(enrolled()).to.equal { ana }
+    expect(sim.events().dead).to.equal(0)
   end)
 end)
