@@ -23,6 +23,12 @@ local function some_records()
   return ana, bo, firm, deal
 end
 
+-- What a timer cannot do, at last, is told.
+local function expect_well()
+  expect(sim.events().dead).to.equal(0)
+  expect(sim.log()).to_not.contain("alert:")
+end
+
 describe("nightly backup", function()
   it("writes what there is, with what belongs together", function()
     start()
@@ -56,39 +62,43 @@ describe("nightly backup", function()
     start()
     some_records()
     sim.advance("13h")
-    sim.fail { status = 429, times = 60 }
+    sim.fail { status = 429, times = 40 }
+    sim.fail { status = 429, path = "/associations/", times = 20 }
     sim.advance("4h")
+    expect(sim.control("stats").limited).to.equal(60)
     expect(json.decode(fs.read(NIGHT .. "backup.json")).rows).to.equal { contacts = 2, companies = 1, deals = 1 }
-    expect(sim.events().dead).to.equal(0)
+    expect_well()
   end)
 
   it("goes on where it was cut off, and keeps what it had", function()
     start()
     local records = {}
-    for i = 1, 2100 do records[i] = { dealname = "Deal " .. i, pipeline = "default", dealstage = "contractsent" } end
-    local ids = sim.control("batch_create", { type = "deals", records = records }).ids
-    sim.fail { path = "/crm/objects/2026-09/deals", latency_ms = 1000, times = 0 }
-    local function finished() return pcall(fs.read, NIGHT .. "deals.00001.part") end
-    sim.advance(16 * 3600 + 18)
-    for _ = 1, 200 do
-      if finished() then break end
-      sim.advance(0.02)
-    end
-    sim.fail { path = "/crm/objects/2026-09/deals", status = 500, times = 4 }
-    sim.fail { path = "/deals/2026-09/companies", status = 500, times = 2 }
-    sim.advance("4s")
-    expect(pcall(fs.read, NIGHT .. "deals.csv")).to.be_false()          -- whole or not at all
-    sim.control("delete", { type = "deals", id = ids[2050] })
+    for i = 1, 2100 do records[i] = { name = "Firm " .. i } end
+    local ids = sim.control("batch_create", { type = "companies", records = records }).ids
+    local COMPANIES = "/crm/objects/2026-09/companies"
+    sim.fail { path = COMPANIES, latency_ms = 1000, times = 0 }
+    sim.fail { path = COMPANIES, status = 500, times = 4, after = 16 * 3600 + 19.5 }
+    sim.advance(16 * 3600 + 22)                                         -- the first part is there, the second one fails
+    expect(pcall(fs.read, NIGHT .. "companies.00001.part")).to.be_true()
+    expect(pcall(fs.read, NIGHT .. "companies.csv")).to.be_false()      -- whole or not at all
+    sim.control("delete", { type = "companies", id = ids[2050] })
+    require "hubspot".properties.create("companies", { name = "a_new_one", label = "New", groupName = "companyinformation", type = "string",
+      fieldType = "text" })
     sim.advance("4h")
-    local list = rows(NIGHT .. "deals.csv")
+    local list = rows(NIGHT .. "companies.csv")
     expect(#list).to.equal(2099)
-    for i, row in ipairs(list) do expect(row.id).to.equal(ids[i < 2050 and i or i + 1]) end
+    for i, row in ipairs(list) do
+      local n = i < 2050 and i or i + 1
+      expect({ row.id, row.name }).to.equal { ids[n], "Firm " .. n }
+    end
+    expect(list[1].a_new_one).to.be_nil()                               -- the night's columns are those it began with
     expect(fs.list(NIGHT)).to.equal { "backup.json", "companies.csv", "contacts.csv", "deals.csv" }
     local pages = 0
-    for _, call in ipairs(sim.control("calls", { method = "GET", path = "/crm/objects/2026-09/deals" }).calls) do
+    for _, call in ipairs(sim.control("calls", { method = "GET", path = COMPANIES }).calls) do
       if call.status == 200 then pages = pages + 1 end
     end
     expect(pages).to.be_at_most(25)                                     -- 22, and of the second part some again
+    expect_well()
   end)
 
   it("goes on after a crash, with the same files", function()
@@ -97,11 +107,18 @@ describe("nightly backup", function()
     sim.crash { method = "GET", path = "/crm/objects/2026-09/deals" }
     sim.advance("17h")
     expect(pcall(fs.read, NIGHT .. "backup.json")).to.be_false()
+    local contacts = fs.read(NIGHT .. "contacts.csv")
+    sim.create("contacts", { email = "late@x.example" })
     sim.restart()
     sim.advance("2h")
     expect(json.decode(fs.read(NIGHT .. "backup.json")).rows).to.equal { contacts = 2, companies = 1, deals = 1 }
-    expect(#rows(NIGHT .. "contacts.csv")).to.equal(2)
+    expect(fs.read(NIGHT .. "contacts.csv")).to.equal(contacts)         -- not read again
+    expect(#rows(NIGHT .. "deals.csv")).to.equal(1)
     expect(fs.list(NIGHT)).to.equal { "backup.json", "companies.csv", "contacts.csv", "deals.csv" }
+    sim.advance("1d")
+    expect(#rows "backups/2026-09-03/contacts.csv").to.equal(3)         -- the next night has its own
+    expect(fs.read(NIGHT .. "contacts.csv")).to.equal(contacts)
+    expect_well()
   end)
 
   it("keeps the newest fourteen complete nights, and what is none of its own", function()
@@ -113,6 +130,7 @@ describe("nightly backup", function()
     sim.fail { status = 500, times = 0 }
     sim.advance("1d")                                                   -- the 8th is never complete
     sim.fail {}
+    fs.write("backups/2026-09-08/deals.csv", "id\n")                   -- nor is it by what it has
     local complete = fs.read("backups/2026-09-07/backup.json")
     sim.advance("1d")
     expect(fs.read("backups/2026-09-07/backup.json")).to.equal(complete)
@@ -120,8 +138,8 @@ describe("nightly backup", function()
     local nights = fs.list "backups"
     expect(nights[1]).to.equal("2026-09-02/")
     expect(nights[2]).to.equal("2026-09-07/")
-    expect(nights[3]).to.equal("2026-09-09/")
-    expect(#nights).to.equal(16)
+    expect(nights[3]).to.equal("2026-09-08/")
+    expect(#nights).to.equal(17)
     expect(fs.list(NIGHT)).to.equal { "note.txt" }
   end)
 end)
