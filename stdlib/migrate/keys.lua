@@ -84,6 +84,7 @@ local function is_named(before, after)
   if before:find("[%w_]%s*=%s*[\"'`]$") and rest:find("^%s*;?%s*$") then return true end -- a constant
   if before:find("^%s*%l+%s+\"$") or before:find("^%s*%l+%s+\"[%w_]+\"%s+\"$") then return rest:find("^%s*{") ~= nil end -- a block's label
   if before:lower():find("auth[%w_]*[\"']?%s*[:=]>?%s*[%[(]%s*[\"']$") then return true end
+  if before:find("`[^`]*%f[%w]%l+:\"$") then return true end -- Go's tag
   if before:find("[%w_>]%s*{%s*[\"']$") and rest:find("^%s*}") then return true end -- Perl's index
   if before:find("{%s*[\"']$") and rest:find("^%s+[%(%a:]") then return true end -- Clojure's pair
   local call, open = before:match("([%w_]+)%s*([%(%[])%s*\1?[\"'`:]$")
@@ -95,6 +96,8 @@ local function is_named(before, after)
   end
   call = before:match("([%w_]+)%s*%([^()]*,%s*\1?[\"'`]$")
   if call and any(call:lower(), READS) and rest:find("^%s*,") and not rest:find("^%s*,%s*[\"'`]") then return true end
+  call = before:match("([%w_]+)%s*%(%s*[\"'][%w_.%-]+[\"']%s*,%s*[\"']$") -- get("hubspot", "hapikey")
+  if call and any(call:lower(), READS) and rest:find("^%s*%)") then return true end
   if before:find("[%(%[{]%s*\1?[\"'`:]$") then -- a pair: ("hapikey", key), {"hapikey", key}
     local second = rest:match("^%s*,%s*(.-)%s*[%)%]}]")
     return second ~= nil and not second:find("^[\"'`:]")
@@ -116,6 +119,7 @@ local function is_use(s, from, to, indented)
     if not said then return true end
   end
   if after:find("^=[=~]") or before:find("%-%-$") then return true end
+  if before:find("{[?&][%w_,]*$") and after:find("^[,}]") then return true end -- a URI template's {?hapikey}
   if quoted or before:find(":$") and after:find("^[%s,%]%)]") and before:find("[%[(,]%s*:$") then return is_named(before, after) end
   -- A variable or a member that is passed on: options.hapikey, $hapikey, { hapikey }, key = hapikey.
   if before:find("[%w_)%]][.]$") or before:find("%->$") or before:find("::$") or before:find("%$[{]?$") or before:find("@$") then
@@ -173,12 +177,14 @@ local function has_hubspot(word) return word:lower():find("hubspot", 1, true) ~=
 local NAMING <const> = { name = true, type = true, source = true, service = true, app = true, integration = true, connector = true,
   provider = true, vendor = true, system = true, slug = true }
 local GENERIC <const> = { credentials = true, config = true, configuration = true, connectionconfiguration = true, settings = true,
-  options = true, params = true, parameters = true, auth = true, authentication = true, connection = true }
+  options = true, params = true, parameters = true, auth = true, authentication = true, connection = true, portals = true, accounts = true,
+  default = true, development = true, test = true, staging = true, production = true }
 
 -- {"name": "hubspot", "config": {"api_key": …}}: whether an object around the place is HubSpot's by a member of its own.
-local function is_in_hubspots_object(s, at)
+local function is_in_hubspots_object(s, at, file)
   for _, one in ipairs(around(s, at, 4)) do
     if one.open ~= "{" then return false end
+    if file and one.at == s:find("%S") then return true end
     local own = s:sub(one.at + 1, one.at + 1500):gsub("%b{}", ""):match("^[^}]*")
     for member, value in own:gmatch("\"(%a+)\"%s*:%s*\"([^\"]*)\"") do
       if NAMING[member:lower()] and has_hubspot(value) then return true end
@@ -190,13 +196,15 @@ local function is_in_hubspots_object(s, at)
 end
 
 -- An option named apiKey: HubSpot's where HubSpot's client or a part of settings that is called so surrounds it.
-local function option_is_hubspots(s, from, to, names, yaml)
+local function option_is_hubspots(s, from, to, names, yaml, file)
   local after = s:sub(to + 1, to + 40)
   local quoted = after:match("^\1?[\"']")
   local rest = after:gsub("^\1?[\"']", "")
   if not rest:find("^%s*[:=]") and not (rest:find("^%s*[,}]") and not quoted) and not rest:find("^%s*=>") then return false end
   if rest:find("^%s*==") then return false end
-  if quoted and is_in_hubspots_object(s, from - 1) then return true end
+  if quoted and is_in_hubspots_object(s, from - 1, file) then return true end
+  local entry = s:sub(math.max(1, from - 300), from - 1):match("%f[%w]config%s+:[^\n]-[Hh]ub[sS]pot[%w_.]*,([^\n]*\n?[^\n]*)$") -- Elixir's
+  if entry and not entry:find("%f[%w]config%s") then return true end
   for depth, one in ipairs(around(s, from, 3)) do
     local callee = one.text:match("([%w_.:\\>$-]+)[%s\"'%]]*[:=]?>?%s*$") or ""
     local head = callee:match("^[^%w_$\\]*([%a_][%w_]*)") or ""
@@ -210,19 +218,22 @@ local function option_is_hubspots(s, from, to, names, yaml)
   end
   if yaml then
     local indent = #line_before(s, from):match("^%s*")
-    local at = from
+    local at, generic = from, true
     for _ = 1, 12 do
       local start = s:sub(1, at):find("\n[^\n]*$")
       if not start then break end
       local line = s:sub(math.max(1, start - 200), start - 1):match("[^\n]*$")
       local own = #line:match("^%s*")
       if line:find("%S") and own < indent then
-        if has_hubspot(line:match("^%s*%-?%s*([%w_%-.]+):") or line:match("^%s*%[([^%]]+)%]") or "") then return true end
+        local key = line:match("^%s*%-?%s*([%w_%-.]+):") or line:match("^%s*%[([^%]]+)%]") or ""
+        if has_hubspot(key) then return true end
+        generic = generic and (line:find("^%s*%-") ~= nil or GENERIC[key:lower()] ~= nil)
         indent = own
       elseif line:match("^%s*%[([^%]]+)%]") then return has_hubspot(line) end
       at = start - 1
       if at < 1 then break end
     end
+    if file and generic then return true end
   end
   return false
 end
@@ -304,13 +315,13 @@ local function variables(s, low, bearer, add)
   end)
 end
 
-local function options(s, low, extension, names, add)
+local function options(s, low, extension, names, file, add)
   local at = 1
   while true do
     local from, to = low:find("%f[%w_]api[_%-]?key%f[^%w_]", at)
     if not from then return end
     at = to + 1
-    if not s:find("^[?&]", from - 1) and option_is_hubspots(s, from, to, names, INDENTED[extension]) then
+    if not s:find("^[?&]", from - 1) and option_is_hubspots(s, from, to, names, INDENTED[extension], file) then
       local value = line_after(s, to + 1):match("^\1?[\"']?%s*[=:]>?%s*\1?[\"'`]([%w%-_]+)")
       if not (value and value:find("^pat%-%l%l%d")) then add(from, "an API key as the option of a HubSpot client",
         { value = uuid(value) }) end
@@ -371,10 +382,11 @@ end
 ---@param s string the view
 ---@param extension string
 ---@param context boolean it speaks of HubSpot
+---@param file boolean its name does: config/hubspot.json
 ---@return migrate.key[] found one a line
 ---@return integer[] mentions
 ---@return table<string, true> bearer variables that are sent as a bearer token
-function keys.find(s, extension, context)
+function keys.find(s, extension, context, file)
   local found, mentions, lines, bearer, low = {}, {}, {}, {}, s:lower()
   local function add(from, what, more)
     local start = from - #line_before(s, from, 4000)
@@ -388,7 +400,7 @@ function keys.find(s, extension, context)
   variables(s, low, bearer, add)
   if context then
     local names = bound(s)
-    options(s, low, extension, names, add)
+    options(s, low, extension, names, file, add)
     logins(s, names, add)
   end
   table.sort(found, function(a, b) return a.at < b.at end)

@@ -422,9 +422,11 @@ local ROUTES <const> = { "%f[%w]app[%.>:%-]+%l+%s*%(%s*$", "[rR]outer[%.>:%-]+%a
   "@%u%l+Mapping%s*%([%w%s=]*$", "%[Http%u%l+%s*%(%s*$", "%[Route%s*%(%s*$", "^%s*r?e?_?path%s*%(%s*r?$", "Handle%a*%s*%(%s*$",
     "@%w+%.%l+%s*%(%s*$",
   "^%s*location%s", "[fF]astify%.%l+%s*%(%s*$", "%f[%w]prefix%s*=%s*$",
+  "source[\"']?%s*:%s*$", "%f[%w]Map%u%l+%s*%(%s*$", "%f[%w]route%s*%(%s*{[^{}]*path%s*:%s*$", "%f[%w]PathPrefix%s*%(%s*$",
+  "@Path%s*%(%s*$",
   "route_?[kK]ey[\"']?%s*[:=]%s*[\"']?%u*%s*$" }
 -- The same words, where they are what a client calls.
-local CALLED <const> = { "@FeignClient", "@HttpExchange" }
+local CALLED <const> = { "@FeignClient", "@HttpExchange", "@RegisterRestClient" }
 local DENIALS <const> = { "%.not%.", "assertnot", "assert_not", "refute", "not%s+in%f[%W]", "not_to", "to_not", "doesnot", "shouldnot" }
 
 local function is_denied(line)
@@ -441,6 +443,13 @@ end
 
 local VERBS <const> = { GET = true, POST = true, PUT = true, PATCH = true, DELETE = true }
 
+-- Whether what follows is said to people: logger.info("…, throw new Error("….
+local function is_said(before)
+  local low = before:lower()
+  return low:find("log[%w_]*[.:>%-]+%a+%s*%([^()]*$") ~= nil or low:find("error%s*%([^()]*$") ~= nil
+    or low:find("exception%s*%([^()]*$") ~= nil or low:find("print%a*%s*%([^()]*$") ~= nil
+end
+
 -- Whether a path without a host can begin here: in quotes, after a verb, or bare in a format that has no quotes.
 local function begins(s, place, bare)
   local c = place.before
@@ -450,7 +459,11 @@ local function begins(s, place, bare)
   local start = math.max(1, place.first - 80)
   local line = s:sub(start, place.first - 1):match("[^\n]*$")
   local verb = line:match("(%u+)%s+$")
-  if verb and VERBS[verb] then return true end
+  if verb and VERBS[verb] then
+    -- "GET /crm/v3/owners" is a call, "GET /crm/v3/owners failed" a message.
+    local quote = line:match("([\"'`])%u+%s+$")
+    return not quote or not is_said(line) and s:find("^\1?[" .. quote .. "?+]", place.last + 1) ~= nil
+  end
   return bare and (line:find("^%s*$") or line:find("[=:]%s*$") or line:find("^%s*%-%s+$")) ~= nil
 end
 
@@ -565,7 +578,8 @@ function paths.find(s, extension, context)
   end
   -- A literal that begins with its version: of what it is joined to, or of a root.
   for quote, from, to in s:gmatch("()[\"'`]()v[1-4]%f[^%w_%-.]()") do
-    if s:find("^[/\"'`]", to) then add(from, quote, to, s:sub(from, to - 1)) end
+    local joined = s:sub(math.max(1, quote - 8), quote - 1):find("[+.~&>|]%s*$")
+    if s:find("^/", to) or joined and s:find("^[\"'`]", to) then add(from, quote, to, s:sub(from, to - 1)) end
   end
   -- One whose version is a constant.
   for name, value in pairs(constants) do

@@ -21,9 +21,11 @@ local scan = {}
 ---@field edit { from: integer, to: integer, text: string }|nil
 
 ---Whether the bytes can hold anything: cheap, for most files say no.
+---@param name string
 ---@param s string
-local function worth(s)
-  return s:find("/v[1-4]%f[^%w]") or s:find("[\"']v[1-4][\"']") or s:lower():find("hapi[_%-]?key") or s:lower():find("hubspot", 1, true)
+local function worth(name, s)
+  return s:find("/v[1-4]%f[^%w]") or s:find("[\"']v[1-4][\"']") or s:lower():find("hapi[_%-]?key")
+    or name:lower():find("hubspot", 1, true) or s:lower():find("hubspot", 1, true)
 end
 
 local VERBS <const> = { get = "GET", post = "POST", put = "PUT", patch = "PATCH", delete = "DELETE", del = "DELETE", destroy = "DELETE" }
@@ -125,7 +127,7 @@ end
 ---@return integer mentions in comments and prose
 ---@return { bearer: table<string, true> } also
 function scan.file(name, s)
-  if not worth(s) then return {}, 0, { bearer = {} } end
+  if not worth(name, s) then return {}, 0, { bearer = {} } end
   local extension, view = text.extension(name), paths.view(s)
   local low = view:lower()
   local context = low:find("hubspot", 1, true) ~= nil or low:find("hubapi", 1, true) ~= nil or low:find("hapikey", 1, true) ~= nil
@@ -135,7 +137,7 @@ function scan.file(name, s)
     context = not elsewhere and paths.speak(places)
     if not context then places, named = paths.find(view, extension, false) end
   end
-  local credentials, talked, bearer = keys.find(view, extension, context)
+  local credentials, talked, bearer = keys.find(view, extension, context, name:match("[^/]*$"):lower():find("hubspot", 1, true) ~= nil)
   local found, mentions = {}, #named + #talked
   local starts = text.lines(s)
   local in_comment = text.comments(s, name, starts)

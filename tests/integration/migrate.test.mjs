@@ -148,7 +148,7 @@ test('hostile trees are got through: long lines, binaries, links in circles, dee
   assert.ok(!found.some((f) => /^round|^many/.test(f)), found.join('\n'));
 });
 
-// Written from public practice by a person who had not read the finder. `=== NAME` begins a file; what is to be found on a line
+// Written from public practice before the finder was read, but for the last 40 files. `=== NAME` begins a file; what is to be found on a line
 // stands at its end, `@@key path`, and is taken off before. Nothing else may be found; two findings of a kind on a line are one.
 test('the second corpus: every true case is found, with no false alarm', async (t) => {
   const files = {}, want = [];
@@ -166,7 +166,7 @@ test('the second corpus: every true case is found, with no false alarm', async (
   const got = new Set(found(r).map((f) => `${f.file}:${f.line} ${kinds[f.kind]}`));
   const missed = want.filter((w) => !got.has(w)), alarms = [...got].filter((g) => !want.includes(g));
   t.diagnostic(`note: ${want.length} cases, ${missed.length} missed, ${alarms.length} false alarms, ${Object.keys(files).length} files`);
-  assert.ok(want.length > 370 && Object.keys(files).length > 150);
+  assert.ok(want.length > 490 && Object.keys(files).length > 190);
   assert.deepEqual({ missed, alarms }, { missed: [], alarms: [] });
 });
 
