@@ -278,6 +278,20 @@ end
 ---@return table[]
 function Mapping:quarantined() return entries(self) end
 
+-- The file's rows. One that cannot be written as the file has it, and that nobody has changed, stays what it is.
+local function corrected(self)
+  local list = rows_of_file(self.def.quarantine)
+  for _, one in ipairs(list) do
+    local entry = self.state:get("q/" .. state.bad_id(one.id))
+    one.unfit = entry and entry.unfit
+    for name, value in pairs(one.unfit and entry.row or {}) do
+      if tostring(one.row[name] or "") ~= tostring(value) then one.unfit = nil end
+    end
+    one.reason = one.unfit and entry.reason
+  end
+  return list
+end
+
 ---Takes the rows of the quarantine through the mapping again: out of its file, as a person has corrected them; without
 ---a file as they came. What is well leaves it. A two-way sync reads the records anew. Waits.
 ---@param options {dry_run: boolean|nil}|nil
@@ -287,7 +301,7 @@ function Mapping:retry_quarantine(options)
   local _ <close> = busy(self)
   local run = begin(self, options)
   if not next(run.bad_ids) then return run.result end
-  local list = self.def.quarantine and not self.def.two_way and rows_of_file(self.def.quarantine) or entries(self)
+  local list = self.def.quarantine and not self.def.two_way and corrected(self) or entries(self)
   if self.def.two_way then twoway.retry(run, list) else oneway.retry(run, list) end
   run.progress()
   if not run.dry_run then write_quarantine(self, true) end

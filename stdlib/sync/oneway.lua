@@ -18,9 +18,10 @@ local function shown(op, key, fields) return { action = op, on = "right", key = 
 -- A row that cannot go on: kept with its reason, found again by its key, or its place in the source.
 local function put_bad(run, row, reason)
   local id = row.key or row.record.id
-  run.result:add_bad(id, reason, row.record.values)
+  local entry = state.bad(id, reason, row.record)
+  run.result:add_bad(id, entry.reason, entry.row)
   run.bad_ids[state.bad_id(id)] = true
-  run.puts["q/" .. state.bad_id(id)] = { id = id, reason = reason, row = row.record.values, line = row.record.line, at = time.now() }
+  run.puts["q/" .. state.bad_id(id)] = entry
 end
 
 local function put_well(run, row)
@@ -286,6 +287,7 @@ function oneway.run(run)
   local how = { size = def.page, total = run.shown, key = def.key.left, deletes = def.deletes == "follow" and not def.right.sink }
   for page in def.left.changes(cursor, def.names.left, how) do
     oneway.page(run, page.records)
+    if page.well then put_well(run, { record = { id = page.well } }) end
     run.progress(run.result.read, page.share)
     if not run.out then
       run.puts.cursor = { at = page.cursor, number = run.number }
@@ -303,12 +305,14 @@ function oneway.run(run)
 end
 
 ---Feeds rows of the quarantine through the mapping again. Waits.
----@param rows {id: string, row: table, line: integer|nil}[]
+---@param rows {id: string, row: table, line: integer|nil, reason: string|nil, unfit: boolean|nil}[]
 function oneway.retry(run, rows)
   for at = 1, #rows, run.def.page do
     local records = {}
     for i = at, math.min(#rows, at + run.def.page - 1) do
-      records[#records + 1] = { id = rows[i].id, bad_id = rows[i].id, line = rows[i].line, values = rows[i].row }
+      local row = rows[i]
+      records[#records + 1] = { id = row.id, bad_id = row.id, line = row.line, values = row.row, unfit = row.unfit,
+        bad = row.unfit and row.reason }
     end
     oneway.page(run, records)
     run.commit()

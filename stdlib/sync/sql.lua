@@ -154,8 +154,10 @@ return function(place, name, options)
     return out
   end
 
+  -- Rows without an id cannot be told apart, nor gone on behind.
   local function page_of(where, order, size, names, ...)
-    local rows = db:query(("%s%s ORDER BY %s LIMIT %d"):format(selected(names), where, order, size), ...)
+    local rows = db:query(("%s WHERE t.%s IS NOT NULL%s ORDER BY %s LIMIT %d"):format(selected(names), quoted(id),
+      where and " AND (" .. where .. ")" or "", order, size), ...)
     local records = {}
     for i, row in ipairs(rows) do records[i] = record_of(row) end
     return records, rows[#rows], rows
@@ -171,17 +173,27 @@ return function(place, name, options)
         if modified and since == nil then
           since = newest(db:query(("SELECT max(t.%s) AS m FROM %s AS t"):format(quoted(modified), from)), "m")
         end
-        local total = db:query(("SELECT count(*) AS n FROM %s AS t"):format(from))[1].n
-        local last, read = cursor.scan, 0
+        local counted = db:query(("SELECT count(*) AS n, count(%s) AS known FROM %s AS t"):format(q, from))[1]
+        local total, last, read = counted.n, cursor.scan, 0
+        local without = total - counted.known
         while true do
           local records, row
-          if last == nil then records, row = page_of("", q, o.size, names)
-          else records, row = page_of((" WHERE %s > ?"):format(q), q, o.size, names, last) end
+          if last == nil then records, row = page_of(nil, q, o.size, names)
+          else records, row = page_of(("%s > ?"):format(q), q, o.size, names, last) end
           if #records == 0 then break end
+          for i = 2, #records do
+            if records[i].id == records[i - 1].id then
+              fail(('%s has "%s" more than once in the column "%s"; name one that tells the rows apart (id = …)')
+                :format(self.label, records[i].id, id))
+            end
+          end
           last, read = row[id], read + #records
           coroutine.yield { records = records, cursor = { scan = last, from = since }, share = not cursor.scan and read / total or nil }
         end
-        coroutine.yield { records = {}, cursor = since ~= nil and { since = since } or nil, share = 1 }
+        local loose = { id = "rows without " .. id, values = {}, loose = true,
+          bad = ('%d row%s no value in the column "%s"'):format(without, without == 1 and " has" or "s have", id) }
+        coroutine.yield { records = without > 0 and { loose } or {}, well = without == 0 and loose.id or nil,
+          cursor = since ~= nil and { since = since } or nil, share = 1 }
         return
       end
       local m = "t." .. quoted(modified)
@@ -190,9 +202,9 @@ return function(place, name, options)
       while true do
         local records, row, rows
         local order = m .. ", " .. q
-        if last == nil then records, row, rows = page_of((" WHERE %s >= ?"):format(m), order, o.size, names, at)
+        if last == nil then records, row, rows = page_of(("%s >= ?"):format(m), order, o.size, names, at)
         else
-          records, row, rows = page_of((" WHERE %s > ? OR (%s = ? AND %s > ?)"):format(m, m, q), order, o.size, names, at, at, last)
+          records, row, rows = page_of(("%s > ? OR (%s = ? AND %s > ?)"):format(m, m, q), order, o.size, names, at, at, last)
         end
         if #records == 0 then break end
         at, last, since = row.hl_exactly or row[modified], row[id], newest(rows, modified) or since

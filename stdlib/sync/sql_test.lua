@@ -57,6 +57,78 @@ describe("sync with a table", function()
     expect(all(db)[1]).to.contain "own@example.com"
   end)
 
+  -- What no JSON can hold, or is too long for the store, of rows 1 to 5; row 6 is well.
+  local function uncarried(db)
+    db:exec "CREATE TABLE odd(id INTEGER PRIMARY KEY, mail TEXT, name TEXT, size)"
+    local function put(...) db:exec("INSERT INTO odd(mail, name, size) VALUES(?, ?, ?)", ...) end
+    put("long@example.com", ("x"):rep(1000000), 1)
+    db:exec "INSERT INTO odd(mail, name, size) VALUES('bytes@example.com', CAST(x'ff41' AS TEXT), 2)"
+    db:exec "INSERT INTO odd(mail, name, size) VALUES('nul@example.com', 'a' || char(0) || 'b', 3)"
+    db:exec "INSERT INTO odd(mail, name, size) VALUES('inf@example.com', 'Inf', 9e999)"
+    put("wide@example.com", "Wide", "x" .. ("ü"):rep(40))   -- cut for people in the middle of a character
+    put("well@example.com", "Well", 6)
+  end
+
+  for _, file in ipairs { false, "bad.csv", "bad.jsonl" } do
+    it("puts rows that cannot be carried into the quarantine, and the rest goes on, one way, " .. tostring(file), function()
+      local db = people()
+      uncarried(db)
+      local m = mapping { from = sync.sql(db, "odd", { id = "id" }), to = sync.hubspot "contacts", quarantine = file or nil, fields = {
+        { from = "mail", to = "email", type = "email", key = true }, { from = "name", to = "lastname" },
+        { from = "size", to = "numemployees", type = "number" } } }
+      local r = m:run()
+      expect({ r.created, r.bad }).to.equal { 1, 5 }
+      expect(json.encode(r)).to.contain "bytes@example.com"
+      local list = m:quarantined()
+      expect(list).to.have_length(5)
+      expect({ list[1].row.name, list[1].id }).to.equal { "?A", "bytes@example.com" }
+      if not file then expect(m:retry_quarantine().bad).to.equal(5) end
+      expect(m:retry_quarantine().created).to.equal(0)
+      expect(m:run().unchanged).to.equal(1)
+      db:exec "UPDATE odd SET name = 'N', size = 7"
+      r = m:run()
+      expect({ r.created, r.bad, #m:quarantined() }).to.equal { 5, 0, 0 }
+    end)
+  end
+
+  it("puts rows that cannot be carried into the quarantine, and the rest goes on, two-way", function()
+    local db = people()
+    uncarried(db)
+    local m = mapping { left = sync.hubspot "contacts", right = sync.sql(db, "odd", { id = "id" }), deletes = "follow", fields = {
+      { left = "email", right = "mail", type = "email", key = true }, { left = "lastname", right = "name" },
+      { left = "numemployees", right = "size", type = "number" } } }
+    local r = m:run()
+    expect({ r.created, r.deleted, r.bad }).to.equal { 1, 0, 5 }
+    expect(m:quarantined()).to.have_length(5)
+    db:exec "UPDATE odd SET name = 'N', size = 7"
+    sim.advance "5m"
+    r = m:run()
+    expect({ r.created, r.bad, #m:quarantined() }).to.equal { 5, 0, 0 }
+  end)
+
+  it("says how many rows have no id, and lets none of them come and go", function()
+    local db = people()
+    db:exec "CREATE TABLE loose(id TEXT, mail TEXT)"
+    for i = 1, 7 do db:exec("INSERT INTO loose(id, mail) VALUES(?, ?)", i > 5 and "r" .. i or nil, ("p%d@example.com"):format(i)) end
+    local m = mapping { left = sync.hubspot "contacts", right = sync.sql(db, "loose", { id = "id" }), deletes = "follow", page = 2,
+      fields = { { left = "email", right = "mail", type = "email", key = true } } }
+    for i = 1, 3 do
+      local r = m:run()
+      expect({ r.created, r.deleted, r.bad }).to.equal { i == 1 and 2 or 0, 0, 1 }
+      expect(r.bad_rows[1].reason).to.contain '5 rows have no value in the column "id"'
+      sim.advance "5m"
+    end
+    local one = mapping { from = sync.sql(db, "loose", { id = "id" }), to = sync.hubspot "contacts", page = 2,
+      fields = { { from = "mail", to = "email", type = "email", key = true } } }
+    local r = one:run()
+    expect({ r.unchanged, r.bad }).to.equal { 2, 1 }
+    db:exec "UPDATE loose SET id = mail WHERE id IS NULL"
+    r = m:run()
+    expect({ r.created, r.bad, #m:quarantined() }).to.equal { 5, 0, 0 }
+    db:exec "UPDATE loose SET id = 'same'"
+    expect(function() m:run { full = true } end).to.raise 'the table loose has "same" more than once in the column "id"'
+  end)
+
   it("is read from its last change on, with what was deleted", function()
     local db = people()
     for i, mail in ipairs { "a", "b", "c", "d", "e" } do

@@ -4,6 +4,7 @@
 ---   q/ID                 bad rows, until they are well      c/LEFT   conflicts for a person
 local _, host = ...
 local step = require "engine.step"
+local text = require "report.text"
 
 local state = {}
 local State = {}
@@ -11,6 +12,7 @@ State.__index = State
 
 local LIST_MAX = 10000
 local PUTS_MAX = 2000        -- of one commit
+local ROW_MAX = 128 * 1024   -- bytes of a bad row
 
 ---@param name string
 function state.new(name)
@@ -26,6 +28,39 @@ state.spread = spread
 
 ---A short id of a bad row.
 function state.bad_id(id) return #id > 400 and "#" .. crypto.sha256(id) or id end
+
+local function is_text(value) return not value:find("\0", 1, true) and utf8.len(value) ~= nil end
+
+-- A bad row as the store can hold it, with its texts cut to `most` bytes; and whether it is another one for that.
+local function storable(row, most)
+  local out, changed = {}, false
+  for name, value in pairs(row) do
+    if type(value) == "table" and (most or not pcall(json.encode, value)) then
+      local ok, said = pcall(json.encode, value)
+      value, changed = ok and said or "…", true
+    elseif type(value) == "number" and (value ~= value or value == math.huge or value == -math.huge) then
+      value, changed = tostring(value), true
+    end
+    if type(value) == "string" then
+      if not is_text(value) then value, changed = value:gsub("[%z\x80-\xff]", "?"), true end
+      if most and #value > most then
+        value, changed = ("%s… (%d bytes)"):format(value:sub(1, (utf8.offset(value, 0, most + 1)) - 1), #value), true
+      end
+    end
+    out[name] = value
+  end
+  if #json.encode(out) > ROW_MAX and (not most or most > 10) then return storable(row, (most or 10000) // 10), true end
+  return out, changed
+end
+
+---What the quarantine holds of a row. `unfit`: it is another one than the source's, and not to be written as it is.
+---@param id string
+---@param reason string
+---@param record table
+function state.bad(id, reason, record)
+  local row, changed = storable(record.values)
+  return { id = id, reason = text.value(reason), row = row, line = record.line, unfit = changed or record.unfit, at = time.now() }
+end
 
 function State:get(key) return self.kv.get(key) end
 

@@ -30,10 +30,11 @@ local function bad_id(side, id) return side .. " " .. id end
 
 local function put_bad(run, side, record, reason, duplicate)
   local id = bad_id(side, record.id)
-  run.result:add_bad(id, reason, record.values)
+  local entry = state.bad(id, reason, record)
+  entry.side, entry.source, entry.duplicate = side, not record.loose and record.id or nil, duplicate
+  run.result:add_bad(id, entry.reason, entry.row)
   run.bad_ids[state.bad_id(id)] = true
-  run.puts["q/" .. state.bad_id(id)] = { id = id, reason = reason, row = record.values, side = side, source = record.id,
-    at = time.now(), duplicate = duplicate }
+  run.puts["q/" .. state.bad_id(id)] = entry
 end
 
 local function put_well(run, side, id)
@@ -497,6 +498,9 @@ local function records_of(run, side, records, counted)
       if not record.deleted then run.result.read = run.result.read + 1 end
     end
   end
+  for i = #records, 1, -1 do
+    if records[i].bad then put_bad(run, side, records[i], records[i].bad) table.remove(records, i) end
+  end
   records = resolve(run, side, records)
   follow_merges(run, work, side, records)
   local ids = {}
@@ -678,6 +682,7 @@ function twoway.run(run)
     local how = { size = run.def.page, total = run.shown, key = run.def.key[side], deletes = true }
     for page in run.def[side].changes(cursor, run.def.names[side], how) do
       records_of(run, side, page.records, true)
+      put_well(run, side, page.well)
       run.progress(run.result.read, page.share)
       saved[side] = page.cursor
       run.puts.cursor = { left = saved.left, right = saved.right }
@@ -693,7 +698,7 @@ function twoway.retry(run, list)
   for _, side in ipairs { "left", "right" } do
     local ids = {}
     for _, entry in ipairs(list) do
-      if entry.side == side then ids[#ids + 1] = entry.source end
+      if entry.side == side then ids[#ids + 1] = entry.source end   -- none: rows without an id
     end
     if #ids > 0 then again(run, side, ids) end
   end

@@ -9,6 +9,7 @@ local function blank(value) return value == nil or value == "" or value == json.
 local function number_text(number)
   if number ~= number or number == math.huge or number == -math.huge then return nil end
   if math.type(number) == "integer" then return ("%d"):format(number) end
+  if number == 0 then return "0" end   -- also -0.0
   if number == math.floor(number) and math.abs(number) < 2 ^ 53 then return ("%.0f"):format(number) end
   for digits = 14, 17 do
     local s = ("%." .. digits .. "g"):format(number)
@@ -120,11 +121,12 @@ function values.read(field, value)
   if blank(value) then return nil end
   local ok, s = pcall(TYPES[field.type].read, value, field)
   if not ok or s == nil then
-    local shown = plain(value)
-    if #shown > 60 then shown = shown:sub(1, 57) .. "…" end
+    local shown = plain(value) or tostring(value)
+    if #shown > 60 then shown = shown:sub(1, utf8.len(shown) and utf8.offset(shown, 0, 58) - 1 or 57) .. "…" end
     return nil, ('%s: "%s" is no %s'):format(field.name, shown, field.type)
   end
   if s == "" then return nil end
+  if s:find("\0", 1, true) or not utf8.len(s) then return nil, field.name .. ": the text holds a NUL or is no UTF-8" end
   return s
 end
 
