@@ -39,6 +39,25 @@ save("leads", { hs_lead_name = "x" })]])
     expect(found.questions.scopes).to.equal(true)
   end)
 
+  it("is nothing of which two things may be meant", function()
+    local found = needs(HEAD .. [[
+local function there(object, property)
+  local _, record = pcall(hubspot[object].get, "1", { property })
+  return record[property]
+end
+there("tickets", "subject")
+there("notes", "hs_note_body")
+local function mark(name) hubspot.deals.get("1", { name, "dealname" }) end
+mark("a")
+mark("b")
+pcall(hubspot.contacts.get, "1", { "email" })
+for _, kind in ipairs { "contact", "deal" } do
+  for _, name in ipairs { "dealstage", "email" } do on(kind .. ".propertyChange", { property = name }, print) end
+end]])
+    expect(names(found.needs.properties, "name")).to.equal("email")
+    expect(found.questions.properties).to.equal { "contacts" }
+  end)
+
   it("leaves out what a comment says to leave out", function()
     local found = needs(HEAD .. [[
 hubspot.contacts.get("1", { "a" })     -- hubloop: ignore property

@@ -4,16 +4,18 @@
 --- Each variable, field and expression holds the set of the values that it may have, whatever the order of execution.
 --- The whole is gone over until no set grows; then once more, and what the script asks of HubSpot is written down. A text
 --- has a HOLE where a part of it is not known; UNKNOWN is any value that cannot be followed. A value of the kind
---- "unsteady" (the api makes them: a clock, a random number) goes along with what is made of it.
+--- "unsteady" (the api makes them: a clock, a random number) goes along with what is made of it. MIXED says of a field
+--- that which of its values it has goes together with something else: for k, v in pairs(a) do b[k] = v end.
 local parser = require "check.parser"
 
 local flow = {}
 
 local HOLE <const> = "\0"
 local UNKNOWN <const> = { kind = "unknown" }
+local MIXED <const> = { kind = "mixed" }
 local MOST <const> = 64      -- texts of one set; more are UNKNOWN. Other values are as many as the script writes
 local PASSES <const> = 300   -- sets are bounded, so that far fewer do
-flow.HOLE, flow.UNKNOWN = HOLE, UNKNOWN
+flow.HOLE, flow.UNKNOWN, flow.MIXED = HOLE, UNKNOWN, MIXED
 
 ---@class check.set
 ---@field list table[] values: { kind = "string", text = }, "table", "function", "builtin", "unknown", or the API's own
@@ -76,7 +78,7 @@ function Program:texts_of(set)
   local texts, unknown = {}, false
   for _, value in ipairs(set and set.list or {}) do
     if value.kind == "string" then texts[#texts + 1] = value.text
-    else unknown = true end
+    elseif value ~= MIXED then unknown = true end
   end
   if #texts == 0 and self.holes then unknown = true end
   return texts, unknown
@@ -163,7 +165,7 @@ function Program:index(base, keys, unknown_key, out, node, seen)
     for _, key in ipairs(keys) do
       if key == "format" then self:add(out, self.builtins.string_format) else self:add(out, UNKNOWN) end
     end
-  elseif base.kind ~= "function" and base.kind ~= "builtin" and base.kind ~= "iterator" then
+  elseif base.kind ~= "function" and base.kind ~= "builtin" and base.kind ~= "iterator" and base ~= MIXED then
     self.api.index(self, base, keys, unknown_key, out, node)
   end
 end
@@ -205,7 +207,7 @@ local function elements(self, set)
       self:add_all(out, value.items)
       self:add_all(out, value.any)
       for _, field in pairs(value.fields) do self:add_all(out, field) end
-    else
+    elseif value ~= MIXED then
       self:add(out, UNKNOWN)
     end
   end
@@ -215,7 +217,7 @@ end
 local function keys_of(self, set)
   local out = passing_set()
   for _, value in ipairs(set and set.list or {}) do
-    if value.kind ~= "table" or #value.any.list > 0 then self:add(out, UNKNOWN) end
+    if value ~= MIXED and (value.kind ~= "table" or #value.any.list > 0) then self:add(out, UNKNOWN) end
     for key in pairs(value.fields or {}) do self:add(out, self:text(key)) end
   end
   return out
@@ -394,6 +396,8 @@ call_value = function(self, value, args, node)
     end
     self:add(out, UNKNOWN)
     return { out }
+  elseif value == MIXED then
+    return {}
   end
   return self.api.call(self, value, args, node) or {}
 end
@@ -468,6 +472,14 @@ function Expressions.method(self, node, out)
   self:add_all(out, node.results[1])
 end
 
+-- t[key] = what is in the set; key is one of these.
+local function put(self, t, keys, set)
+  for _, key in ipairs(keys) do
+    self:add_all(field_set(t, key), set)
+    if #keys > 1 then self:add(field_set(t, key), MIXED) end
+  end
+end
+
 Expressions["function"] = function(self, node, out)
   node.value = node.value or { kind = "function", node = node }
   run_function(self, node)
@@ -476,8 +488,10 @@ end
 
 function Expressions.table(self, node, out)
   node.value = node.value or new_table()
+  node.value.exact = true   -- each of its items is one text
   for i, item in ipairs(node.items) do
     local set = expression(self, item.value)
+    node.value.exact = node.value.exact and #set.list == 1
     if not item.key then
       self:add_all(node.value.items, set)
       if i == #node.items then
@@ -485,7 +499,7 @@ function Expressions.table(self, node, out)
       end
     else
       local keys, unknown = self:texts_of(expression(self, item.key))
-      for _, key in ipairs(keys) do self:add_all(field_set(node.value, key), set) end
+      put(self, node.value, keys, set)
       if unknown then self:add_all(node.value.any, set) end
     end
   end
@@ -555,7 +569,7 @@ local function assign(self, target, set)
   local keys, unknown = self:texts_of(expression(self, target.key))
   for _, base in ipairs(expression(self, target.obj).list) do
     if base.kind == "table" then
-      for _, key in ipairs(keys) do self:add_all(field_set(base, key), set) end
+      put(self, base, keys, set)
       if unknown then self:add_all(base.any, set) end
     elseif base.kind == "unknown" then
       escapes(self, set, target, " is put where it is not followed")

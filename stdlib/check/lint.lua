@@ -122,16 +122,21 @@ function api.index(program, base, keys, unknown_key, out, node)
   return hubspot.index(program, base, keys, unknown_key, out, node)
 end
 
--- Nothing else can be called here.
+-- What can be called here and nothing else, by itself or by pcall; nil: one of several.
 local function only(node)
   local callee = node.tag == "call" and node.fn and node.fn.out or node.callee
-  return callee ~= nil and #callee.list == 1
+  local value = callee and #callee.list == 1 and callee.list[1] or nil
+  if value and value.kind == "builtin" and value.name == "pcall" then
+    local passed = node.args[1] and node.args[1].out
+    return passed and #passed.list == 1 and passed.list[1] or nil
+  end
+  return value
 end
 
 function api.call(program, value, args, node)
-  if program.recording and value.object_type then properties.note(program, value, args, handlers.place(node), only(node)) end
+  if program.recording and value.object_type then properties.note(program, value, args, handlers.place(node), only(node) == value) end
   local noted = program.recording and properties.of_routing[value.kind]
-  if noted then noted(program, args, handlers.place(node), only(node)) end
+  if noted then noted(program, args, handlers.place(node), only(node) == value) end
   if value.kind ~= "member" then return hubspot.call(program, value, args, node) end
   local out = flow.passing_set()
   local bare = UNSTEADY[value.name]
@@ -218,8 +223,10 @@ local Registered = {}
 -- The option `property` of an event of the type `text`; args[at] are its options.
 local function note_properties(program, text, args, at, node)
   local names = option_texts(program, args[at], "property")
+  local one_type = #args[at - 1].list == 1
+  if #names > 1 and not one_type then return end
   for _, name in ipairs(names) do
-    properties.note_event(program, text, name, handlers.place(node), #names == 1 and #args[at - 1].list == 1 and only(node))
+    properties.note_event(program, text, name, handlers.place(node), #names == 1 and one_type and only(node) ~= nil)
   end
 end
 

@@ -299,6 +299,34 @@ for kind, record in pairs(BAD) do hubspot[kind].create(record) end]])
     expect(questions.owners).to.equal(true)
   end)
 
+  it("does not take together what does not go together", function()
+    local answers = { properties = { contacts = { { name = "email" }, { name = "lifecyclestage", type = "enumeration",
+      options = { { value = "lead" } } } }, deals = { { name = "dealname" } } } }
+    local function against(text)
+      local list = {}
+      local files = { { name = "x.lua", text = HEAD .. text, root = "/" } }
+      for i, item in ipairs((lint.check(files, function() return function() end end, answers))) do
+        list[i] = ("%d %s: %s"):format(item.line, item.rule, item.message)
+      end
+      return table.concat(list, "\n")
+    end
+    expect(against([[
+local function read(object, names) return hubspot[object].get("1", names) end
+read("contacts", { "email" })
+read("deals", { "dealname" })
+local DEFAULTS = { email = "bo@example.com", lifecyclestage = "lead" }
+local lead = {}
+for name, value in pairs(DEFAULTS) do lead[name] = value end
+hubspot.contacts.create(lead)]])).to.equal("")
+    expect(against([[
+local function read(names) return hubspot.contacts.get("1", names) end
+read { "email" }
+read { "emial" }
+for _, stage in ipairs { "lead", "leed" } do hubspot.contacts.create { lifecyclestage = stage } end]])).to.equal(
+      '2 property: contacts have no property "emial" in this account; did you mean "email"?\n'
+      .. '5 property: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"?')
+  end)
+
   it("knows the place", function()
     local findings = check('local a = 1\n  local b = "é" .. kv.gett("x")')
     expect(findings[1].line).to.equal(2)

@@ -38,7 +38,7 @@ end
 local function names(program, object_type, set, node, sure)
   local tables, one = tables_of(set)
   for _, t in ipairs(tables) do
-    for _, name in ipairs((program:texts_of(t.items))) do add(program, object_type, name, nil, node, sure and one) end
+    for _, name in ipairs((program:texts_of(t.items))) do add(program, object_type, name, nil, node, sure and one and t.exact) end
   end
 end
 
@@ -49,7 +49,7 @@ local function fields(program, object_type, set, node, sure)
     for name, values in pairs(t.fields) do
       local list, unknown = program:texts_of(values)
       add(program, object_type, name, nil, node, sure and one)
-      for _, value in ipairs(unknown and {} or list) do
+      for _, value in ipairs((unknown or values.has[flow.MIXED]) and {} or list) do
         add(program, object_type, name, value, node, sure and one and #values.list == 1)
       end
     end

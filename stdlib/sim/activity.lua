@@ -76,10 +76,14 @@ local ACTS <const> = { { new_lead, 30 }, { taken_over, 5 }, { answered, 15 }, { 
 ---@param per_day number how many acts a day, on average
 function Y.start(S, per_day)
   local R = U.rng((S.options.seed or 7) + 2)
+  local run = {}
+  S.activity = run
+  if per_day == 0 then return end
   if #S.forms.order == 0 then F.create(S, F.definition("Contact us", FIELDS)) end
   S.spawn(function()
     while true do
       task.sleep(-math.log(1 - R.float()) * DAY / per_day / 1000)
+      if S.activity ~= run then return end
       R.weighted(ACTS)(S)
     end
   end)

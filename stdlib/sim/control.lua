@@ -16,8 +16,8 @@
 --   create_form {name, fields? = names, id?}
 --   submit_form {form = id or name, values = {name = value}, page?, page_name?, at?}   also makes the contact
 --   populate {contacts?, companies?, per_second?}  leads as a busy form brings them
---   activity {per_day}                      from now on things happen, so many a day (activity.lua); there are a list, Leads, an
---                                           e-mail, Newsletter, a workflow, Nurture, and a form, Contact us
+--   activity {per_day}                      from now on things happen, so many a day (activity.lua), 0: no more; there are a
+--                                           list, Leads, an e-mail, Newsletter, a workflow, Nurture, and a form, Contact us
 --   stand_in {host, file}                   another host's API: the file returns function(request) -> answer (standin.lua)
 --   subscribe {types = {"contact.creation", {type=, property=}…}, url?, secret?}
 --   trigger {type, …fields}                 builds an event and delivers it
@@ -247,11 +247,12 @@ function C.populate(S, args)
 end
 
 function C.activity(S, args)
-  if type(args.per_day) ~= "number" or args.per_day <= 0 then error("activity needs per_day, a number above 0", 0) end
-  -- What most accounts have.
-  C.create_list(S, { name = "Leads", where = { lifecyclestage = "lead" } })
-  C.create_email(S, { name = "Newsletter", subcategory = "marketing_single_send_api", subscription = "Marketing Information" })
-  C.create_workflow(S, { name = "Nurture" })
+  if type(args.per_day) ~= "number" or args.per_day < 0 then error("activity needs per_day, a number, 0 to end it", 0) end
+  if not S.activity then   -- what most accounts have
+    C.create_list(S, { name = "Leads", where = { lifecyclestage = "lead" } })
+    C.create_email(S, { name = "Newsletter", subcategory = "marketing_single_send_api", subscription = "Marketing Information" })
+    C.create_workflow(S, { name = "Nurture" })
+  end
   Y.start(S, args.per_day)
   return { per_day = args.per_day }
 end

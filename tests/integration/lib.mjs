@@ -26,7 +26,7 @@ process.on('exit', () => { for (const c of running) try { process.kill(c.pid, 'S
 // A folder that is removed when the test ends, with the given files in it.
 export function project(t, files = {}) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'hubloop-test-'));
-  t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+  t.after(() => fs.rmSync(dir, { recursive: true, force: true, maxRetries: 20 }));
   for (const [name, text] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(path.join(dir, name)), { recursive: true });
     fs.writeFileSync(path.join(dir, name), text);

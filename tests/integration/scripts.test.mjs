@@ -7,7 +7,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PORTAL, poll, project, request, run, serve, sim } from './lib.mjs';
+import { PORTAL, deliver, event, poll, project, request, run, serve, sim } from './lib.mjs';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const SCRIPTS = path.join(ROOT, 'scripts');
@@ -51,6 +51,23 @@ for (const name of names) {
     assert.doesNotMatch(tried.err, /, 0 handled; .*; 0 calls in /, 'it did nothing');
   });
 }
+
+test('serve: all of them at once are let in by an account that has what they name', async (t) => {
+  const dir = project(t);
+  fs.cpSync(SCRIPTS, dir, { recursive: true });
+  for (const folder of ['reports', 'backups', 'duplicates', 'imports']) fs.mkdirSync(path.join(dir, folder), { recursive: true });
+  const checked = await run(t, ['check', '--properties', '--sim'], { cwd: dir });
+  assert.equal(checked.code, 0, checked.out + checked.err);
+  const s = await sim(t, dir, ['--contacts', '50']);
+  const p = await serve(t, dir, { store: path.join(dir, 'all.db'), env: { HUBSPOT_BASE_URL: s.url, SHOP_WEBHOOK_SECRET: crypto.randomUUID(), SHOP_TOKEN: crypto.randomUUID() } });
+  // Events are handled from when the account has been asked.
+  const lead = await s.control('create', { type: 'contacts', properties: { email: 'bo@nobody.example' } });
+  assert.equal((await deliver(p.hook, [event({ objectId: Number(lead.id) })])).status, 204);
+  const status = await p.settled((v) => v.engine.ran > 0, 'an event is handled');
+  assert.deepEqual(status.halted, {}, p.err);
+  assert.equal(status.engine.dead, 0, p.err);
+  assert.equal((await p.stop()).code, 0, p.err);
+});
 
 test('ecommerce_orders.lua: what the shop has signed comes in, and nothing else', async (t) => {
   const dir = project(t, { 'hubloop.lua': `return { accounts = { main = { token = secret "HUBSPOT_TOKEN", client_secret = secret "HUBSPOT_CLIENT_SECRET", portal = ${PORTAL} } } }` });
