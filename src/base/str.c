@@ -98,6 +98,7 @@ const char *hl_str_nearest(hl_str word, const char *const *names) {
   unsigned best = (unsigned)word.n / 3 + 2;
   for (; *names; names++) {
     unsigned d = hl_str_distance(word, hl_str_of(*names));
+    if (word.n >= 3 && d > 1 && strncmp(*names, word.p, word.n) == 0) d = 1; /* cut short */
     if (d < best) {
       best = d;
       nearest = *names;

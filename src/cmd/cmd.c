@@ -100,6 +100,11 @@ int hl_args_time(const hl_args *a, const char *flag, int64_t now, int64_t *out) 
   return 0;
 }
 
+void hl_cmd_row(int width, const char *left, const char *right) {
+  for (const char *p = left; *p; p++) width -= ((unsigned char)*p & 0xc0) != 0x80;
+  printf("  %s%*s %s\n", left, width > 0 ? width : 0, "", right);
+}
+
 static void print_help(const hl_command *c) {
   printf("hubloop %s %s\n  %s\n", c->name, c->operands, c->summary);
   for (size_t i = 0; c->subs && c->subs[i]; i++) printf("%s  %-16s %s\n", i ? "" : "\n", c->subs[i]->name, c->subs[i]->summary);
@@ -107,9 +112,18 @@ static void print_help(const hl_command *c) {
   for (const hl_flag *f = c->flags; f && f->name; f++) {
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", f->name, f->value ? " " : "", f->value ? f->value : "");
-    printf("  %-22s %s\n", left, f->help);
+    hl_cmd_row(22, left, f->help);
   }
   if (c->examples) printf("\nExamples\n%s", c->examples);
+}
+
+bool hl_cmd_print_help(const char *name) {
+  for (const hl_command *const *c = hl_commands; *c; c++) {
+    if (strcmp((*c)->name, name) != 0) continue;
+    print_help(*c);
+    return true;
+  }
+  return false;
 }
 
 static const hl_flag *find_flag(const hl_command *c, hl_str name) {

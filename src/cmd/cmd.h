@@ -52,6 +52,10 @@ int hl_args_time(const hl_args *a, const char *flag, int64_t now, int64_t *out);
 int hl_cmd_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same for an hl_error: HL_EXIT_MISUSE for HL_EINVAL, else HL_EXIT_FAILED. */
 int hl_cmd_error(const hl_error *err);
+/* "  left   right": `left` at least `width` characters wide; of UTF-8, not bytes. */
+void hl_cmd_row(int width, const char *left, const char *right);
+/* What `hubloop NAME --help` prints. False: there is no such command. */
+bool hl_cmd_print_help(const char *name);
 int hl_cmd_columns(void);     /* of the terminal on stdout, 80 without one */
 bool hl_cmd_is_tty(int fd);   /* a terminal, and NO_COLOR not set */
 

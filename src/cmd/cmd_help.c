@@ -43,6 +43,7 @@ static int print_topic(const char *wanted) {
     }
     if (n + 1 < HL_ARGS_MAX) names[n++] = hl_strndup(name.p, name.n);
   }
+  if (hl_cmd_print_help(wanted)) goto out;
   const char *near = hl_str_nearest(hl_str_of(wanted), (const char *const *)names);
   rc = near ? hl_cmd_fail(HL_EXIT_MISUSE, "no help topic “%s”; did you mean “%s”?", wanted, near)
             : hl_cmd_fail(HL_EXIT_MISUSE, "no help topic “%s”; hubloop help lists them", wanted);
@@ -57,7 +58,7 @@ static int run(const hl_args *a) {
   for (const hl_command *const *c = hl_commands; *c; c++) {
     char left[48];
     snprintf(left, sizeof left, "%s %s", (*c)->name, (*c)->operands);
-    printf("  %-22s %s\n", left, (*c)->summary);
+    hl_cmd_row(22, left, (*c)->summary);
   }
   fputs("\nTopics (hubloop help TOPIC)\n ", stdout);
   size_t column = 1;

@@ -73,6 +73,9 @@ test('help lists topics and each topic is there', async (t) => {
     assert.equal(one.code, 0, `help ${topic}: ${one.err}`);
     assert.ok(one.out.split('\n').length > 5, `help ${topic} says nothing`);
   }
+  // A command without a topic of its own has its options; summaries stand below each other.
+  assert.match((await run(t, ['help', 'new'])).out, /^hubloop new DIR .*\n[^]*--list/);
+  for (const line of r.out.match(/^ {2}(new|run|test|check) .*/gm)) assert.match([...line].slice(23, 26).join(''), /^ {1,2}\S/u, line);
   const wrong = await run(t, ['help', 'webhoks']);
   assert.equal(wrong.code, 2);
   assert.match(wrong.err, /webhooks/);

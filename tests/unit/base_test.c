@@ -26,6 +26,8 @@ static void strings(void **state) {
   static const char *const names[] = {"contact.creation", "company.creation", "deal.creation", NULL};
   assert_string_equal(hl_str_nearest(HL_STR("contact.creatoin"), names), "contact.creation");
   assert_null(hl_str_nearest(HL_STR("xyz"), names));
+  static const char *const types[] = {"list", "integer", "boolean", NULL};
+  assert_string_equal(hl_str_nearest(HL_STR("int"), types), "integer");
   assert_true(hl_str_same_secret(HL_STR("abc"), HL_STR("abc")));
   assert_false(hl_str_same_secret(HL_STR("abc"), HL_STR("abd")));
 }
