@@ -243,6 +243,7 @@ describe("declaring", function()
     one_line({ tz = "Mars/Base", members = { { owner = "a@b.de" } } },
       'pool "bad": "Mars/Base" is no time zone (one looks like "Europe/Berlin")')
     local bad = {
+      { { weight = "2" }, 'weight must be a whole number from 1 to 1000, not "2"' },
       { { weight = -1 }, "weight must be a whole number from 1 to 1000, not -1" },
       { { tz = "Mars" }, '"Mars" is no time zone (one looks like "Europe/Berlin")' },
       { { hours = "Mon-Fri 09:00-17:00 Mars" }, 'hours: "Mars" is no time zone (one looks like "Europe/Berlin")' },

@@ -207,6 +207,8 @@ describe("a mapping that cannot work", function()
     says({ from = csv_in, to = crm, fields = { email }, confict = "ask" }, 'unknown option "confict"; did you mean "conflict"?')
     says({ from = csv_in, to = crm, fields = { { "email", key = true, tranform = tostring } } },
       'did you mean "transform"?')
+    says({ from = csv_in, to = crm, fields = { email, { "phone", type = "phone", country = "Deutschlnd" } } },
+      'field "phone": country: "Deutschlnd" is no country')
     says({ from = csv_in, to = crm, fields = { email }, mode = "insert" }, 'unknown mode "insert"')
     says({ from = csv_in, to = crm, fields = { email }, quarantine = "bad" }, "quarantine must be a file")
     says({ left = csv_in, right = crm, fields = { email } }, "a.csv cannot be one side of a two%-way sync")

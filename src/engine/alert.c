@@ -83,7 +83,8 @@ static void on_window(hl_timer *t, void *arg) {
 
 void hl_engine_alert(hl_engine *e, const char *kind, const char *text, cJSON *details) {
   hl_alert_kind *k = kind_of(e, kind);
-  hl_log_write(e->log, HL_LOG_WARN, "alert", "%s: %s", kind, text);
+  const char *trace = strstr(text, "\nstack traceback:"); /* the run's own line had it */
+  hl_log_write(e->log, HL_LOG_WARN, "alert", "%s: %.*s", kind, (int)(trace ? (size_t)(trace - text) : strlen(text)), text);
   if (!k->open) {
     k->open = true;
     hl_timer_start(e->loop, &k->timer, WINDOW_MS, on_window, k);

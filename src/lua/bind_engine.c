@@ -216,6 +216,9 @@ static hl_outcome failure(lua_State *L, int idx) {
 static void log_failure(const hl_running *r, hl_str text) {
   const hl_handler_fn *h = r->handler;
   char more[40] = "";
+  /* Where it was is told once; `hubloop events show` has it of each attempt. */
+  const char *trace = r->attempt > 1 ? memmem(text.p, text.n, "\nstack traceback:", 17) : NULL;
+  if (trace) text.n = (size_t)(trace - text.p);
   if (r->n_batch > 1) snprintf(more, sizeof more, " and %zu more", r->n_batch - 1);
   hl_log_write(hl_loop_log(h->script->host->o.loop), HL_LOG_WARN, h->script->name, "%s, event %s%s, attempt %u: " HL_STR_FMT, h->label, r->id, more,
                r->attempt, HL_STR_ARG(text));

@@ -138,7 +138,7 @@ static int open_file(fs_op *o) {
   close(folder);
   errno = why;
   if (f->fd < 0 || fstat(f->fd, &st)) return failed(o, "read");
-  if (!S_ISREG(st.st_mode)) return hl_fail(&o->err, HL_EINVAL, "fs: cannot read %s: it is no file", f->said);
+  if (!S_ISREG(st.st_mode)) return hl_fail(&o->err, HL_EINVAL, "fs: cannot read %s: it is %s", f->said, S_ISDIR(st.st_mode) ? "a folder" : "no file");
   if (hl_owned(f->own, &st, NULL, NULL)) return is_ours(o);
   if (o->what == FS_READ_ALL) {
     if (st.st_size > READ_MAX)

@@ -112,7 +112,8 @@ local function member_of(member, pool, who)
   who = ("%s (%s)"):format(who, key)
   local weight = member.weight == nil and 1 or member.weight
   if math.type(weight) ~= "integer" or weight < 1 or weight > 1000 then
-    fail("%s: weight must be a whole number from 1 to 1000, not %s", who, tostring(weight))
+    fail("%s: weight must be a whole number from 1 to 1000, not %s", who,
+      type(weight) == "string" and ('"%s"'):format(weight) or tostring(weight))
   end
   local hours = hours_of(member.hours, who) or pool.hours
   local tz = zone(member.tz, who)

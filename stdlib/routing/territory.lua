@@ -200,6 +200,7 @@ local function read(rules)
   local self, plain, names = { rules = {}, properties = {}, default = rules.default }, {}, {}
   for i, given in ipairs(rules) do
     local who = ("territory %d"):format(i)
+    if type(given) == "table" and given.pool == nil then fail("%s has no pool", who) end
     if type(given) ~= "table" or type(given.pool) ~= "table" then
       fail('%s must look like { countries = { "DE", "AT" }, pool = … }', who)
     end

@@ -119,6 +119,7 @@ describe("territories", function()
       { { { where = { size = {} }, pool = pool } }, "territory 1: size lists nothing" },
       { { { countries = { "DE" }, where = { country = "AT" }, pool = pool } }, "territory 1: two conditions on country" },
       { { { pool = pool } }, 'territory 1 needs countries, states, postcodes or where, like { countries = { "DE", "AT" }, pool = … }' },
+      { { { countries = { "DE" } } }, "territory 1 has no pool" },
       { { { cuontries = { "DE" }, pool = pool } },
         "territory 1: there is no field cuontries (there are: countries, name, pool, postcodes, states, where)" },
     } do

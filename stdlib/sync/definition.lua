@@ -72,6 +72,9 @@ local function read_field(given, at, two_way, usual)
   for _, name in ipairs { "transform", "to_left", "to_right" } do
     if given[name] ~= nil and type(given[name]) ~= "function" then wrong = name .. " must be a function" end
   end
+  if given.country ~= nil and not (type(given.country) == "string" and text.country(given.country)) then
+    wrong = ('country: "%s" is no country, such as "DE"'):format(tostring(given.country))
+  end
   if two_way and (given.to_left == nil) ~= (given.to_right == nil) then wrong = "to_left and to_right go together" end
   if wrong then return nil, ('field "%s": %s'):format(field.name, wrong) end
   return field

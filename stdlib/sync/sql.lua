@@ -91,7 +91,13 @@ return function(place, name, options)
         if type(why) ~= "table" or why.category ~= "statement" then error(why, 0) end
         local there = pcall(db.query, db, ("SELECT 1 FROM %s LIMIT 0"):format(from))
         if not there then fail(("%s is not there"):format(self.label)) end
-        fail(('%s has no column "%s"'):format(self.label, column))
+        local near = {}
+        for row in db:rows(("SELECT * FROM %s LIMIT 1"):format(from)) do
+          for known in pairs(row) do near[#near + 1] = known end
+        end
+        table.sort(near)
+        near = host.nearest(column, near)
+        fail(('%s has no column "%s"%s'):format(self.label, column, near and ('; did you mean "%s"?'):format(near) or ""))
       end
     end
   end

@@ -150,6 +150,7 @@ test('hubloop test: passing and failing files, exit codes, place of a failure', 
 
 test('run --sim --for: days of a script\'s life in virtual time, and another host stood in for', async (t) => {
   const dir = project(t, {
+    'fails.lua': 'on("contact.creation", { retries = 2 }, function() error "boom" end)',
     'wrong.lua': 'every("soon", print)',
     'own.lua': `
       local hubspot, routing = require "hubspot", require "routing"
@@ -181,6 +182,12 @@ test('run --sim --for: days of a script\'s life in virtual time, and another hos
   assert.match(own.err, /\d+ handled, \d+ filtered; 0 runs failed, 0 events parked/);
   const why = await run(t, ['route', 'explain', '100001', '--store', 'day.db'], { cwd: dir });
   assert.match(why.out, /^contact 100001 -> ana@mine\.example/);
+  const fails = await run(t, ['run', 'fails.lua', '--sim', '--for', '1d', '--activity', '20'], { cwd: dir });
+  const times = (what) => fails.err.match(what)?.length;   // of each event the traceback once, and all else in one line
+  assert.ok(times(/attempt 1: .*boom/g) > 0, fails.err);
+  assert.equal(times(/attempt 3: .*boom/g), times(/attempt 1: .*boom/g));
+  assert.equal(times(/dead_letter: .*boom/g), times(/attempt 1: .*boom/g));
+  assert.equal(times(/stack traceback/g), times(/attempt 1: .*boom/g));
   const wrong = await run(t, ['run', 'wrong.lua', '--sim', '--for', '1d'], { cwd: dir });
   assert.equal(wrong.code, 1);
   assert.match(wrong.err, /^hubloop: wrong\.lua:1: /);
