@@ -64,6 +64,7 @@ local function given(before, after)
       if value:find(pattern) then return nil end
     end
     -- "…?hapikey=" + key goes on; includes("hapikey=") does not.
+    if value:find("^\1?[\"'`]%s*,%s*%d") then return nil end -- a table of what is hidden: { "hapikey=", 8 }
     if value:find("^\1?[\"'`]") and not before:find("^[^\"'`]*$") then return value:find(JOINED) and value end
     return not value:find("^%s") and value or not before:find("[?&]$") and value:find("%S") and value or nil
   end
@@ -108,6 +109,7 @@ end
 -- Whether the word at from..to is used: given, asked for or named in a request; not talked about.
 local function is_use(s, from, to, indented)
   local before, after = line_before(s, from), line_after(s, to + 1)
+  if before:find("[\"'`][^\"'`]*%l%l%l %($") and after:find("^%)[%s.:,;]") then return false end -- said: "an API key (hapikey)."
   if indented and before:find("%[[^%]{}\"']*$") then return false end -- a list of words
   if is_stripped(before, after) or before:lower():find("log[%w_]*%.%a+%s*%([\"'`]$") then return false end
   local value = given(before, after)
