@@ -22,6 +22,7 @@ local function earlier(value, ms)
     local back = math.abs(value) > 1e11 and ms or ms / 1000
     return math.type(value) == "integer" and value - (back // 1 | 0) or value - back
   end
+  if value:find("^%d%d%d%d%d%d%d%d%d%d+$") then return ("%d"):format(earlier(math.tointeger(value), ms)) end
   local at = values.moment(value)
   if not at then return value end
   local iso = time.iso(at - ms)
@@ -174,7 +175,7 @@ return function(place, name, options)
     return coroutine.wrap(function()
       local q = "t." .. quoted(id)
       cursor = cursor or {}
-      if not cursor.since then
+      if not cursor.since or not modified then
         local since = cursor.from
         if modified and since == nil then
           since = newest(db:query(("SELECT max(t.%s) AS m FROM %s AS t"):format(quoted(modified), from)), "m")

@@ -106,6 +106,31 @@ describe("sync with a table", function()
     expect({ r.created, r.bad, #m:quarantined() }).to.equal { 5, 0, 0 }
   end)
 
+  for _, kind in ipairs { "INTEGER", "TEXT" } do
+    it("knows the newest by a column of seconds, and goes on when the column is not told any more, " .. kind, function()
+      local db = people()
+      db:exec(("CREATE TABLE unix(id INTEGER PRIMARY KEY, mail TEXT, name TEXT, changed %s)"):format(kind))
+      db:exec("INSERT INTO unix VALUES(1, 'a@example.com', 'A', ?)", time.now() // 1000)
+      local fields = { { left = "email", right = "mail", type = "email", key = true }, { left = "lastname", right = "name" } }
+      local m = mapping { left = sync.hubspot "contacts", right = sync.sql(db, "unix", { modified = "changed" }), fields = fields }
+      expect(m:run().created).to.equal(1)
+      sim.advance "5m"
+      sim.update("contacts", sim.control("list", { type = "contacts" }).results[1].id, { lastname = "older" })
+      sim.advance "5m"
+      db:exec("UPDATE unix SET name = 'newer', changed = ?", time.now() // 1000)
+      m:run()
+      expect(db:query("SELECT name FROM unix")[1].name).to.equal "newer"
+      sim.advance "5m"
+      db:exec("UPDATE unix SET name = 'again', changed = ?", time.now() // 1000)
+      m:run()
+      expect(sim.control("list", { type = "contacts" }).results[1].properties.lastname).to.equal "again"
+      local plain = mapping { left = sync.hubspot "contacts", right = sync.sql(db, "unix"), fields = fields }
+      plain.state = m.state   -- the mapping as it was changed between two runs
+      db:exec "UPDATE unix SET name = 'newest'"
+      expect(plain:run().updated).to.equal(1)
+    end)
+  end
+
   it("says how many rows have no id, and lets none of them come and go", function()
     local db = people()
     db:exec "CREATE TABLE loose(id TEXT, mail TEXT)"

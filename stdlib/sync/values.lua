@@ -139,9 +139,11 @@ function values.write(field, s)
   return not write and s or write(s)
 end
 
----The moment of a value in epoch ms, nil when it is none.
+---The moment of a last change in epoch ms, nil when it is none. A number before 1973 is seconds.
 function values.moment(value)
   if blank(value) or type(value) ~= "string" and type(value) ~= "number" then return nil end
+  local number = type(value) == "number" and value or value:find("^%d%d%d%d%d%d%d%d%d%d$") and tonumber(value)
+  if number and math.abs(number) <= 1e11 then value = number * 1000 end
   return moment(value)
 end
 
