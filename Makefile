@@ -25,7 +25,7 @@ EMBED   := $(shell { find stdlib -type f \( -name '*.lua' -o -name '*.md' -o -na
              find scripts -name '*.lua' -o -name '*.csv'; } | sed 's,^stdlib/,,' | LC_ALL=C sort | sed '/^scripts\//!s,^,stdlib/,')
 
 .DEFAULT_GOAL := all
-.PHONY: all run test unit unit-programs lua-test tables lint asan tsan valgrind fuzz fault fidelity bench install clean help
+.PHONY: all run test unit unit-programs lua-test tables lint asan tsan valgrind fuzz fault soak fidelity bench install clean help
 
 all: $(BUILD)/hubloop $(BUILD)/libhubloop.a
 
@@ -120,6 +120,13 @@ fault:
 	@$(MAKE) --no-print-directory -j2 all
 	@HUBLOOP=$(CURDIR)/$(BUILD)/hubloop BUILD=$(BUILD) HL_FAULT=full sh tests/fault/run.sh
 
+# The shipped automations beside a simulated account that lives, refuses and fails, with kills; SOAK_SECONDS of it.
+SOAK_SECONDS ?= 600
+soak:
+	@sh tests/setup.sh test
+	@$(MAKE) --no-print-directory -j2 all
+	@HUBLOOP=$(CURDIR)/$(BUILD)/hubloop HL_SOAK_SECONDS=$(SOAK_SECONDS) sh tests/integration/node.sh soak tests/fault/soak.test.mjs
+
 # How much of HubSpot's API the simulator is, operation by operation; F="--summary" or F="--json".
 fidelity:
 	@sh tests/setup.sh test
@@ -149,6 +156,7 @@ help:
 	@echo "make valgrind          the unit tests under valgrind"
 	@echo "make fuzz              coverage-guided fuzzing of every parser, FUZZ_SECONDS=60 each"
 	@echo "make fault             200 kills, full disks, a clock that steps, HubSpot down for a day (HL_SEED=N)"
+	@echo "make soak              the shipped automations under load, trouble and kills for SOAK_SECONDS=600"
 	@echo "make fidelity          every operation of HubSpot's OpenAPI documents called at the simulator: which are real (F=--summary, F=--json)"
 	@echo "make unit | lua-test   some of the tests"
 	@echo "make tables            the generated tables again, from HubSpot's data in ../shared"
