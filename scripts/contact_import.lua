@@ -17,6 +17,7 @@ local sync = require "sync"
 
 local SETTINGS = {
   file = "lib/contact_import_sample.csv",        -- of five people; yours: "imports/contacts.csv"
+  encoding = nil,                                -- UTF-8 or UTF-16; "windows-1252" for what Excel saves in Western Europe
   quarantine = "imports/contacts_bad.csv",
   country = "US",                                -- of phone numbers in rows without a country
   day_first = true,                              -- 03/04/2025 is the 3rd of April
@@ -64,7 +65,7 @@ local function stage(value)
 end
 
 local contacts = sync.mapping("contact import", {
-  from = sync.csv(SETTINGS.file),
+  from = sync.csv(SETTINGS.file, { encoding = SETTINGS.encoding }),
   to = sync.hubspot "contacts",
   fields = {
     { "Email", to = "email", type = "email", key = true },
@@ -94,10 +95,16 @@ local function fingerprint(path)
   return sum
 end
 
+local missed = false         -- told once
+
 every("15m", { name = "contact import", retries = 10, timeout = "8h", priority = "bulk" }, function()
   local dry_run = env.get "DRY_RUN" == "yes"
   local seen, corrected = dry_run and "seen dry" or "seen", false
   local file, bad = fingerprint(SETTINGS.file), fingerprint(SETTINGS.quarantine)
+  if not file and not missed then log.info("contact import: waits for the file " .. SETTINGS.file) end
+  missed = not file
+  -- With other settings it is another one.
+  file = file and crypto.sha256(file .. json.encode(SETTINGS), "hex")
   if not file or file == kv.get(seen) then
     corrected = not dry_run and bad and bad ~= kv.get "quarantine"
     if not corrected then return end

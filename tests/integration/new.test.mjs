@@ -57,6 +57,16 @@ test('what a script and its test need from lib comes with it', async (t) => {
   assert.equal(tests.code, 0, tests.out);
   const sample = await run(t, ['run', 'contact_import.lua', '--sim', '--for', '20m', '--allow-fs', 'lib,imports', '--allow-env', 'DRY_RUN'], { cwd: at });
   assert.match(sample.out, /5 read, 3 created, 2 bad/);
+  // A file is read again with other settings: who sees bad rows mends them in the script.
+  const german = 'Email;First Name;Last Name;Mobile;Country;Owner Email;Status;Created;Company\nann@x.example;Änne;Groß;;Deutschland;;Kunde;31.12.2024;Söhne\n';
+  fs.mkdirSync(path.join(at, 'imports'), { recursive: true });
+  fs.writeFileSync(path.join(at, 'imports/kunden.csv'), Buffer.from(german, 'latin1'));
+  const script = read(at, 'contact_import.lua').replace(/file = "[^"]+"/, 'file = "imports/kunden.csv"').replace('customer = "customer"', 'kunde = "customer"');
+  const again = ['run', 'contact_import.lua', '--sim', '--for', '20m', '--allow-fs', 'imports', '--allow-env', 'DRY_RUN', '--store', 'import.db'];
+  fs.writeFileSync(path.join(at, 'contact_import.lua'), script);
+  assert.match((await run(t, again, { cwd: at })).out, /1 read, 1 bad\n.*encoding = "windows-1252"/);
+  fs.writeFileSync(path.join(at, 'contact_import.lua'), script.replace('encoding = nil', 'encoding = "windows-1252"'));
+  assert.match((await run(t, again, { cwd: at })).out, /1 read, 1 created/);
   const list = await run(t, ['new', '--list'], { cwd: dir });
   assert.doesNotMatch(list.out, /^lib/m);
 });
