@@ -46,7 +46,7 @@ static int l_get(lua_State *L) {
   for (char **e = s->env; e && *e && !may; e++) may = strcmp(*e, name) == 0;
   if (!may)
     return hl_lua_raise(L, "denied", "env.get: this script may not read %s: permit it with permissions = { [\"%s\"] = { env = { \"%s\" } } } in "
-                        "hubloop.lua, or --allow-env %s for a lone script", name, s->name, name, name);
+                        "hubloop.lua, or --allow-env %s for a lone script, which reads no hubloop.lua", name, s->name, name, name);
   if (!(value = getenv(name))) return 0;
   if (is_secret(s->host, name, value))
     return hl_lua_raise(L, "denied", "env.get: %s holds a secret, which no script reads: secret \"%s\" hands it on", name, name);

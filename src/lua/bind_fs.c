@@ -428,7 +428,7 @@ static fs_file *check_path(lua_State *L, const char *what, bool writing, bool li
     char dir[256];
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) : 1, slash && slash > path ? path : slash ? "/" : ".");
     hl_lua_raise(L, "denied", "%s: this script may not use %s: permit its folder with permissions = { [\"%s\"] = { fs = { \"%s\" } } } "
-                 "in hubloop.lua, or --allow-fs %s for a lone script", what, path, s->name, dir, dir);
+                 "in hubloop.lua, or --allow-fs %s for a lone script, which reads no hubloop.lua", what, path, s->name, dir, dir);
   } else if (writing && s->host->o.replay) { /* in a replay nothing is written */
     f->held = true;
     hl_task *t = hl_task_current(L);

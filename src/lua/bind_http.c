@@ -97,7 +97,7 @@ static permit permitted(const char *script, char **hosts, const char *url, char 
     if (best == NOT_ALLOWED)
       hl_fail(err, HL_EDENIED,
               "this script may not reach %s: permit it with permissions = { [\"%s\"] = { hosts = { \"%s\" } } } "
-              "in hubloop.lua, or --allow-host %s", where, script, where, where);
+              "in hubloop.lua, or --allow-host %s for a lone script, which reads no hubloop.lua", where, script, where, where);
   }
   curl_url_cleanup(u);
   return best;

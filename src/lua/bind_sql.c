@@ -53,7 +53,7 @@ static sql_db *check_db(lua_State *L) {
 static int denied(lua_State *L, const char *label) {
   hl_script *s = hl_script_of(L);
   return hl_lua_raise(L, "denied", "sql.open: this script may not use %s: permit it with permissions = { [\"%s\"] = { sql = { \"%s\" } } } in "
-                      "hubloop.lua, or --allow-sql %s for a lone script", label, s->name, label, label);
+                      "hubloop.lua, or --allow-sql %s for a lone script, which reads no hubloop.lua", label, s->name, label, label);
 }
 
 static bool is_url(const char *place) { return hl_str_starts(hl_str_of(place), "postgres://") || hl_str_starts(hl_str_of(place), "postgresql://"); }
