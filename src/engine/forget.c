@@ -1,5 +1,7 @@
 #include "engine/forget.h"
 
+#include <ctype.h>
+
 #include "base/mem.h"
 #include "engine/inside.h"
 #include "engine/operate.h"
@@ -335,6 +337,18 @@ static bool is_synced(const hl_person *who, hl_str name, hl_str value) {
   return is;
 }
 
+/* The right side of a link to the person keeps a mark by which sync does not make the person again, when its id can be
+ * nothing of the person's own. */
+static bool is_mark(const hl_person *who, hl_str name, hl_str value) {
+  cJSON *json = NULL;
+  bool is = name.n > 7 && hl_str_starts(name, "r/") && !hl_person_in(who, (hl_str){name.p + 7, name.n - 7});
+  for (size_t i = 7; is && i < name.n; i++) is = name.p[i] == '-' || isxdigit((unsigned char)name.p[i]);
+  if (!is || hl_json_parse(value, &json, NULL)) return false;
+  is = cJSON_IsString(json) && strcmp(json->valuestring, who->id) == 0;
+  cJSON_Delete(json);
+  return is;
+}
+
 /* What a finished run has written since is in memory, and newer. */
 static void take_out_of_kv(hl_forget *f, const hl_trace *t, hl_run *run) {
   hl_kv_scope scope = {t->script, t->account};
@@ -351,6 +365,7 @@ static void take_out_of_kv(hl_forget *f, const hl_trace *t, hl_run *run) {
   if ((own && value.p) || changed) {
     f->told.keys++;
     f->told.synced += sync;
+    if (sync && is_mark(&f->who, t->name, value)) json = hl_strdup("\"forgotten\"");
     if (!f->dry_run) hl_kv_set(run, scope, t->name, json ? hl_str_of(json) : (hl_str){0}, json ? t->id : 0, NULL);
   }
   hl_free(json);

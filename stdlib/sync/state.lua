@@ -1,6 +1,7 @@
 --- What a mapping remembers between runs, in the store under the mapping's name:
 ---   cursor               where the next run begins; in the same commit as what its page has led to
 ---   l/HH/LEFT, r/HH/RIGHT the links of a two-way sync; k/HH/KEY what a one-way sync has brought; HH: four hex digits
+---                        (of a person that was forgotten r/HH/RIGHT is "forgotten": it is not made again at the left)
 ---   q/ID                 bad rows, until they are well      c/LEFT   conflicts for a person
 local _, host = ...
 local step = require "engine.step"

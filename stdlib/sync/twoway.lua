@@ -83,7 +83,10 @@ local function links_of(run, side, ids)
     for id, link in pairs(out) do link.lost = back[state.spread("r", link.r)] ~= id or nil end
     return out
   end
-  for i in ipairs(ids) do
+  for i, id in ipairs(ids) do
+    if found[keys[i]] == "forgotten" then   -- `hubloop forget`: no link
+      run.forgotten[id], found[keys[i]] = true, nil
+    end
     if found[keys[i]] then lids[#lids + 1] = state.spread("l", found[keys[i]]) end
   end
   local links = read(lids)
@@ -485,7 +488,8 @@ local function match(run, work, side, unlinked)
         link = { [mine] = record.id, [mine == "l" and "r" or "l"] = twin.id, b = link.b }
         put_link(run, link)
       end
-      plan(run, work, { [side] = record, [other] = twin, link = link })
+      if not twin and side == "right" and run.forgotten[record.id] then run.result:add "skipped"
+      else plan(run, work, { [side] = record, [other] = twin, link = link }) end
     end
   end
 end
@@ -663,7 +667,7 @@ end
 ---Runs a two-way mapping. Waits.
 ---@param run table what sync.lua makes of a definition and its options
 function twoway.run(run)
-  run.made, run.seen, run.asked, run.deleted = {}, {}, {}, 0
+  run.made, run.seen, run.asked, run.forgotten, run.deleted = {}, {}, {}, {}, 0
   local saved = run.state:get "cursor" or {}
   if not run.dry_run then recover(run) end
   local decided = {}
@@ -694,7 +698,7 @@ end
 
 ---Looks at the records of the quarantine again. Waits.
 function twoway.retry(run, list)
-  run.made, run.seen, run.asked, run.deleted = {}, {}, {}, 0
+  run.made, run.seen, run.asked, run.forgotten, run.deleted = {}, {}, {}, {}, 0
   for _, side in ipairs { "left", "right" } do
     local ids = {}
     for _, entry in ipairs(list) do

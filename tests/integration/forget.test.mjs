@@ -92,7 +92,9 @@ serve("POST /begin", { auth = false }, function()
   hubspot.contacts.create { email = "bo@example.com", lastname = "Bo", numemployees = math.tointeger(ana) }
   db:exec("INSERT INTO people VALUES(?, 'bo@example.com', 'Bo', ?)", math.tointeger(ana), ana)
   db:exec("INSERT INTO people VALUES(1, 'Ana.Weber@example.com', 'Ana Weber', 'many')")
-  return { body = ana }
+  local cy = hubspot.contacts.create { email = "cy@example.com", lastname = "Cy" }.id
+  db:exec("INSERT INTO people VALUES(5, 'cy@example.com', 'Cy', NULL)")
+  return { json = { ana, cy } }
 end)
 serve("POST /sync", { auth = false }, function()
   local r = crm:run { full = true }
@@ -102,7 +104,7 @@ end)
 serve("POST /leave", { auth = false }, function()
   db:exec("DELETE FROM people WHERE name = 'Ana Weber'")
   for c in hubspot.contacts.list { properties = { "email" } } do
-    if c.email == "${MAIL}" then hubspot.contacts.archive(c.id) end
+    if c.email == "${MAIL}" or c.email == "cy@example.com" then hubspot.contacts.archive(c.id) end
   end
   return { status = 204 }
 end)
@@ -121,12 +123,13 @@ test('a person leaves what sync remembers, and the others stay', async (t) => {
   };
   const names = () => fs.readdirSync(path.join(dir, 'data')).filter((f) => !f.endsWith('.sock'))
     .filter((f) => /Ana Weber|ana\.weber@/i.test(fs.readFileSync(path.join(dir, 'data', f), 'latin1')));
-  const ana = await post('begin');
+  const [ana, cy] = JSON.parse(await post('begin'));
   await post('sync');
   assert.notDeepEqual(names(), []);
   assert.match(fs.readFileSync(path.join(dir, 'bad.csv'), 'utf8'), /ana\.weber/);
   await post('leave');
   fs.writeFileSync(path.join(dir, 'leads.csv'), 'email,size\n');
+  assert.equal((await run(t, ['forget', cy], { cwd: dir })).code, 0); // whose row stays
   const r = await run(t, ['forget', ana, '--email', MAIL], { cwd: dir });
   assert.equal(r.code, 0, r.err);
   assert.deepEqual(names(), []);
