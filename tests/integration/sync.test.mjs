@@ -177,7 +177,7 @@ test('a table of PostgreSQL is one side of a two-way sync', { skip: missing }, a
     '0\t0\t0\t0\tann@example.com Ann 12, bo@example.com Bo 3, cy@example.com Cy 4',
     '5\t1',
     '0\t0\t0\t0\tann@example.com Anna nil, bo@example.com Bo 30, p1@example.com P1 nil, p2@example.com P2 nil, p3@example.com P3 nil, p4@example.com P4 nil, p5@example.com P5 nil',
-    'sync no: the table public.people has no column "male"',
+    'sync no: the table public.people has no column "male"; did you mean "mail"?',
   ]);
   assert.equal(pg.ask("SELECT mail, name, size, born FROM people WHERE mail NOT LIKE 'p%' ORDER BY mail"), 'ann@example.com|Anna||\nbo@example.com|Bo|30|1990-02-03');
 });
