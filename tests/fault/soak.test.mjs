@@ -8,7 +8,7 @@ import path from 'node:path';
 import { SEED, freePort, poll, project, random, request, run, serve, sim, sound, TOKEN } from './lib.mjs';
 
 const SECONDS = Number(process.env.HL_SOAK_SECONDS ?? 8);
-const SCRIPTS = ['lead_routing', 'speed_to_lead', 'lead_scoring', 'lifecycle_stage', 'form_follow_up', 'deal_onboarding', 'workflow_enrolment'];
+const SCRIPTS = ['lead_routing', 'speed_to_lead', 'lead_scoring', 'lifecycle_stage', 'form_follow_up', 'deal_onboarding'];
 const LEADS_PER_SECOND = 20;
 const GROWTH_MB = 8;
 
@@ -102,13 +102,16 @@ test(`${SECONDS} s of leads, trouble and kills`, { timeout: SECONDS * 1000 + 180
   // People take leads over, too, and after an hour speed_to_lead gives them to somebody else.
   const given = ids.map((id) => history.get(id).filter((h) => h.sourceType === 'API' && Date.parse(h.timestamp) < created.get(id) + 1800000).length);
   assert.deepEqual(ids.filter((id, i) => given[i] !== 1).map((id) => [id, JSON.stringify(history.get(id))]).slice(0, 5), [], `leads that were not given away once (seed ${SEED})`);
-  assert.equal(e.dead, 0, `${e.dead} events are parked`);
+  // A task whose request was out at a kill: nobody can tell whether it was made, so it is a person's to settle.
+  const listed = async (state) => (await run(t, ['events', 'list', '--state', state, '--store', store, '--json', '--limit', '100000'], { cwd: app })).out.split('\n').filter(Boolean).map((l) => JSON.parse(l));
+  const uncertain = new Set((await listed('uncertain')).map((v) => v.id));
+  assert.deepEqual((await listed('dead')).filter((v) => !uncertain.has(v.id)), [], 'events are parked');
   const third = sizes.slice(0, Math.ceil(sizes.length / 3)), last = sizes.slice(-Math.ceil(sizes.length / 3));
   const most = (list, what) => Math.max(...list.map((s) => s[what]));
   const grown = most(last, 'mb') - most(third, 'mb');
   await p.stop();
   sound(store);
-  t.diagnostic(`note: ${ids.length} leads and ${e.ran} runs in ${SECONDS} s over ${kills} kills and ${troubles} troubles (seed ${SEED}); each lead handled once and given away once; `
+  t.diagnostic(`note: ${ids.length} leads and ${e.ran} runs in ${SECONDS} s over ${kills} kills and ${troubles} troubles (seed ${SEED}); each lead handled once and given away once, ${uncertain.size} writes left to a person; `
     + `${most(third, 'mb').toFixed(1)} MB then ${most(last, 'mb').toFixed(1)} MB, at most ${most(sizes, 'fds')} open files; the store is ${(fs.statSync(store).size / 1e6).toFixed(1)} MB`);
   if (SECONDS >= 300) assert.ok(grown < GROWTH_MB, `the process has grown by ${grown.toFixed(1)} MB in the last third`);
   assert.ok(most(last, 'fds') <= most(third, 'fds') + 20, `${most(last, 'fds')} open files, ${most(third, 'fds')} before`);

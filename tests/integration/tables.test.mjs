@@ -26,7 +26,7 @@ test('what a v1 or v2 call becomes is a call that HubSpot publishes', { skip }, 
   for _, row in ipairs(legacy.rows) do print(("row %s %s %s %s"):format(row[1], row[2], row[3], (row[4]:gsub("{version}", legacy.version)))) end
 end)\n`);
     const r = spawnSync(process.env.HUBLOOP ?? path.join(root, 'build/hubloop'), ['test', dir], { encoding: 'utf8', timeout: 60000 });
-    const rows = [...r.stdout.matchAll(/^row (\S+ \S+) (\S+) (\S+)$/gm)];
+    const rows = [...r.stdout.matchAll(/^ *row (\S+ \S+) (\S+) (\S+)$/gm)];
     assert.ok(rows.length > 90, r.stdout + r.stderr);
     const published = readFileSync(path.join(data, 'endpoints.tsv'), 'utf8').split('\n').slice(1).map((line) => line.split('\t'))
       .map((field) => ({ method: field[2], segments: (field[3] ?? '').split('/') }));
