@@ -58,8 +58,9 @@ function account.needs(result, name, text)
   end
   local calls = json.array {}
   for _, use in ipairs(scopes.judge(result).uses) do
-    -- The app that is subscribed may be another one than the token's.
-    if not use.heard and #use.scopes > 0 and counts("scope", use.file, use.line) then calls[#calls + 1] = use end
+    -- The app that is subscribed may be another one than the token's; a side of a sync may only be read.
+    local made = not use.heard and use.label ~= "sync.hubspot"
+    if made and #use.scopes > 0 and counts("scope", use.file, use.line) then calls[#calls + 1] = use end
   end
   local needs = { properties = sure("property", result.program.properties), owners = sure("owner", result.program.owners),
     calls = calls }

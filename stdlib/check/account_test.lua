@@ -73,6 +73,7 @@ hubspot.contacts.get("1", { "c" })
   it("has no scopes for what is only heard: another app may be the one that is subscribed", function()
     expect(needs('on("ticket.creation", print)').questions.scopes).to.equal(false)
     expect(needs('on("deal.won", print)').questions.scopes).to.equal(true)
+    expect(needs('require("sync").hubspot("contacts")').questions.scopes).to.equal(false)   -- read, or written
     expect(needs('on("chase", print)').questions).to.equal { properties = {}, pipelines = {}, owners = false, scopes = false }
   end)
 end)

@@ -63,7 +63,8 @@ local DERIVED_EVENTS = {
 local HUB = { kind = "hub" }
 local OBJECTS = { kind = "objects function" }
 local REQUEST = { kind = "request" }
-local FUNCTIONS = { ["routing.pool"] = { kind = "pool" }, ["routing.sla"] = { kind = "sla" }, ["sync.hubspot"] = { kind = "sync" } }
+local FUNCTIONS = { ["routing.pool"] = { kind = "pool" }, ["routing.sla"] = { kind = "sla" }, ["sync.hubspot"] = { kind = "sync" },
+  ["sync.mapping"] = { kind = "mapping" } }
 
 -- The type in the path of hubspot.NAME; nil when it is no object type.
 local function type_of(name)
@@ -286,9 +287,12 @@ local function call_request(program, args, node)
 end
 
 -- A side of a sync: which way it goes is said elsewhere, so it is read and written.
-local function call_sync(program, args, node)
-  if not program.recording then return end
+local function call_sync(program, args, node, out)
   local texts, unknown = program:texts_of(args[1])
+  for _, text in ipairs(unknown and {} or texts) do
+    program:add(out, kept(program, "side " .. text, function() return { kind = "side", object_type = text } end))
+  end
+  if not program.recording then return end
   for _, text in ipairs(texts) do
     unknown = unknown or text:find(flow.HOLE, 1, true)
     local path = "/crm/objects/{version}/" .. text
@@ -310,8 +314,7 @@ function api.call(program, value, args, node)
     end
     if unknown then program:add(out, objects(program, "hubspot.objects(…)", nil)) end
   elseif value.kind == "sync" then
-    call_sync(program, args, node)
-    program:add(out, flow.UNKNOWN)
+    call_sync(program, args, node, out)
   elseif value == REQUEST then
     call_request(program, args, node)
     program:add(out, flow.UNKNOWN)

@@ -101,10 +101,10 @@ function api.member(program, base, key, node)
   return api.kept(program, "member " .. name, function() return { kind = "member", name = name } end)
 end
 
----Shipped modules whose names can be told; hubspot and routing are followed further.
+---Shipped modules whose names can be told; hubspot, routing and sync are followed further.
 function api.module(program, name)
   local out = hubspot.module(program, name)
-  if not out or name == "hubspot" or hubspot.modules[name] then return out end
+  if not out or name == "hubspot" or hubspot.modules[name] or name == "sync" then return out end
   local ok, real = pcall(require, name)
   if not ok or type(real) ~= "table" or getmetatable(real) then return out end
   out = flow.passing_set()
@@ -135,7 +135,7 @@ end
 
 function api.call(program, value, args, node)
   if program.recording and value.object_type then properties.note(program, value, args, handlers.place(node), only(node) == value) end
-  local noted = program.recording and properties.of_routing[value.kind]
+  local noted = program.recording and properties.of_modules[value.kind]
   if noted then noted(program, args, handlers.place(node), only(node) == value) end
   if value.kind ~= "member" then return hubspot.call(program, value, args, node) end
   local out = flow.passing_set()

@@ -276,7 +276,11 @@ for kind, list in pairs(READ) do hubspot[kind].list { properties = list } end
 local NEW = { contacts = { lifecyclestage = "lead" }, deals = { dealname = "x" } }
 for kind, record in pairs(NEW) do record.dealname = kind; hubspot[kind].create(record) end
 local BAD = { contacts = { lifecyclestage = "leed" }, deals = { dealname = "x" } }
-for kind, record in pairs(BAD) do hubspot[kind].create(record) end]])
+for kind, record in pairs(BAD) do hubspot[kind].create(record) end
+local sync = require "sync"
+sync.mapping("one", { from = sync.csv("x.csv"), to = sync.hubspot("contacts"), fields = {
+  { from = "emal", to = "emial", key = true }, { from = function() end, to = "lifecyclestage" }, "colour" } })
+sync.mapping("two", { left = sync.sql("db", "t"), right = sync.hubspot("deals"), fields = { { left = "x", right = "dealnam" } } })]])
     expect(said_of).to.equal([[
 2 property: contacts have no property "emial" in this account; did you mean "email"?
 3 property: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"?
@@ -293,7 +297,10 @@ for kind, record in pairs(BAD) do hubspot[kind].create(record) end]])
 14 owner: there is no owner "mo@example.com" in this account; did you mean "ana@example.com"?
 16 property: contacts have no property "emal" in this account; did you mean "email"?
 16 property: deals have no property "emal" in this account
-20 property: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"?]])
+20 property: "lifecyclestage" of contacts has no value "leed" in this account; did you mean "lead"?
+22 property: contacts have no property "colour" in this account; did you mean "colours"?
+22 property: contacts have no property "emial" in this account; did you mean "email"?
+24 property: deals have no property "dealnam" in this account; did you mean "dealname"?]])
     expect(questions.properties).to.equal { "contacts", "deals", "tickets" }
     expect(questions.pipelines).to.equal { "deals" }
     expect(questions.owners).to.equal(true)

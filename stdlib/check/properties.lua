@@ -189,12 +189,12 @@ local function note_owners(program, set, node, certain)
   end
 end
 
----Calls of routing's functions, by name.
+---Calls of routing's and sync's functions, by name.
 ---@type table<string, fun(program: check.program, args: check.set[], node: table, sure: boolean)>
-properties.of_routing = {}
+properties.of_modules = {}
 
 -- { members = { { owner = "ana@example.com" } }, fallback = "desk@example.com" }
-function properties.of_routing.pool(program, args, node, sure)
+function properties.of_modules.pool(program, args, node, sure)
   local pools, one = tables_of(args[2])
   sure = sure and one
   for _, pool in ipairs(pools) do
@@ -209,7 +209,7 @@ function properties.of_routing.pool(program, args, node, sure)
 end
 
 -- { open = { hs_lead_status = { "NEW" } }, manager = "desk@example.com" }
-function properties.of_routing.sla(program, args, node, sure)
+function properties.of_modules.sla(program, args, node, sure)
   local slas, one = tables_of(args[2])
   sure = sure and one
   for _, sla in ipairs(slas) do
@@ -233,6 +233,24 @@ function properties.judge_owner(use, answers)
   local owners = answers.owners
   if not owners or among(owners, "id", use.owner) or among(owners, "email", use.owner) then return nil end
   return ('there is no owner "%s" in this account%s'):format(use.owner, suggestion(use.owner, owners, "email"))
+end
+
+-- { from = sync.csv(…), to = sync.hubspot("contacts"), fields = { { from = "Mail", to = "email" }, "phone" } }
+function properties.of_modules.mapping(program, args, node, sure)
+  local mappings, one = tables_of(args[2])
+  sure = sure and one
+  for _, mapping in ipairs(mappings) do
+    local lists, list = tables_of(mapping.fields.fields)
+    for _, way in ipairs { "from", "to", "left", "right" } do
+      local side = mapping.fields[way] and #mapping.fields[way].list == 1 and mapping.fields[way].list[1]
+      for _, of in ipairs(side and side.kind == "side" and lists or {}) do
+        for _, field in ipairs(of.items.list) do
+          if field.kind == "string" then add(program, side.object_type, field.text, nil, node, sure and list)
+          elseif field.kind == "table" then named(program, side.object_type, field.fields[way], node, sure and list) end
+        end
+      end
+    end
+  end
 end
 
 local function has_property(use, answers)
