@@ -9,14 +9,14 @@
 --
 -- Scopes    crm.objects.contacts.read, crm.objects.contacts.write, crm.objects.owners.read
 -- Webhooks  none
--- Settings  permissions = { ["contact_import.lua"] = { fs = { "lib", "imports" }, env = { "DRY_RUN" } } }
+-- Settings  permissions = { ["contact_import.lua"] = { fs = { "imports" }, env = { "DRY_RUN" } } }
 -- Try       hubloop run contact_import.lua --sim --contacts 200 --for 1h --allow-fs lib,imports --allow-env DRY_RUN
 -- Change    the file, its columns (the first name in each line) and what its statuses mean.
 local hubspot = require "hubspot"
 local sync = require "sync"
 
 local SETTINGS = {
-  file = "lib/contact_import_sample.csv",        -- of five people; yours: "imports/contacts.csv"
+  file = "lib/contact_import_sample.csv",        -- five invented people, for tries; yours: "imports/contacts.csv"
   encoding = nil,                                -- UTF-8 or UTF-16; "windows-1252" for what Excel saves in Western Europe
   quarantine = "imports/contacts_bad.csv",
   country = "US",                                -- of phone numbers in rows without a country

@@ -15,7 +15,7 @@ return {
     ["company_enrichment.lua"] = { hosts = { "api.enrich.example" } },
     ["nightly_backup.lua"] = { fs = { "backups" } },
     ["property_audit.lua"] = { fs = { "reports" } },
-    ["contact_import.lua"] = { fs = { "lib", "imports" }, env = { "DRY_RUN" } },
+    ["contact_import.lua"] = { fs = { "imports" }, env = { "DRY_RUN" } },
     ["duplicates.lua"] = { fs = { "duplicates" } },
     ["ecommerce_orders.lua"] = { hosts = { "shop.example" } },
     ["contacts_sql.lua"] = { sql = { "contacts.db" } },
