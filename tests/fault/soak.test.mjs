@@ -44,8 +44,10 @@ async function owners(account, ids) {
   const history = new Map();
   for (let i = 0; i < ids.length; i += 50) {
     const body = { inputs: ids.slice(i, i + 50).map((id) => ({ id })), properties: ['hubspot_owner_id'], propertiesWithHistory: ['hubspot_owner_id'] };
-    const r = await request('POST', `${account.url}/crm/objects/2026-09/contacts/batch/read`, JSON.stringify(body),
+    const ask = () => request('POST', `${account.url}/crm/objects/2026-09/contacts/batch/read`, JSON.stringify(body),
       { 'Content-Type': 'application/json', Authorization: `Bearer ${TOKEN}` });
+    let r = await ask();
+    while (r.status === 429) { await sleep(1000); r = await ask(); }
     assert.equal(r.status, 200, r.body);
     for (const c of JSON.parse(r.body).results) history.set(c.id, c.propertiesWithHistory.hubspot_owner_id ?? []);
   }
