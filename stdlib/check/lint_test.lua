@@ -324,7 +324,9 @@ read("deals", { "dealname" })
 local DEFAULTS = { email = "bo@example.com", lifecyclestage = "lead" }
 local lead = {}
 for name, value in pairs(DEFAULTS) do lead[name] = value end
-hubspot.contacts.create(lead)]])).to.equal("")
+hubspot.contacts.create(lead)
+for kind, name in pairs { contact = "email", deal = "dealname" } do on(kind .. ".propertyChange", { property = name }, print) end]]))
+      .to.equal("")
     expect(against([[
 local function read(names) return hubspot.contacts.get("1", names) end
 read { "email" }

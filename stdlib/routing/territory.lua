@@ -32,17 +32,14 @@ function country.of(value)
   return code and { code } or {}, nil, code or ('"%s" is not known'):format(tostring(value):sub(1, 60))
 end
 
--- By code where text knows the state ("CA" is "California"), else as it is written. A lead's country, and that of the
--- rule, tell "WA" of the USA from that of Australia.
+-- By code where text knows the state ("CA" is "California"), else as it is written. A lead's country tells "WA" of the
+-- USA from that of Australia.
 local state = { label = "state" }
 
-function state.entry(c, value, rule)
+function state.entry(c, value)
   local folded = text.fold(trimmed(value))
   if type(value) ~= "string" or folded == "" then return ('"%s" is no state'):format(tostring(value)) end
-  local codes = {}
-  for _, code in ipairs(text.states(value)) do
-    if not rule.country or rule.country.values[code:sub(1, 2)] then codes[#codes + 1] = code end
-  end
+  local codes = text.states(value)
   for _, code in ipairs(codes) do c.values[code] = true end
   if #codes == 0 then c.values[folded] = true end
 end
@@ -117,12 +114,12 @@ local function label_of(name) return kind_of(name).label or name end
 
 local rule_fields = { countries = "country", states = "state", postcodes = "zip", where = true, pool = true, name = true }
 
-local function condition(name, entries, who, before)
+local function condition(name, entries, who)
   local kind = kind_of(name)
   local c = { name = name, values = {}, ranges = {} }
   if type(entries) ~= "table" then entries = { entries } end
   for _, entry in ipairs(entries) do
-    local wrong = kind.entry(c, entry, before)
+    local wrong = kind.entry(c, entry)
     if wrong then fail("%s: %s", who, wrong) end
   end
   if not next(c.values) and #c.ranges == 0 then fail("%s: %s lists nothing", who, label_of(name)) end
@@ -133,7 +130,7 @@ local function conditions_of(rule, who)
   local list, by_name = {}, {}
   local function add(name, entries)
     if by_name[name] then fail("%s: two conditions on %s", who, name) end
-    by_name[name] = condition(name, entries, who, by_name)
+    by_name[name] = condition(name, entries, who)
     list[#list + 1] = by_name[name]
   end
   for _, field in ipairs { "countries", "states", "postcodes" } do
