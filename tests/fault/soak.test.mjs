@@ -1,6 +1,6 @@
 // The shipped automations as a team runs them: `serve` beside a simulated account in which leads come and things happen,
 // HubSpot refusing and failing now and then, settings read again, kill -9. HL_SOAK_SECONDS of it (make soak: SOAK_SECONDS=…).
-// Afterwards every lead has been handled once and has got its owner once, and the process has not grown.
+// Afterwards every lead has been handled once and has got its owner once, and the process has grown by no more than it must.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -10,7 +10,7 @@ import { SEED, freePort, poll, project, random, request, run, serve, sim, sound,
 const SECONDS = Number(process.env.HL_SOAK_SECONDS ?? 8);
 const SCRIPTS = ['lead_routing', 'speed_to_lead', 'lead_scoring', 'lifecycle_stage', 'form_follow_up', 'deal_onboarding'];
 const LEADS_PER_SECOND = 20;
-const GROWTH_MB = 8;
+const MOST_KB_A_LEAD = 8; // its wait, its keys, its events' ids
 
 const LEDGER = `
 on("contact.creation", { concurrency = 100 }, function(e)
@@ -88,7 +88,7 @@ test(`${SECONDS} s of leads, trouble and kills`, { timeout: SECONDS * 1000 + 180
         p = await serve(t, app, { store, port, env });
       }
     }
-    if (Date.now() > calm) sizes.push(size(p.pid));
+    if (Date.now() > calm) sizes.push({ ...size(p.pid), leads: ids.length });
     await sleep(250);
   }
   await account.control('fail', {});
@@ -110,11 +110,12 @@ test(`${SECONDS} s of leads, trouble and kills`, { timeout: SECONDS * 1000 + 180
   assert.deepEqual((await listed('dead')).filter((v) => !uncertain.has(v.id)), [], 'events are parked');
   const third = sizes.slice(0, Math.ceil(sizes.length / 3)), last = sizes.slice(-Math.ceil(sizes.length / 3));
   const most = (list, what) => Math.max(...list.map((s) => s[what]));
-  const grown = most(last, 'mb') - most(third, 'mb');
+  const grown = 1024 * (most(last, 'mb') - most(third, 'mb')) / (most(last, 'leads') - most(third, 'leads'));
   await p.stop();
   sound(store);
   t.diagnostic(`note: ${ids.length} leads and ${e.ran} runs in ${SECONDS} s over ${kills} kills and ${troubles} troubles (seed ${SEED}); each lead handled once and given away once, ${uncertain.size} writes left to a person; `
-    + `${most(third, 'mb').toFixed(1)} MB then ${most(last, 'mb').toFixed(1)} MB, at most ${most(sizes, 'fds')} open files; the store is ${(fs.statSync(store).size / 1e6).toFixed(1)} MB`);
-  if (SECONDS >= 300) assert.ok(grown < GROWTH_MB, `the process has grown by ${grown.toFixed(1)} MB in the last third`);
+    + `${most(third, 'mb').toFixed(1)} MB then ${most(last, 'mb').toFixed(1)} MB (${grown.toFixed(1)} KB a lead), at most ${most(sizes, 'fds')} open files; the store is ${(fs.statSync(store).size / 1e6).toFixed(1)} MB`);
+  // Before that a process fills what it keeps of anything.
+  if (SECONDS >= 300) assert.ok(grown < MOST_KB_A_LEAD, `the process has grown by ${grown.toFixed(1)} KB a lead`);
   assert.ok(most(last, 'fds') <= most(third, 'fds') + 20, `${most(last, 'fds')} open files, ${most(third, 'fds')} before`);
 });
