@@ -226,15 +226,6 @@ function properties.of_modules.sla(program, args, node, sure)
   end
 end
 
----@param use { owner: string } an e-mail or id
----@param answers check.answers
----@return string|nil
-function properties.judge_owner(use, answers)
-  local owners = answers.owners
-  if not owners or among(owners, "id", use.owner) or among(owners, "email", use.owner) then return nil end
-  return ('there is no owner "%s" in this account%s'):format(use.owner, suggestion(use.owner, owners, "email"))
-end
-
 -- { from = sync.csv(…), to = sync.hubspot("contacts"), fields = { { from = "Mail", to = "email" }, "phone" } }
 function properties.of_modules.mapping(program, args, node, sure)
   local mappings, one = tables_of(args[2])
@@ -251,6 +242,15 @@ function properties.of_modules.mapping(program, args, node, sure)
       end
     end
   end
+end
+
+---@param use { owner: string } an e-mail or id
+---@param answers check.answers
+---@return string|nil
+function properties.judge_owner(use, answers)
+  local owners = answers.owners
+  if not owners or among(owners, "id", use.owner) or among(owners, "email", use.owner) then return nil end
+  return ('there is no owner "%s" in this account%s'):format(use.owner, suggestion(use.owner, owners, "email"))
 end
 
 local function has_property(use, answers)

@@ -107,8 +107,8 @@ function unreached.check(trees, report)
       end
     end
 
-    handlers.each_function(tree, statements)
     handlers.each_function(tree, function(body)
+      statements(body)
       handlers.each(body, function(node)
         if node.tag ~= "local" then return end
         for i, var in ipairs(node.vars) do

@@ -48,6 +48,10 @@ local function hours_of(text, who)
   return hours
 end
 
+local function same_zone(tz, hours, who)
+  if tz and hours and hours.tz and hours.tz ~= tz then fail("%s: tz says %s and hours say %s", who, tz, hours.tz) end
+end
+
 local function dates_of(list, field, who)
   local days, wrong = calendar.dates(list or {})
   if not days then fail('%s: %s must look like { "2026-12-25", "2026-12-24..2027-01-02" }: %s', who, field, wrong) end
@@ -117,9 +121,7 @@ local function member_of(member, pool, who)
   end
   local hours = hours_of(member.hours, who) or pool.hours
   local tz = zone(member.tz, who)
-  if tz and hours and hours ~= pool.hours and hours.tz and hours.tz ~= tz then
-    fail("%s: tz says %s and hours say %s", who, tz, hours.tz)
-  end
+  if hours ~= pool.hours then same_zone(tz, hours, who) end
   local away, url = away_of(member.away, who)
   local holidays = dates_of(member.holidays, "holidays", who)
   table.move(pool.holidays, 1, #pool.holidays, #holidays + 1, holidays)
@@ -186,15 +188,13 @@ local function read_sla(name, given, is_pool)
   local sla = { name = name, property = property, open = { [""] = true }, pool = given.pool, manager = given.manager, tell = given.tell,
     hours = hours_of(given.hours, who), away = {}, holidays = dates_of(given.holidays, "holidays", who) }
   local tz = zone(given.tz, who)
-  if tz and sla.hours and sla.hours.tz and sla.hours.tz ~= tz then fail("%s: tz says %s and hours say %s", who, tz, sla.hours.tz) end
+  same_zone(tz, sla.hours, who)
   sla.tz = sla.hours and sla.hours.tz or tz or "UTC"
   for _, value in ipairs(values) do sla.open[tostring(value)] = true end
   for _, field in ipairs { "remind", "reassign", "escalate" } do sla[field] = duration(given[field], field, who) end
   if not (sla.remind or sla.reassign or sla.escalate) then fail("%s needs remind, reassign or escalate, like remind = \"30m\"", who) end
-  if sla.remind and sla.reassign and sla.remind >= sla.reassign then fail("%s: remind must come before reassign", who) end
-  if sla.remind and sla.escalate and not sla.reassign and sla.remind >= sla.escalate then
-    fail("%s: remind must come before escalate", who)
-  end
+  local next_step = sla.reassign and "reassign" or "escalate"
+  if sla.remind and sla[next_step] and sla.remind >= sla[next_step] then fail("%s: remind must come before %s", who, next_step) end
   if (sla.reassign ~= nil) ~= (sla.pool ~= nil) then fail("%s: reassign and pool belong together", who) end
   if (sla.escalate ~= nil) ~= (sla.manager ~= nil) then fail("%s: escalate and manager belong together", who) end
   if sla.pool ~= nil and not is_pool(sla.pool) then fail("%s: pool must be a routing.pool", who) end

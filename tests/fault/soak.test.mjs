@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { SEED, freePort, poll, project, random, request, run, serve, sim, sound, TOKEN } from './lib.mjs';
+import { SEED, freePort, project, random, request, run, serve, sim, sound, TOKEN } from './lib.mjs';
 
 const SECONDS = Number(process.env.HL_SOAK_SECONDS ?? 8);
 const SCRIPTS = ['lead_routing', 'speed_to_lead', 'lead_scoring', 'lifecycle_stage', 'form_follow_up', 'deal_onboarding'];
